@@ -1,5 +1,5 @@
-//! Fragmented MP4 of one track, as ffmpeg writes it: cut into what players ask for, and read as far as playlists need
-//! (ISO/IEC 14496-12, 14496-15 and 23000-19).
+//! Fragmented MP4 of one track, as ffmpeg writes it: cuts it into the files that players request, and reads the facts
+//! that playlists need (ISO/IEC 14496-12, 14496-15 and 23000-19).
 
 pub(crate) mod boxes;
 pub mod fragment;
@@ -10,47 +10,47 @@ mod tests;
 pub use fragment::Fragment;
 pub use init::{Init, Kind};
 
-/// A box larger than this is nothing that a stream has.
+/// No stream has a box that is larger than this.
 const MAX_BOX: usize = 64 << 20;
 
-/// Why bytes are not what ffmpeg was asked for.
+/// Why bytes are not in the expected format of ffmpeg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A size that cannot be.
+    /// An impossible size.
     #[error("a box of an impossible size")]
     Size,
-    /// A box that has to be there is not, or is too short.
+    /// A required box is missing or too short.
     #[error("no usable {0} box")]
     Missing(&'static str),
-    /// Neither H.264 nor AAC.
+    /// The codec is neither H.264 nor AAC.
     #[error("a codec that is not known here")]
     Codec,
 }
 
-/// What the file is cut into.
+/// A piece of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// `ftyp` and `moov`: what a decoder needs first.
+    /// `ftyp` and `moov`: the initialization of a decoder.
     Init(Vec<u8>),
-    /// `moof` and `mdat`: pictures from one key frame to the next, or some sound.
+    /// `moof` and `mdat`: frames from one keyframe to the next, or some audio.
     Fragment(Vec<u8>),
 }
 
-/// Takes bytes in pieces of any size, gives the pieces that count.
+/// Reads bytes in pieces of any size and returns the pieces of the file.
 #[derive(Debug, Default)]
 pub struct Splitter {
     buffer: Vec<u8>,
-    /// Boxes of a piece that is not whole yet.
+    /// Boxes of an incomplete piece.
     piece: Vec<u8>,
 }
 
 impl Splitter {
-    /// Takes bytes; then ask for [`next_piece`](Self::next_piece) until there is none.
+    /// Adds bytes. Call [`next_piece`](Self::next_piece) afterwards until it returns `None`.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole piece, `None` when more bytes are needed.
+    /// Returns the next complete piece, or `None` if more bytes are needed.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, Error> {
         while let Some((kind, length)) = self.head()? {
             if self.buffer.len() < length {
@@ -67,14 +67,14 @@ impl Splitter {
                     self.piece.extend(whole);
                     return Ok(Some(Piece::Fragment(std::mem::take(&mut self.piece))));
                 }
-                // An index at the end of the file, and the like.
+                // For example an index at the end of the file.
                 _ => {}
             }
         }
         Ok(None)
     }
 
-    /// Kind and length of the first box.
+    /// Returns kind and length of the first box.
     fn head(&self) -> Result<Option<([u8; 4], usize)>, Error> {
         let Some((&[s3, s2, s1, s0, k0, k1, k2, k3], rest)) = self.buffer.split_first_chunk::<8>() else {
             return Ok(None);

@@ -1,7 +1,7 @@
-//! Media formats as bytes. No clock and no I/O: bytes and times come in as arguments.
+//! Media formats as bytes. The crate uses no clock and no I/O: callers pass bytes and times as arguments.
 //!
-//! - [`run`]: a live stream as RTMP brings it, cut into runs that a demuxer reads from beginning to end
-//! - [`cmaf`]: fragmented MP4 of one track, cut into what players ask for and read as far as playlists need
+//! - [`run`]: a live stream from RTMP, cut into runs that a demuxer can read from beginning to end
+//! - [`cmaf`]: fragmented MP4 of one track, cut into the files that players request, with the facts that playlists need
 //! - [`playlist`]: the playlists of HLS and DASH
 //! - [`live`]: fragments of a run for viewers, with all tracks
 //! - [`piece`]: MP4 and Matroska with all tracks, cut into pieces that can follow each other in any file

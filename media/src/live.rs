@@ -1,12 +1,13 @@
-//! A live stream as fragments that viewers take one by one, with all tracks in each file.
+//! A live stream as fragments that viewers request one by one, with all tracks in each file.
 //!
-//! - [`codecs`]: how a browser names a codec
-//! - [`packager`]: steps of a run to initialization segments and fragments
-//! - `fragment`: one fragment as bytes
-//! - [`unpack`]: initialization segments and fragments back to frames, for who takes a stream from another node
-//! - [`annexb`]: pictures of H.264 as RTP and decoders take them
-//! - [`ogg`]: reads Opus out of what ffmpeg writes
-//! - [`hls`]: fragments to parts and segments of Low-Latency HLS, and their playlist
+//! - [`codecs`]: the names that browsers use for codecs
+//! - [`packager`]: converts the steps of a run to initialization segments and fragments
+//! - `fragment`: writes one fragment as bytes
+//! - [`unpack`]: converts initialization segments and fragments back to frames, for a node that receives a stream from
+//!   another node
+//! - [`annexb`]: frames of H.264 in the form that RTP and decoders need
+//! - [`ogg`]: reads Opus from the output of ffmpeg
+//! - [`hls`]: groups fragments into parts and segments of Low-Latency HLS, and writes their playlist
 
 pub mod annexb;
 pub mod codecs;

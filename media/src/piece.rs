@@ -1,62 +1,63 @@
-//! What a recording is made of, in any container: a head, then parts that can follow each other in any file with that head.
+//! The pieces of a recording, in any container: a head, then parts that can follow each other in any file with that
+//! head.
 
 use std::time::Duration;
 
 pub mod mkv;
 pub mod mp4;
 
-/// Why bytes are not what ffmpeg was asked for.
+/// Why bytes are not in the expected format of ffmpeg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A size that cannot be.
+    /// An impossible size.
     #[error("an element of an impossible size")]
     Size,
-    /// Something that has to be there is not, or is too short.
+    /// A required element is missing or too short.
     #[error("no usable {0}")]
     Missing(&'static str),
 }
 
-/// The next of a recording's pieces.
+/// The next piece of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// With what each file begins.
+    /// The beginning of each file.
     Head(Vec<u8>),
-    /// Some media.
+    /// A part with media.
     Part(Part),
 }
 
-/// Half a second of media, or less.
+/// At most half a second of media.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// As it is written.
+    /// The bytes to write.
     pub bytes: Vec<u8>,
-    /// A file may begin with it.
+    /// Whether a file may begin with it.
     pub key: bool,
-    /// When its first picture or sound is played.
+    /// Playback time of its first frame.
     pub start: Duration,
-    /// Where times stand in it.
+    /// The positions of the times in it.
     pub stamps: Vec<Stamp>,
 }
 
-/// A time inside a part: a number, the highest byte first.
+/// A time inside a part: a big-endian number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Offset in the part.
     pub at: usize,
-    /// Bytes.
+    /// Length of the number in bytes.
     pub width: usize,
-    /// Of the number.
+    /// Units per second of the number.
     pub per_second: u64,
 }
 
 impl Stamp {
-    /// The number.
+    /// Returns the number.
     pub fn read(&self, bytes: &[u8]) -> u64 {
         let bytes = bytes.get(self.at..self.at + self.width).unwrap_or_default();
         bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
-    /// The number as a time.
+    /// Returns the number as a time.
     pub fn time(&self, bytes: &[u8]) -> Duration {
         let (number, scale) = (self.read(bytes), self.per_second.max(1));
         let nanos = u128::from(number % scale) * 1_000_000_000 / u128::from(scale);
@@ -104,7 +105,7 @@ mod tests {
         assert_eq!(part.stamps[0].time(&part.bytes), Duration::from_millis(90_500));
         part.rebase(Duration::from_secs(90));
         let numbers: Vec<u64> = part.stamps.iter().map(|stamp| stamp.read(&part.bytes)).collect();
-        // A time before the origin is at the origin.
+        // A time before the origin becomes the origin.
         assert_eq!(numbers, [500, 480_000, 0]);
         assert_eq!(part.bytes[0], 0xaa);
     }

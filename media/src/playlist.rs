@@ -1,4 +1,5 @@
-//! A stream as players see it: tracks, their segments, and the playlists that list them. No file is touched here.
+//! A stream as players see it: tracks, their segments, and the playlists that list them. This module does not access
+//! files.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,72 +13,72 @@ pub mod hls;
 #[cfg(test)]
 mod tests;
 
-/// All that is playable of one stream.
+/// All playable media of one stream.
 #[derive(Clone, Debug)]
 pub struct Presentation {
-    /// The least length of a segment.
+    /// Minimum duration of a segment.
     pub segment: Duration,
-    /// How much a playlist holds.
+    /// Duration of a playlist.
     pub window: Duration,
-    /// When it began.
+    /// The time when the stream began.
     pub since: Timestamp,
-    /// The renditions, best first, then sound.
+    /// The renditions, best first, then the audio.
     pub tracks: Vec<Track>,
-    /// Each time ffmpeg ran: where its times lie in ours.
+    /// The runs of ffmpeg, with the relation of their times to the presentation's times.
     pub runs: Vec<Run>,
-    /// No more will come.
+    /// Whether the stream has ended.
     pub ended: bool,
 }
 
-/// One run of ffmpeg: its own times, and the first segment's place in ours.
+/// One run of ffmpeg: the relation of its own times to the time of day.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Run {
-    /// Counted up.
+    /// An increasing number.
     pub id: u64,
-    /// The media time, in seconds, that belongs to `at`.
+    /// The media time that corresponds to `at`, in seconds.
     pub origin: f64,
-    /// The time of day of that.
+    /// The time of day that corresponds to `origin`.
     pub at: Timestamp,
 }
 
 /// One rendition.
 #[derive(Clone, Debug)]
 pub struct Track {
-    /// Its folder.
+    /// The name of its folder.
     pub name: String,
-    /// For a variant of the master playlist, or only the sound that goes with variants.
+    /// Whether it is a variant of the master playlist, or only the audio of the variants.
     pub role: Role,
-    /// What was promised, bit/s; 0 where nobody knows.
+    /// The configured bit rate, in bit/s; 0 if unknown.
     pub nominal: u64,
-    /// None until it has begun.
+    /// The initialization, `None` until the track has begun.
     pub init: Option<Init>,
-    /// Pictures a second, of the first segment of the last run.
+    /// Frames per second of the first segment of the last run.
     pub frame_rate: f64,
-    /// The run whose frame rate it is.
+    /// The run of that frame rate.
     rate_of: Option<u64>,
-    /// What the playlist lists.
+    /// The segments in the playlist.
     pub segments: VecDeque<Segment>,
-    /// No segment was longer, in seconds.
+    /// Duration of the longest segment, in seconds.
     pub longest: f64,
     /// The highest bit rate of a segment.
     pub peak: u64,
-    /// The bit rate of all segments.
+    /// The bytes of all segments.
     pub total_bytes: u64,
-    /// Seconds of all segments.
+    /// Duration of all segments, in seconds.
     pub total_seconds: f64,
-    /// How many discontinuities have left the playlist.
+    /// Number of discontinuities that have left the playlist.
     pub forgotten_breaks: u64,
     next: u64,
 }
 
-/// What a track is for.
+/// The role of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Pictures.
+    /// Video.
     Video,
-    /// The sound of all variants with pictures.
+    /// The audio of all variants with video.
     Sound,
-    /// A variant for those who only listen.
+    /// A variant for listeners without video.
     AudioOnly,
 }
 
@@ -86,22 +87,23 @@ pub enum Role {
 pub struct Segment {
     /// Its number; the file is `NUMBER.m4s`.
     pub number: u64,
-    /// The run it is of; the initialization segment is `init-RUN.mp4`.
+    /// The run that it belongs to; the initialization segment is `init-RUN.mp4`.
     pub run: u64,
-    /// In units of the track.
+    /// Start in units of the track.
     pub start: u64,
-    /// Likewise.
+    /// Duration in units of the track.
     pub duration: u64,
-    /// In seconds.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// When it begins.
+    /// Start as a time of day.
     pub at: Timestamp,
-    /// It does not follow from the one before.
+    /// Whether it does not continue the segment before.
     pub breaks: bool,
 }
 
 impl Track {
-    /// A track without segments, whose first number is `first`: higher than any that a player may still know.
+    /// Returns a track without segments. `first` is the first number, which must be higher than any that a player may
+    /// still know.
     pub fn new(name: &str, role: Role, nominal: u64, first: u64) -> Self {
         Self {
             name: name.to_owned(),
@@ -120,36 +122,36 @@ impl Track {
         }
     }
 
-    /// The bit rate that no segment exceeds, as far as is known.
+    /// Returns the bit rate that no known segment exceeds.
     pub fn bandwidth(&self) -> u64 {
         self.peak.max(self.nominal)
     }
 
-    /// The mean bit rate.
+    /// Returns the average bit rate.
     pub fn average(&self) -> u64 {
         if self.total_seconds > 0.0 { (self.total_bytes as f64 * 8.0 / self.total_seconds) as u64 } else { 0 }
     }
 
-    /// Whether a player finds something.
+    /// Returns whether the track has anything to play.
     pub fn is_playable(&self) -> bool {
         self.init.is_some() && !self.segments.is_empty()
     }
 
-    /// The number that the next segment has.
+    /// Returns the number of the next segment.
     pub fn next_number(&self) -> u64 {
         self.next
     }
 }
 
 impl Presentation {
-    /// Takes over what a run of a track begins with.
+    /// Stores the initialization of a new run of a track.
     pub fn begin(&mut self, track: usize, init: Init) {
         if let Some(track) = self.tracks.get_mut(track) {
             track.init = Some(init);
         }
     }
 
-    /// Lists a fragment as a segment, and gives its number, and the numbers of those that leave the playlist.
+    /// Lists a fragment as a segment. Returns its number, and the numbers of the segments that leave the playlist.
     pub fn push(
         &mut self,
         track: usize,
@@ -165,7 +167,7 @@ impl Presentation {
         let run = self.run(run, start, seconds, now);
         let at = run.at.as_millis() as f64 + (start - run.origin) * 1000.0;
         let track = self.tracks.get_mut(track)?;
-        // By the duration that the playlist tells, which has five decimals: so players reckon.
+        // Calculates with the duration in the playlist, which has five decimals, because players do the same.
         let told = (seconds * 1e5).round() / 1e5;
         let rate = if told > 0.0 { (bytes as f64 * 8.0 / told).ceil() as u64 } else { 0 };
         if track.rate_of != Some(run.id) && seconds > 0.0 {
@@ -195,7 +197,7 @@ impl Presentation {
         Some((number, gone))
     }
 
-    /// The run, which begins with the first segment that tells of it.
+    /// Returns the run, and creates it with its first segment.
     fn run(&mut self, id: u64, start: f64, seconds: f64, now: Timestamp) -> Run {
         if let Some(known) = self.runs.iter().find(|run| run.id == id) {
             return *known;
@@ -207,7 +209,8 @@ impl Presentation {
         run
     }
 
-    /// Tracks that can be played, and go on as the others do: a publisher may have left out its sound.
+    /// Returns the tracks that can be played and are as recent as the others, because a publisher may have stopped its
+    /// audio.
     pub fn playable(&self) -> impl Iterator<Item = &Track> {
         let end = |track: &Track| {
             track.segments.back().map(|last| last.at.as_millis() + (last.seconds * 1000.0) as u64)
@@ -223,7 +226,7 @@ impl Presentation {
 }
 
 impl Track {
-    /// Drops the oldest while the rest still fills the window.
+    /// Drops the oldest segments while the rest still fills the window.
     fn forget(&mut self, window: f64) -> Vec<u64> {
         let mut gone = Vec::new();
         let mut held: f64 = self.segments.iter().map(|segment| segment.seconds).sum();
@@ -234,7 +237,7 @@ impl Track {
             held -= first.seconds;
             gone.push(first.number);
             self.segments.pop_front();
-            // The break is before the segment that has become the first, and is no longer listed.
+            // The discontinuity before the new first segment is no longer listed.
             if self.segments.front().is_some_and(|segment| segment.breaks) {
                 self.forgotten_breaks += 1;
                 if let Some(first) = self.segments.front_mut() {
@@ -245,7 +248,7 @@ impl Track {
         gone
     }
 
-    /// Whether there are pictures of this size.
+    /// Returns the size of the video, if there is any.
     pub fn size(&self) -> Option<(u32, u32)> {
         match self.init.as_ref()?.kind {
             Kind::Video { width, height } => Some((width, height)),

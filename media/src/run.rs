@@ -1,7 +1,7 @@
-//! A live stream as runs that a demuxer reads from beginning to end.
+//! A live stream as runs that a demuxer can read from beginning to end.
 //!
-//! - [`timeline`] mends times, [`cut`] makes runs of the stream
-//! - [`flv`] and [`mp4`] word a run as bytes
+//! - [`timeline`] repairs times, [`cut`] divides the stream into runs
+//! - [`flv`] and [`mp4`] write a run as bytes
 
 pub mod cut;
 pub mod flv;

@@ -60,8 +60,8 @@ impl StreamName {
 }
 
 /// The name of an application: 1 to 128 of `[A-Za-z0-9._/-]`.
+///
 /// The parts between slashes are never empty, `.` or `..`, because a name is part of API paths.
-/// The parts between slashes are never empty, `.` or `..`: a name is part of API paths.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AppName(String);

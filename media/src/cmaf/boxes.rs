@@ -1,10 +1,11 @@
-//! Boxes inside a box, and numbers inside those.
+//! Reads boxes inside a box, and numbers inside boxes.
 
 use std::ops::Range;
 
 use super::Error;
 
-/// The boxes in a range of `bytes`, as kind and the range of their content. What is cut off at the end is left out.
+/// Returns the boxes in a range of `bytes`, as kind and the range of their content, without an incomplete box at the
+/// end.
 pub(crate) fn ranges(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = ([u8; 4], Range<usize>)> {
     let mut at = range.start;
     std::iter::from_fn(move || {
@@ -19,12 +20,12 @@ pub(crate) fn ranges(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = 
     })
 }
 
-/// The boxes of `bytes`, as kind and content.
+/// Returns the boxes of `bytes`, as kind and content.
 pub(crate) fn children(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     ranges(bytes, 0..bytes.len()).map(|(kind, content)| (kind, &bytes[content]))
 }
 
-/// The content of the first box of this kind.
+/// Returns the content of the first box of this kind.
 pub(crate) fn find<'b>(bytes: &'b [u8], kind: &'static str) -> Result<&'b [u8], Error> {
     children(bytes)
         .find(|(found, _)| found == kind.as_bytes())
@@ -32,12 +33,12 @@ pub(crate) fn find<'b>(bytes: &'b [u8], kind: &'static str) -> Result<&'b [u8], 
         .ok_or(Error::Missing(kind))
 }
 
-/// The content of the box at the end of a path of kinds.
+/// Returns the content of the box at the end of a path of kinds.
 pub(crate) fn descend<'b>(bytes: &'b [u8], path: &[&'static str]) -> Result<&'b [u8], Error> {
     path.iter().try_fold(bytes, |bytes, kind| find(bytes, kind))
 }
 
-/// Numbers from the beginning of a box on.
+/// Reads numbers from the beginning of a box.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'b> {
     rest: &'b [u8],
@@ -45,48 +46,48 @@ pub(crate) struct Cursor<'b> {
 }
 
 impl<'b> Cursor<'b> {
-    /// At the beginning of the content of a box of this kind.
+    /// Returns a cursor at the beginning of the content of a box of this kind.
     pub(crate) fn new(rest: &'b [u8], kind: &'static str) -> Self {
         Self { rest, kind }
     }
 
-    /// The next bytes.
+    /// Returns the next bytes.
     pub(crate) fn take(&mut self, count: usize) -> Result<&'b [u8], Error> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Error::Missing(self.kind))?;
         self.rest = rest;
         Ok(taken)
     }
 
-    /// A number of 32 bits.
+    /// Reads a number of 32 bits.
     pub(crate) fn u32(&mut self) -> Result<u32, Error> {
         let bytes = self.take(4)?;
         Ok(bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
     }
 
-    /// A number of 16 bits.
+    /// Reads a number of 16 bits.
     pub(crate) fn u16(&mut self) -> Result<u16, Error> {
         let bytes = self.take(2)?;
         Ok(bytes.iter().fold(0, |number, byte| number << 8 | u16::from(*byte)))
     }
 
-    /// A number of 8 bits.
+    /// Reads a number of 8 bits.
     pub(crate) fn u8(&mut self) -> Result<u8, Error> {
         Ok(self.take(1)?[0])
     }
 
-    /// A number of 32 bits, or of 64 in version 1 of a box.
+    /// Reads a number of 32 bits, or of 64 in version 1 of a box.
     pub(crate) fn by_version(&mut self, version: u8) -> Result<u64, Error> {
         let high = if version == 1 { u64::from(self.u32()?) << 32 } else { 0 };
         Ok(high | u64::from(self.u32()?))
     }
 
-    /// Version and flags, with which a full box begins.
+    /// Reads version and flags at the beginning of a full box.
     pub(crate) fn full(&mut self) -> Result<(u8, u32), Error> {
         let both = self.u32()?;
         Ok(((both >> 24) as u8, both & 0x00ff_ffff))
     }
 
-    /// What is left.
+    /// Returns the remaining bytes.
     pub(crate) fn rest(self) -> &'b [u8] {
         self.rest
     }

@@ -1,16 +1,16 @@
-//! What stands in the `moof` of a fragment: when it begins and how long it lasts.
+//! Reads start and duration from the `moof` of a fragment.
 
 use super::Error;
 use super::boxes::{Cursor, children, descend, find};
 
-/// A fragment's place in time, in units of its track.
+/// Start and duration of a fragment, in units of its track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// When the first sample, which is a key frame where there are pictures, is shown.
+    /// Presentation time of the first sample, which is a keyframe in a video track.
     pub start: u64,
-    /// Of all samples.
+    /// Duration of all samples.
     pub duration: u64,
-    /// How many pictures or pieces of sound.
+    /// Number of video frames or audio frames.
     pub samples: u32,
 }
 
@@ -33,7 +33,7 @@ pub fn parse(bytes: &[u8]) -> Result<Fragment, Error> {
     Ok(fragment)
 }
 
-/// Of a sample that has none of its own.
+/// Returns the duration of samples without a duration of their own.
 fn default_duration(header: &[u8]) -> Result<u32, Error> {
     let mut cursor = Cursor::new(header, "tfhd");
     let (_, flags) = cursor.full()?;
@@ -46,12 +46,12 @@ fn default_duration(header: &[u8]) -> Result<u32, Error> {
     if flags & 0x8 != 0 { cursor.u32() } else { Ok(0) }
 }
 
-/// What `trun` says.
+/// The content of `trun`.
 struct Run {
-    /// Of all samples.
+    /// Duration of all samples.
     duration: u64,
     samples: u32,
-    /// From decoding the first sample to showing it.
+    /// Time from the decoding of the first sample to its presentation.
     delay: i64,
 }
 
@@ -66,7 +66,7 @@ fn run(run: &[u8], default: u32) -> Result<Run, Error> {
     }
     let (mut duration, mut delay) = (u64::from(default) * u64::from(samples), 0);
     let others = [0x200, 0x400].into_iter().filter(|flag| flags & flag != 0).count() * 4;
-    // Without durations only the first sample has something to say.
+    // Without durations only the first sample matters.
     let has_durations = flags & 0x100 != 0;
     if has_durations {
         duration = 0;
@@ -78,7 +78,7 @@ fn run(run: &[u8], default: u32) -> Result<Run, Error> {
         cursor.take(others)?;
         if flags & 0x800 != 0 {
             let offset = cursor.u32()?;
-            // Signed from version 1 on.
+            // Offsets are signed from version 1 on.
             let offset = if version == 0 { i64::from(offset) } else { i64::from(offset.cast_signed()) };
             delay = if sample == 0 { offset } else { delay };
         }

@@ -1,40 +1,40 @@
-//! What stands in an initialization segment: codec, size, units of time.
+//! Reads codec, size and time scale from an initialization segment.
 
 use super::Error;
 use super::boxes::{Cursor, children, descend, find};
 
-/// What a track is.
+/// The facts about a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Init {
-    /// Units a second, of the times in fragments.
+    /// Units per second of the times in fragments.
     pub timescale: u32,
     /// As in `CODECS` (RFC 6381): `avc1.64001f`, `mp4a.40.2`.
     pub codec: String,
-    /// What it carries.
+    /// The kind of media.
     pub kind: Kind,
 }
 
-/// Pictures or sound.
+/// Video or audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Pictures, in pixels.
+    /// Video, with its size in pixels.
     Video {
-        /// Across.
+        /// Width.
         width: u32,
-        /// Down.
+        /// Height.
         height: u32,
     },
-    /// Sound.
+    /// Audio.
     Audio {
         /// Hz
         sample_rate: u32,
-        /// 1 is mono.
+        /// Number of channels; 1 is mono.
         channels: u32,
     },
 }
 
-/// Adds the brand `cmfc` to `ftyp` (ISO/IEC 23000-19, 7.2). ffmpeg adds it with a flag that also makes its composition offsets
-/// negative, which ffmpeg's own demuxer shows as a delay of the pictures.
+/// Adds the brand `cmfc` to `ftyp` (ISO/IEC 23000-19, 7.2). ffmpeg adds the brand only with a flag that also makes its
+/// composition offsets negative, which ffmpeg's own demuxer reads as a delay of the video.
 pub fn brand(mut init: Vec<u8>) -> Vec<u8> {
     const BRAND: [u8; 4] = *b"cmfc";
     let Some((head, rest)) = init.split_first_chunk_mut::<8>() else { return init };
@@ -72,7 +72,7 @@ pub fn parse(bytes: &[u8]) -> Result<Init, Error> {
     Ok(Init { timescale, codec, kind })
 }
 
-/// A VisualSampleEntry: size, and profile, constraints and level of `avcC`.
+/// Reads a VisualSampleEntry: size, and profile, constraints and level of `avcC`.
 fn video(format: &[u8; 4], entry: &[u8]) -> Result<(Kind, String), Error> {
     let mut cursor = Cursor::new(entry, "avc1");
     cursor.take(24)?;
@@ -86,7 +86,7 @@ fn video(format: &[u8; 4], entry: &[u8]) -> Result<(Kind, String), Error> {
     Ok((Kind::Video { width, height }, codec))
 }
 
-/// An AudioSampleEntry: channels, rate, and the object type of `esds`.
+/// Reads an AudioSampleEntry: channels, rate, and the object type of `esds`.
 fn audio(entry: &[u8]) -> Result<(Kind, String), Error> {
     let mut cursor = Cursor::new(entry, "mp4a");
     cursor.take(16)?;
@@ -98,13 +98,14 @@ fn audio(entry: &[u8]) -> Result<(Kind, String), Error> {
     Ok((Kind::Audio { sample_rate, channels }, format!("mp4a.40.{object_type}")))
 }
 
-/// The first five bits of AudioSpecificConfig, which is in the descriptor with tag 5 (ISO/IEC 14496-1, 7.2.6).
+/// Returns the first five bits of the AudioSpecificConfig, which is in the descriptor with tag 5 (ISO/IEC 14496-1,
+/// 7.2.6).
 fn audio_object_type(esds: &[u8]) -> Result<u32, Error> {
     let mut cursor = Cursor::new(esds, "esds");
     cursor.full()?;
     loop {
         let tag = cursor.u8()?;
-        // The length has seven bits a byte; the content is looked into, not skipped.
+        // The length has seven bits per byte. The content is searched, not skipped.
         while cursor.u8()? & 0x80 != 0 {}
         match tag {
             3 => {

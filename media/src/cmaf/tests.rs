@@ -59,7 +59,7 @@ fn a_fragment_knows_its_time() {
     assert_eq!(fragment::parse(&defaults), Ok(Fragment { start: 32_000, duration: 32_000, samples: 50 }));
     let own = moof(&words(&[0x0100_0000, 1, 5]), &[0x020000, 1], &[0x301, 2, 8, 600, 10, 680, 20]);
     assert_eq!(fragment::parse(&own), Ok(Fragment { start: (1 << 32) + 5, duration: 1280, samples: 2 }));
-    // Pictures are decoded before they are shown, and the first counts.
+    // Frames are decoded before they are shown, and the first frame counts.
     let shown = [0xa01, 2, 8, 600, 67, 680, 0];
     let later = moof(&words(&[0, 500]), &[0x020008, 1, 40], &shown);
     assert_eq!(fragment::parse(&later), Ok(Fragment { start: 567, duration: 80, samples: 2 }));

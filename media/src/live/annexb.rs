@@ -1,10 +1,10 @@
-//! H.264 between the form of MP4 and RTMP, with lengths (ISO/IEC 14496-15, 5.3), and a byte stream with start codes (ITU-T H.264,
-//! annex B).
+//! Converts H.264 between the form of MP4 and RTMP, with lengths (ISO/IEC 14496-15, 5.3), and a byte stream with start
+//! codes (ITU-T H.264, annex B).
 
-/// Before each NAL unit.
+/// The start code before each NAL unit.
 const START: [u8; 4] = [0, 0, 0, 1];
 
-/// What an AVCDecoderConfigurationRecord says.
+/// The content of an AVCDecoderConfigurationRecord.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Avc {
     /// `profile_idc`, the constraint flags and `level_idc`: `profile-level-id` of RFC 6184.
@@ -16,7 +16,7 @@ pub struct Avc {
 }
 
 impl Avc {
-    /// Reads the record; `None` when it is cut off or wrong.
+    /// Reads the record. Returns `None` if it is incomplete or invalid.
     pub fn read(record: &[u8]) -> Option<Self> {
         let &[1, profile, constraints, level, length, ref rest @ ..] = record else { return None };
         let mut sets = Vec::with_capacity(record.len() + 8);
@@ -32,7 +32,8 @@ impl Avc {
         Some(Self { profile, length: usize::from(length & 3) + 1, sets })
     }
 
-    /// A picture as a byte stream, with the parameter sets before a key frame. What is cut off is left out.
+    /// Returns a frame as a byte stream, with the parameter sets before a keyframe. Omits an incomplete NAL unit at the
+    /// end.
     pub fn byte_stream(&self, picture: &[u8], is_key: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(picture.len() + 64 + if is_key { self.sets.len() } else { 0 });
         if is_key {
@@ -42,7 +43,7 @@ impl Avc {
         while let Some((length, after)) = rest.split_at_checked(self.length) {
             let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
             let Some((unit, after)) = after.split_at_checked(length) else { break };
-            // Delimiters and filler say nothing that RTP does not.
+            // Delimiters and filler contain no information that RTP needs.
             if unit.first().is_some_and(|kind| !matches!(kind & 0x1f, 9 | 12)) {
                 out.extend(START);
                 out.extend(unit);
@@ -61,12 +62,12 @@ fn set<'r>(rest: &'r [u8], sets: &mut Vec<u8>) -> Option<&'r [u8]> {
     Some(rest)
 }
 
-/// A picture of a byte stream, as MP4 and RTMP have it.
+/// A frame of a byte stream, in the form of MP4 and RTMP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Picture {
     /// NAL units with lengths of 4 bytes, without parameter sets.
     pub data: Vec<u8>,
-    /// A decoder can begin with it.
+    /// Whether a decoder can begin with it.
     pub is_key: bool,
     /// The first sequence parameter set.
     pub sequence: Option<Vec<u8>>,
@@ -94,7 +95,7 @@ impl Picture {
     }
 }
 
-/// The AVCDecoderConfigurationRecord of two parameter sets; none when they are too short or too long.
+/// Returns the AVCDecoderConfigurationRecord of two parameter sets, or `None` if they are too short or too long.
 pub fn record(sequence: &[u8], picture: &[u8]) -> Option<Vec<u8>> {
     let &[_, profile, constraints, level, ..] = sequence else { return None };
     let mut out = vec![1, profile, constraints, level, 0xff, 0xe1];
@@ -104,13 +105,13 @@ pub fn record(sequence: &[u8], picture: &[u8]) -> Option<Vec<u8>> {
     out.extend(u16::try_from(picture.len()).ok()?.to_be_bytes());
     out.extend(picture);
     if matches!(profile, 100 | 110 | 122 | 144) {
-        // 4:2:0 with 8 bits, which is all that browsers send.
+        // 4:2:0 with 8 bits, the only format that browsers send.
         out.extend([0xfd, 0xf8, 0xf8, 0]);
     }
     Some(out)
 }
 
-/// The NAL units of a byte stream.
+/// Returns the NAL units of a byte stream.
 fn units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = after_start(stream);
     std::iter::from_fn(move || {
@@ -118,7 +119,7 @@ fn units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
         let end = from.windows(3).position(|window| window == [0, 0, 1]);
         let unit = end.map_or(from, |end| &from[..end]);
         rest = end.map(|end| &from[end + 3..]);
-        // The fourth byte of a start code, and trailing zeros, are no part of the unit.
+        // The fourth byte of a start code and trailing zeros are not part of the unit.
         let length = unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         Some(&unit[..length])
     })

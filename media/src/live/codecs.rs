@@ -1,5 +1,5 @@
-//! Codecs as `CODECS` of HLS and the types of Media Source Extensions have them (RFC 6381; ISO/IEC 14496-15, annex E; AV1 and VP9 as
-//! their bindings say).
+//! Names of codecs for `CODECS` of HLS and for the types of Media Source Extensions (RFC 6381; ISO/IEC 14496-15, annex
+//! E; the bindings of AV1 and VP9).
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use weir_rtmp::media::Codec;
 
 use crate::run::cut::Header;
 
-/// Returns the name of pictures; `None` where the configuration says too little.
+/// Returns the name of a video codec, or `None` if the configuration has too few facts.
 pub fn video(header: &Header) -> Option<String> {
     let data = header.data.as_slice();
     match &header.codec {
@@ -48,7 +48,7 @@ fn hevc(data: &[u8]) -> Option<String> {
     Some(text)
 }
 
-/// Returns the name of sound.
+/// Returns the name of an audio codec.
 pub fn audio(header: &Header) -> Option<String> {
     match &header.codec {
         codec if codec.is_aac() => Some(format!("mp4a.40.{}", Aac::read(&header.data)?.object)),
@@ -59,19 +59,19 @@ pub fn audio(header: &Header) -> Option<String> {
     }
 }
 
-/// What an AudioSpecificConfig says (ISO/IEC 14496-3, 1.6.2.1).
+/// The content of an AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aac {
     /// Audio object type: 2 is AAC-LC.
     pub object: u8,
-    /// Hz, of the frames as they are coded.
+    /// Sample rate of the coded frames, in Hz.
     pub rate: u32,
-    /// Samples of a frame.
+    /// Samples per frame.
     pub samples: u32,
 }
 
 impl Aac {
-    /// Reads the beginning of it.
+    /// Reads the beginning of the configuration.
     pub fn read(data: &[u8]) -> Option<Self> {
         const RATES: [u32; 13] = [
             96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8000,

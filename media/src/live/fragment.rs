@@ -1,4 +1,4 @@
-//! One fragment: `moof` and `mdat` with a picture, some sound, or both (ISO/IEC 14496-12, 8.8).
+//! Writes one fragment: `moof` and `mdat` with a video frame, some audio, or both (ISO/IEC 14496-12, 8.8).
 
 use std::ops::Range;
 
@@ -6,18 +6,18 @@ use crate::run::mp4::{boxed, full, words};
 
 pub(super) const VIDEO: u32 = 1;
 pub(super) const AUDIO: u32 = 2;
-/// `sample_depends_on` another, and is no sync sample.
+/// `sample_depends_on` another sample, and not a sync sample.
 const DEPENDS: u32 = 0x0101_0000;
 const SYNC: u32 = 0x0200_0000;
 
-/// Samples of one track that follow each other.
+/// Consecutive samples of one track.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Samples {
-    /// When the first is decoded, in units of the track.
+    /// Decoding time of the first sample, in units of the track.
     pub time: u64,
-    /// Each of them: length in time and in bytes, composition, and whether a decoder can begin with it.
+    /// Per sample: duration, length in bytes, composition offset, and whether a decoder can begin with it.
     pub each: Vec<Sample>,
-    /// All of them.
+    /// The bytes of all samples.
     pub data: Vec<u8>,
 }
 
@@ -29,20 +29,20 @@ pub(super) struct Sample {
     pub composition: u32,
 }
 
-/// Where the samples of a fragment are in its bytes.
+/// The positions of a fragment's samples in its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The picture, as the codec's configuration frames it: of H.264, lengths and NAL units.
+    /// The video frame, framed as the codec's configuration defines; for H.264, lengths and NAL units.
     pub picture: Option<Range<usize>>,
-    /// From decoding the picture until it is shown, in milliseconds.
+    /// Time from the decoding of the frame to its presentation, in milliseconds.
     pub composition: u32,
-    /// Frames of sound, in order.
+    /// The audio frames, in order.
     pub sound: Vec<Range<usize>>,
-    /// When the first of them is played, in milliseconds.
+    /// Playback time of the first audio frame, in milliseconds.
     pub sound_start: i64,
 }
 
-/// Writes the fragment; an empty track is left out. `sound_scale` is the units per second of the sound.
+/// Writes the fragment, without empty tracks. `sound_scale` is the time scale of the audio, in units per second.
 pub(super) fn write(sequence: u32, video: &Samples, audio: &Samples, sound_scale: u32) -> (Vec<u8>, Layout) {
     let mut out = Vec::with_capacity(256 + video.data.len() + audio.data.len() + audio.each.len() * 4);
     let mut offsets = Vec::with_capacity(2);
@@ -54,7 +54,7 @@ pub(super) fn write(sequence: u32, video: &Samples, audio: &Samples, sound_scale
             }
         }
     });
-    // From the beginning of `moof`, which is that of the bytes.
+    // The offset counts from the beginning of `moof`, which is the beginning of the bytes.
     let mut offset = out.len() + 8;
     for (at, length) in offsets {
         if let Some(place) = out.get_mut(at..at + 4) {
@@ -80,7 +80,7 @@ pub(super) fn write(sequence: u32, video: &Samples, audio: &Samples, sound_scale
     (out, layout)
 }
 
-/// Returns where the offset of the data is to stand.
+/// Returns the position at which the offset of the data must be written.
 fn track(out: &mut Vec<u8>, id: u32, samples: &Samples) -> usize {
     let mut at = 0;
     boxed(out, b"traf", |out| {

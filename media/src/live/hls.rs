@@ -1,41 +1,42 @@
-//! Low-Latency HLS of a live stream (RFC 8216bis): fragments to parts and segments, and the playlist of them. Pure: `T` is the media of
-//! a fragment, and times come in.
+//! Low-Latency HLS of a live stream (RFC 8216bis): groups fragments into parts and segments, and writes their playlist.
+//! The code uses no clock and no I/O: `T` is the media of a fragment, and callers pass times as arguments.
 //!
-//! A part is some fragments, a segment all of its parts. A segment begins with a key frame, unless that is too long in coming.
+//! A part contains some fragments, and a segment contains several parts. A segment begins with a keyframe, unless the
+//! next keyframe is too late.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
 
 use weir_model::Timestamp;
 
-/// `EXT-X-TARGETDURATION`, seconds.
+/// `EXT-X-TARGETDURATION`, in seconds.
 pub const TARGET_S: u64 = 4;
-/// A segment ends with the first key frame after so long, and at last after so long; milliseconds.
+/// A segment ends with the first keyframe after the first time, and at the latest after the second, in milliseconds.
 const LEAST_SEGMENT: i64 = 1900;
 const MOST_SEGMENT: i64 = 4450;
-/// No part is longer, where pictures are frequent enough; milliseconds.
+/// Maximum duration of a part if frames are frequent enough, in milliseconds.
 const MOST_PART: i64 = 334;
-/// `PART-TARGET` for those, milliseconds: a part has 85 % of it at least (RFC 8216bis, 4.4.4.9).
+/// `PART-TARGET` for such parts, in milliseconds. A part must have at least 85 % of it (RFC 8216bis, 4.4.4.9).
 const PART_TARGET: i64 = 340;
-/// A playlist holds so much, milliseconds: more than what a delta update may leave out.
+/// Duration of a playlist, in milliseconds: longer than the part that a delta update may omit.
 const WINDOW: i64 = 32_000;
-/// So many segments can be fetched that a playlist no longer holds.
+/// The number of segments that can still be fetched after they have left the playlist.
 const BEHIND_WINDOW: usize = 4;
-/// Parts are listed so far back from the end, milliseconds (RFC 8216bis, 4.4.4.9).
+/// The playlist lists parts up to this time before its end, in milliseconds (RFC 8216bis, 4.4.4.9).
 const PARTS_LISTED: i64 = 3 * TARGET_S as i64 * 1000;
-/// A delta update leaves out what is older, milliseconds.
+/// A delta update omits older segments, in milliseconds.
 const SKIP_UNTIL: i64 = 6 * TARGET_S as i64 * 1000;
-/// All that is kept, in bytes.
+/// Maximum size of all stored media, in bytes.
 const MOST_BYTES: usize = 64 << 20;
 
-/// A fragment, as it is put in.
+/// The facts about a new fragment.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// Milliseconds.
+    /// Start in milliseconds.
     pub start: i64,
-    /// A decoder can begin with it.
+    /// Whether a decoder can begin with it.
     pub is_key: bool,
-    /// Of its media.
+    /// Size of the media in bytes.
     pub bytes: usize,
 }
 
@@ -45,14 +46,14 @@ pub struct Shelf<T> {
     segments: VecDeque<Segment<T>>,
     /// The number of the next segment.
     next: u64,
-    /// `EXT-X-DISCONTINUITY-SEQUENCE` of the first segment that is kept.
+    /// `EXT-X-DISCONTINUITY-SEQUENCE` of the first stored segment.
     breaks: u64,
     part: Option<Open<T>>,
     part_target: i64,
     bytes: usize,
-    /// What is added to a start to make it a time of day.
+    /// Offset from a start to the time of day.
     epoch: i64,
-    /// The number of the segment with which the newest initialization segment came, and what that is.
+    /// The newest initialization segment, and the number of the first segment that needs it.
     init: Option<(u64, T)>,
     is_new_run: bool,
 }
@@ -63,7 +64,7 @@ struct Segment<T> {
     init: (u64, T),
     breaks: bool,
     start: i64,
-    /// Time of day, milliseconds.
+    /// Time of day, in milliseconds.
     at: i64,
     parts: Vec<Part<T>>,
     is_complete: bool,
@@ -86,14 +87,14 @@ struct Open<T> {
     bytes: usize,
 }
 
-/// What stands at a number.
+/// The result of a look-up by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found<T> {
-    /// It.
+    /// The media exist.
     There(T),
-    /// It will be there soon.
+    /// The media will exist soon.
     NotYet,
-    /// It is gone, or so far ahead that nobody should ask.
+    /// The media are gone, or too far in the future.
     Nowhere,
 }
 
@@ -104,7 +105,8 @@ impl<T> Segment<T> {
 }
 
 impl<T: Clone> Shelf<T> {
-    /// Nothing is there. `first` is the number of the first segment: larger than any that caches know of this stream.
+    /// Returns an empty shelf. `first` is the number of the first segment, which must be larger than any number of this
+    /// stream in a cache.
     pub fn new(first: u64) -> Self {
         Self {
             segments: VecDeque::new(),
@@ -119,7 +121,7 @@ impl<T: Clone> Shelf<T> {
         }
     }
 
-    /// What follows needs this initialization segment.
+    /// Sets the initialization segment of the following fragments.
     pub fn init(&mut self, init: T) {
         let end = self.part.as_ref().map(|part| part.last + 40);
         if let Some(end) = end {
@@ -130,7 +132,7 @@ impl<T: Clone> Shelf<T> {
         self.is_new_run = true;
     }
 
-    /// The next fragment, at this time of day.
+    /// Adds the next fragment, at this time of day.
     pub fn push(&mut self, piece: T, facts: Facts, now: Timestamp) {
         let Some(init) = self.init.clone() else { return };
         if self.is_new_run {
@@ -179,7 +181,8 @@ impl<T: Clone> Shelf<T> {
         part.bytes += facts.bytes;
     }
 
-    /// Where pictures are rare, a part is shorter or longer than usual: the first one says it for all.
+    /// Learns the duration of parts from the first frame interval: if frames are rare, parts are shorter or longer than
+    /// usual.
     fn learn(&mut self, interval: i64) {
         let is_first = self.segments.iter().all(|segment| segment.parts.is_empty());
         let fits = (MOST_PART / interval).max(1) * interval;
@@ -207,7 +210,7 @@ impl<T: Clone> Shelf<T> {
         }
     }
 
-    /// Which segment is the first of a playlist.
+    /// Returns which segment is the first of a playlist.
     fn first_listed(&self) -> usize {
         let mut length = 0;
         let enough = self.segments.iter().rposition(|segment| {
@@ -217,12 +220,12 @@ impl<T: Clone> Shelf<T> {
         enough.map_or(0, |at| at + 1).min(self.segments.len().saturating_sub(1))
     }
 
-    /// Whether the playlist has anything to play: three parts, so that a player has something to begin with.
+    /// Returns whether the playlist has at least three parts, which a player needs to begin.
     pub fn is_ready(&self) -> bool {
         self.segments.iter().map(|segment| segment.parts.len()).sum::<usize>() >= 3
     }
 
-    /// Bits per second of the largest complete segment, and of all that is kept.
+    /// Returns the bits per second of the largest complete segment, and of all stored media.
     pub fn bandwidth(&self) -> Option<(u64, u64)> {
         let rate = |bytes: usize, ms: i64| bytes as u64 * 8000 / u64::try_from(ms).unwrap_or(1).max(1);
         let bytes = |segment: &Segment<T>| segment.parts.iter().map(|part| part.bytes).sum::<usize>();
@@ -231,7 +234,7 @@ impl<T: Clone> Shelf<T> {
         Some((peak, rate(filled().map(bytes).sum(), filled().map(Segment::duration).sum())))
     }
 
-    /// Whether the playlist has this part of this segment, or this whole segment (RFC 8216bis, 6.2.5.2).
+    /// Returns whether the playlist has this part of this segment, or this whole segment (RFC 8216bis, 6.2.5.2).
     pub fn has(&self, number: u64, part: Option<usize>) -> Found<()> {
         let open = self.next - u64::from(self.segments.back().is_some_and(|segment| !segment.is_complete));
         if number > open + 1 {
@@ -241,7 +244,7 @@ impl<T: Clone> Shelf<T> {
             None => number < open,
             Some(part) => match self.find(number) {
                 Some(segment) if part < segment.parts.len() => true,
-                // Behind the last part of a segment is the first of the next one.
+                // The part after the last part of a segment is the first of the next segment.
                 Some(segment) if segment.is_complete => {
                     self.find(number + 1).is_some_and(|next| !next.parts.is_empty())
                 }
@@ -252,7 +255,7 @@ impl<T: Clone> Shelf<T> {
         if have { Found::There(()) } else { Found::NotYet }
     }
 
-    /// The newest part: the number of its segment, and which of its parts it is.
+    /// Returns the newest part: the number of its segment, and its position there.
     pub fn newest_part(&self) -> Option<(u64, usize)> {
         let newest = self.segments.iter().rev().find(|segment| !segment.parts.is_empty())?;
         Some((newest.number, newest.parts.len() - 1))
@@ -263,7 +266,7 @@ impl<T: Clone> Shelf<T> {
         self.segments.get(usize::try_from(number.checked_sub(first)?).ok()?)
     }
 
-    /// The media of a segment.
+    /// Returns the media of a segment.
     pub fn segment(&self, number: u64) -> Found<Vec<T>> {
         match self.find(number) {
             Some(segment) if segment.is_complete => {
@@ -274,7 +277,7 @@ impl<T: Clone> Shelf<T> {
         }
     }
 
-    /// The media of a part.
+    /// Returns the media of a part.
     pub fn part(&self, number: u64, part: usize) -> Found<Vec<T>> {
         match self.find(number) {
             Some(segment) => match segment.parts.get(part) {
@@ -282,19 +285,20 @@ impl<T: Clone> Shelf<T> {
                 None if !segment.is_complete && part == segment.parts.len() => Found::NotYet,
                 None => Found::Nowhere,
             },
-            // The hint behind a segment that is complete.
+            // The preload hint after a complete segment.
             None if number == self.next && part == 0 => Found::NotYet,
             None => Found::Nowhere,
         }
     }
 
-    /// The initialization segment that came with this segment.
+    /// Returns the initialization segment of this segment.
     pub fn init_of(&self, number: u64) -> Option<T> {
         let all = self.segments.iter().map(|segment| &segment.init).chain(&self.init);
         all.into_iter().find(|init| init.0 == number).map(|init| init.1.clone())
     }
 
-    /// The playlist; with `skips`, a delta update where there is something to leave out. `has_ended`: nothing will follow.
+    /// Returns the playlist, or, with `skips`, a delta update if there is anything to omit. `has_ended`: no media will
+    /// follow.
     pub fn playlist(&self, skips: bool, has_ended: bool) -> String {
         let listed: Vec<&Segment<T>> = self.segments.iter().skip(self.first_listed()).collect();
         let mut text = String::with_capacity(4096);
@@ -323,7 +327,7 @@ impl<T: Clone> Shelf<T> {
             left -= segment.duration();
             let is_first = nth == 0;
             if nth >= skipped {
-                // What a delta update begins with is what the client knows.
+                // The client knows the state at which a delta update begins.
                 let is_known = nth == skipped && skipped > 0 && !segment.breaks;
                 if segment.breaks && !is_first {
                     text.push_str("#EXT-X-DISCONTINUITY\n");
@@ -346,7 +350,8 @@ impl<T: Clone> Shelf<T> {
     }
 }
 
-/// How many segments a delta update leaves out: those that end before the boundary, and no discontinuity among them.
+/// Returns how many segments a delta update omits: those that end before the boundary, without a discontinuity among
+/// them.
 fn skippable<T>(listed: &[&Segment<T>]) -> usize {
     let mut left: i64 = listed.iter().map(|segment| segment.duration()).sum();
     let old = listed.iter().take_while(|segment| {
@@ -376,7 +381,7 @@ fn write_segment<T>(text: &mut String, segment: &Segment<T>, with_parts: bool) {
 mod tests {
     use super::*;
 
-    /// A picture each 40 ms; where key frames are.
+    /// One frame per 40 ms, with these keyframes.
     fn filled(count: i64, is_key: impl Fn(i64) -> bool) -> Shelf<i64> {
         let mut shelf = Shelf::new(100);
         shelf.init(-1);

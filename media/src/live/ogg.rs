@@ -1,10 +1,10 @@
-//! Opus in Ogg, as ffmpeg writes it to a pipe (RFC 3533, RFC 7845): pages to packets with their times.
+//! Reads Opus in Ogg from ffmpeg's pipe (RFC 3533, RFC 7845): pages to packets with their times.
 
-/// The longest page that there is.
+/// Maximum length of a page.
 const MOST: usize = 65_307;
 const HEAD: usize = 27;
 
-/// What cannot be Ogg.
+/// The bytes are not Ogg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no page of Ogg where one should be")]
 pub struct Broken;
@@ -12,11 +12,11 @@ pub struct Broken;
 /// A packet of Opus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
-    /// When it ends, in samples at 48 kHz, as the page says it.
+    /// End time in samples at 48 kHz, according to the page.
     pub end: u64,
-    /// How long it lasts, in samples at 48 kHz.
+    /// Duration in samples at 48 kHz.
     pub samples: u32,
-    /// As RTP carries it (RFC 7587).
+    /// The bytes in the form of RTP (RFC 7587).
     pub bytes: Vec<u8>,
 }
 
@@ -25,12 +25,12 @@ pub struct Packet {
 pub struct Reader {
     unread: Vec<u8>,
     partial: Vec<u8>,
-    /// `OpusHead` and `OpusTags` come first.
+    /// Number of the headers `OpusHead` and `OpusTags` that have been read.
     headers: u8,
 }
 
 impl Reader {
-    /// Takes the next bytes, and gives the packets that are whole.
+    /// Adds the next bytes, and returns the complete packets.
     pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<Packet>, Broken> {
         self.unread.extend(bytes);
         let mut packets = Vec::new();
@@ -40,7 +40,7 @@ impl Reader {
         if self.unread.len() > MOST { Err(Broken) } else { Ok(packets) }
     }
 
-    /// Reads the first page, when it is whole, and returns its length.
+    /// Reads the first page, if it is complete, and returns its length.
     fn page(&mut self, packets: &mut Vec<Packet>) -> Result<Option<usize>, Broken> {
         let Some((head, rest)) = self.unread.split_at_checked(HEAD) else { return Ok(None) };
         if !head.starts_with(b"OggS\0") {
@@ -67,7 +67,7 @@ impl Reader {
                 packets.push(Packet { end, samples, bytes });
             }
         }
-        // The page says where its last packet ends.
+        // The page states the end of its last packet.
         let mut end = end;
         for packet in packets[begin..].iter_mut().rev() {
             packet.end = end;
@@ -77,7 +77,7 @@ impl Reader {
     }
 }
 
-/// How long a packet lasts, in samples at 48 kHz (RFC 6716, 3.1); none for an empty one.
+/// Returns the duration of a packet, in samples at 48 kHz (RFC 6716, 3.1), or `None` for an empty packet.
 pub fn samples(packet: &[u8]) -> Option<u32> {
     let (&toc, rest) = packet.split_first()?;
     let frame = match toc >> 3 {

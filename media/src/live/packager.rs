@@ -1,6 +1,8 @@
-//! Steps of a run to initialization segments and fragments: one with each picture and the sound before it, or with 40 ms of sound.
+//! Converts the steps of a run to initialization segments and fragments. Each fragment contains one video frame and the
+//! audio before it, or 40 ms of audio.
 //!
-//! Times of what comes out only grow, over a new connection to the stream too: what follows goes on where the last picture ended.
+//! The times of the output only increase, even over a new connection to the stream: the first frame of the new
+//! connection follows the end of the last frame.
 
 use weir_rtmp::flv::TagKind;
 use weir_rtmp::media::{self, config};
@@ -10,107 +12,107 @@ use super::fragment::{self, AUDIO, Layout, Sample, Samples, VIDEO};
 use crate::run::cut::{Frame, Header, Headers, Step};
 use crate::run::mp4::{MATRIX, Track, boxed, full, has_audio, has_video, picture_entry, sound_entry, words};
 
-/// Units per second of pictures, and of sound whose codec does not say how long its frames are.
+/// Time scale of video, and of audio whose codec does not state the length of its frames, in units per second.
 const SCALE: u32 = 1000;
-/// Sound without pictures waits no longer, in milliseconds.
+/// Without video, audio waits no longer than this, in milliseconds.
 const MOST_SOUND: i64 = 40;
-/// Sound that is so far from where it should be has jumped, in milliseconds.
+/// If audio is this far from its expected time, its time has jumped; in milliseconds.
 const JUMP: i64 = 60;
-/// Of a first picture, in milliseconds.
+/// Duration of the first video frame, in milliseconds.
 const USUAL: u32 = 40;
 
-/// With what a decoder begins.
+/// The initialization of a decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Init {
     /// `ftyp` and `moov`.
     pub bytes: Vec<u8>,
-    /// As RFC 6381 has them, with a comma between.
+    /// The codecs as RFC 6381 defines them, separated by a comma.
     pub codecs: String,
-    /// Pixels across and down, where there are pictures and their size is known.
+    /// Width and height in pixels, if there is video and its size is known.
     pub size: Option<(u16, u16)>,
-    /// There are pictures.
+    /// Whether there is video.
     pub has_video: bool,
-    /// There is sound.
+    /// Whether there is audio.
     pub has_audio: bool,
-    /// It is not of the same connection as what came before.
+    /// Whether it belongs to another connection than the output before.
     pub breaks: bool,
-    /// The decoder's configuration of the pictures.
+    /// The decoder's configuration of the video.
     pub video: Option<Header>,
-    /// Likewise of the sound.
+    /// The decoder's configuration of the audio.
     pub audio: Option<Header>,
 }
 
 /// `moof` and `mdat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    /// As they are sent.
+    /// The bytes to send.
     pub bytes: Vec<u8>,
-    /// A decoder can begin with it.
+    /// Whether a decoder can begin with it.
     pub is_key: bool,
-    /// When its first picture, or sound where there are none, is decoded, in milliseconds.
+    /// Decoding time of its first video frame, or audio frame if there is no video, in milliseconds.
     pub start: i64,
-    /// How long it lasts, as far as that is known before the next one.
+    /// Duration, as far as it is known before the next fragment.
     pub duration: i64,
-    /// It has a picture.
+    /// Whether it contains a video frame.
     pub has_picture: bool,
-    /// Where the picture and the sound are in `bytes`.
+    /// The positions of the video frame and the audio in `bytes`.
     pub layout: Layout,
 }
 
-/// What becomes of a step.
+/// The output for a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// What follows needs this first.
+    /// The initialization for the following fragments.
     Init(Init),
     /// The next fragment.
     Fragment(Fragment),
 }
 
-/// Takes steps of one connection after the other.
+/// Processes the steps of consecutive connections.
 #[derive(Debug, Default)]
 pub struct Packager {
     sequence: u32,
-    /// Added to the times of frames.
+    /// Offset that is added to the times of frames.
     offset: i64,
-    /// Where the newest fragment ends, milliseconds.
+    /// End of the newest fragment, in milliseconds.
     end: i64,
     is_new_run: bool,
     breaks: bool,
     follows: bool,
     has_video: bool,
-    /// The last picture's time, and how long it was.
+    /// Time and duration of the last video frame.
     picture: Option<(i64, u32)>,
     sound: Sound,
     pending: Samples,
-    /// The time of the first sound that waits.
+    /// Time of the first waiting audio frame.
     waiting: i64,
 }
 
-/// How sound is counted.
+/// The clock of the audio.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sound {
     scale: u32,
-    /// Of each frame, where the codec says it.
+    /// Samples per frame, if the codec states them.
     samples: Option<u32>,
-    /// Where the next frame belongs, in units of `scale`.
+    /// Expected time of the next frame, in units of `scale`.
     next: Option<i64>,
     last: Option<i64>,
 }
 
 impl Packager {
-    /// What follows comes from another connection.
+    /// Tells the packager that the following steps come from another connection.
     pub fn reconnected(&mut self) {
         self.breaks = true;
         self.renewed();
     }
 
-    /// What follows has another clock.
+    /// Tells the packager that the following steps have another clock.
     pub fn renewed(&mut self) {
         self.follows = true;
         self.pending = Samples::default();
     }
 
-    /// Takes the next step.
+    /// Processes the next step.
     pub fn take(&mut self, step: Step, out: &mut Vec<Output>) {
         match step {
             Step::Begin(headers) => self.begin(headers, out),
@@ -144,7 +146,7 @@ impl Packager {
     fn frame(&mut self, frame: &Frame, out: &mut Vec<Output>) {
         if self.is_new_run {
             self.is_new_run = false;
-            // Another clock, or another connection: it goes on from here.
+            // After a change of the clock or the connection, times continue from the end of the last fragment.
             let is_behind = frame.time + self.offset < self.end;
             if std::mem::take(&mut self.follows) || is_behind || self.end == 0 {
                 self.offset = self.end - frame.time;
@@ -172,7 +174,7 @@ impl Packager {
         self.pending.each.push(Sample { duration, size, is_key: true, composition: 0 });
         let length = self.pending.each.iter().map(|sample| i64::from(sample.duration)).sum::<i64>() * 1000
             / i64::from(self.sound.scale);
-        // Where there are pictures, sound waits for the next one, unless they have stopped.
+        // If there is video, audio waits for the next frame, unless the video has stopped.
         let most = if self.has_video { MOST_SOUND * 5 } else { MOST_SOUND };
         if length >= most {
             let is_key = !self.has_video;
@@ -211,8 +213,8 @@ impl Sound {
         Self { scale, samples: aac.map(|aac| aac.samples), next: None, last: None }
     }
 
-    /// Where a frame that came with this time, in milliseconds, belongs, and how long it lasts: milliseconds are too rough for
-    /// sound.
+    /// Returns the start and the duration of an audio frame whose message has this time, in milliseconds. Milliseconds
+    /// are too coarse for audio.
     fn place(&mut self, time: i64) -> (i64, u32) {
         let scale = i64::from(self.scale);
         let exact = time * scale / 1000;
@@ -239,7 +241,7 @@ fn size_of(header: &Header) -> (u16, u16) {
     (shape.width, shape.height)
 }
 
-/// `ftyp` and `moov`.
+/// Writes `ftyp` and `moov`.
 fn init(video: Option<&Header>, audio: Option<&Header>, sound_scale: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
     boxed(&mut out, b"ftyp", |out| out.extend(b"iso6\0\0\0\x01iso6cmfcmp41"));

@@ -17,7 +17,7 @@ fn tag(kind: TagKind, timestamp: u32, payload: &[u8]) -> Tag {
     Tag { kind, timestamp, payload: payload.to_vec() }
 }
 
-/// Both headers, then a picture each 40 ms with its sound, a key frame each 25 pictures.
+/// Both headers, then one video frame per 40 ms with its audio, and a keyframe every 25 frames.
 fn stream(begin: u32, pictures: u32) -> Vec<Tag> {
     let mut tags = vec![
         tag(TagKind::Video, begin, &[&[0x17, 0, 0, 0, 0], &AVCC[..]].concat()),
@@ -47,7 +47,7 @@ fn package(packager: &mut Packager, tags: Vec<Tag>) -> Vec<Output> {
     out
 }
 
-/// As a demuxer reads them.
+/// The fragments as a demuxer reads them.
 fn parts(outputs: &[Output]) -> Vec<Part> {
     let mut cutter = Cutter::default();
     let mut parts = Vec::new();
@@ -73,7 +73,7 @@ fn a_fragment_is_a_picture_with_the_sound_before_it() {
     let parts = parts(&outputs);
     assert_eq!(parts.len(), 60);
     assert_eq!(parts.iter().filter(|part| part.key).count(), 3);
-    // Sound follows without a gap, whatever milliseconds say.
+    // Audio has no gaps, independent of rounding to milliseconds.
     let mut next = None;
     for part in &parts {
         let Some(stamp) = part.stamps.iter().find(|stamp| stamp.per_second == 44_100) else { continue };

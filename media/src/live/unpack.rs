@@ -1,5 +1,6 @@
-//! Initialization segments and fragments back to frames: what [`Packager`](super::Packager) writes, and nothing else that MP4 may have.
-//! The far end is a stranger: whatever it sends, reading it neither panics nor takes more memory than the bytes have.
+//! Converts initialization segments and fragments back to frames. It reads only the form that
+//! [`Packager`](super::Packager) writes, not all of MP4. The other end is not trusted: for any input, the code neither
+//! panics nor allocates more memory than the input has.
 
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::media::Codec;
@@ -8,25 +9,25 @@ use crate::cmaf;
 use crate::cmaf::boxes::{Cursor, children, descend, find};
 use crate::run::cut::{Frame, Header, Headers};
 
-/// One fragment has no more samples of a track.
+/// The most samples of a track in one fragment.
 const MOST_SAMPLES: u32 = 2000;
 const BASE_OFFSET: u32 = 0x1;
 /// `sample_is_non_sync_sample`.
 const NON_SYNC: u32 = 0x1_0000;
 
-/// Why bytes are no media of a stream.
+/// Why bytes are not the media of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A box is missing, or too short.
+    /// A box is missing or too short.
     #[error(transparent)]
     Boxes(#[from] cmaf::Error),
-    /// The sample entry of a track.
+    /// The sample entry of a track has an unknown codec.
     #[error("a codec that is not known here: {:?}", String::from_utf8_lossy(.0))]
     Codec([u8; 4]),
-    /// Neither pictures nor sound.
+    /// There is neither video nor audio.
     #[error("an initialization segment without a track")]
     NoTrack,
-    /// A fragment says that its media is somewhere else.
+    /// A fragment refers to media outside of itself.
     #[error("a fragment whose samples are outside of it")]
     Outside,
 }
@@ -57,18 +58,18 @@ impl Unpacker {
         if tracks.is_empty() { Err(Error::NoTrack) } else { Ok(Self { tracks }) }
     }
 
-    /// Whether there are pictures.
+    /// Returns whether there is video.
     pub fn has_video(&self) -> bool {
         self.tracks.iter().any(|track| track.kind == TagKind::Video)
     }
 
-    /// With what a run of it begins.
+    /// Returns the headers with which a run of the stream begins.
     pub fn run(&self) -> Headers {
         let of = |kind| self.tracks.iter().find(|track| track.kind == kind).map(|track| track.header.clone());
         Headers { video: of(TagKind::Video), audio: of(TagKind::Audio), metadata: None }
     }
 
-    /// The decoders' configurations, with which a stream over RTMP begins.
+    /// Returns the decoders' configurations, with which a stream over RTMP begins.
     pub fn headers(&self, timestamp: u32) -> Vec<Tag> {
         let tag = |track: &Track| {
             let data = &track.header.data;
@@ -77,7 +78,7 @@ impl Unpacker {
                 (TagKind::Video, Codec::FourCc(name)) => [&[0x90][..], &name].concat(),
                 (TagKind::Audio, codec) if codec.is_aac() => vec![0xaf, 0],
                 (TagKind::Audio, Codec::FourCc(name)) => [&[0x90][..], &name].concat(),
-                // It needs none.
+                // This codec needs no configuration.
                 _ => return None,
             };
             Some(Tag { kind: track.kind, timestamp, payload: [&head, data.as_slice()].concat() })
@@ -85,7 +86,7 @@ impl Unpacker {
         self.tracks.iter().filter_map(tag).collect()
     }
 
-    /// Reads `moof` and `mdat`: the frames in the order of their times, each as RTMP carries it.
+    /// Reads `moof` and `mdat`. Returns the frames in the order of their times, in the form of RTMP.
     pub fn fragment(&self, bytes: &[u8]) -> Result<Vec<Frame>, Error> {
         let mut frames = Vec::new();
         let moof = find(bytes, "moof")?;
@@ -104,7 +105,7 @@ impl Unpacker {
     }
 }
 
-/// What `tfhd` says.
+/// The content of `tfhd`.
 struct Head {
     id: u32,
     duration: u32,
@@ -154,7 +155,7 @@ impl Track {
         i64::try_from(u128::from(units) * 1000 / u128::from(self.scale)).unwrap_or(i64::MAX / 4)
     }
 
-    /// Reads `trun`; `at` is where it begins and then where it ends, in units of the track.
+    /// Reads `trun`. `at` is the start before the call and the end after it, in units of the track.
     fn run(
         &self,
         run: &[u8],
@@ -166,7 +167,7 @@ impl Track {
         let mut cursor = Cursor::new(run, "trun");
         let (version, said) = cursor.full()?;
         let count = cursor.u32()?;
-        // From the beginning of `moof`, which is that of the bytes.
+        // The offset counts from the beginning of `moof`, which is the beginning of the bytes.
         let mut offset = if said & 0x1 != 0 { cursor.u32()? as usize } else { return Err(Error::Outside) };
         let mut first_flags = if said & 0x4 != 0 { Some(cursor.u32()?) } else { None };
         if count > MOST_SAMPLES {
@@ -203,14 +204,14 @@ impl Track {
             (TagKind::Video, Codec::FourCc(name)) => [&[0x81 | first][..], &name].concat(),
             (_, codec) if codec.is_aac() => vec![0xaf, 1],
             (_, Codec::FourCc(name)) => [&[0x91][..], &name].concat(),
-            // MP3, whose frames name their rate themselves.
+            // MP3 frames contain their own sample rate.
             (_, Codec::Id(_)) => vec![0x2f],
         };
         Frame { kind: self.kind, time, composition, is_key, payload: [&head, data].concat() }
     }
 }
 
-/// The codec and the decoder's configuration of a sample entry.
+/// Returns the codec and the decoder's configuration of a sample entry.
 fn header_of(entry: &[u8; 4], content: &[u8]) -> Result<(TagKind, Header), Error> {
     let configuration = |skip: usize, kind: &'static str| {
         let mut cursor = Cursor::new(content, kind);
@@ -242,7 +243,7 @@ fn header_of(entry: &[u8; 4], content: &[u8]) -> Result<(TagKind, Header), Error
     }
 }
 
-/// `OpusHead` (RFC 7845, 5.1), whose numbers are the other way round than those of `dOps`.
+/// Returns `OpusHead` (RFC 7845, 5.1), whose numbers have the opposite byte order of `dOps`.
 fn opus_head(content: &[u8]) -> Vec<u8> {
     match content {
         [_, channels, s1, s0, r3, r2, r1, r0, g1, g0, rest @ ..] => {
@@ -253,7 +254,7 @@ fn opus_head(content: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The type of `esds`, and its AudioSpecificConfig (ISO/IEC 14496-1, 7.2.6).
+/// Returns the type of `esds`, and its AudioSpecificConfig (ISO/IEC 14496-1, 7.2.6).
 fn elementary(content: &[u8]) -> Result<(u8, Vec<u8>), Error> {
     let mut cursor = Cursor::new(content, "esds");
     cursor.full()?;

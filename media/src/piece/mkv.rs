@@ -1,4 +1,4 @@
-//! Matroska as ffmpeg writes it to what it cannot seek in (RFC 9559), cut into head and clusters.
+//! Matroska as ffmpeg writes it to an output without seeking (RFC 9559), cut into head and clusters.
 
 use super::{Error, Part, Piece, Stamp};
 
@@ -13,7 +13,7 @@ const SIMPLE_BLOCK: u32 = 0xa3;
 const BLOCK_GROUP: u32 = 0xa0;
 const BLOCK: u32 = 0xa1;
 const REFERENCE_BLOCK: u32 = 0xfb;
-/// An element larger than this is nothing that a stream has.
+/// No stream has an element that is larger than this.
 const MAX_ELEMENT: u64 = 64 << 20;
 /// ffmpeg's unit of time: a millisecond.
 const PER_SECOND: u64 = 1000;
@@ -23,15 +23,15 @@ const PER_SECOND: u64 = 1000;
 pub struct Cutter {
     buffer: Vec<u8>,
     head: Vec<u8>,
-    /// The head was handed out.
+    /// Whether the head was returned.
     begun: bool,
-    /// The number of the track with pictures.
+    /// The number of the video track.
     pictures: Option<u64>,
     /// The second half of a cluster.
     pending: Option<Part>,
 }
 
-/// Id, and where all of it and its content are.
+/// The id of an element, and the ranges of the element and its content.
 struct Element {
     id: u32,
     start: usize,
@@ -39,12 +39,12 @@ struct Element {
 }
 
 impl Cutter {
-    /// Takes bytes; then ask for [`next_piece`](Self::next_piece) until there is none.
+    /// Adds bytes. Call [`next_piece`](Self::next_piece) afterwards until it returns `None`.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole piece, `None` when more bytes are needed.
+    /// Returns the next complete piece, or `None` if more bytes are needed.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, Error> {
         if let Some(part) = self.pending.take() {
             return Ok(Some(Piece::Part(part)));
@@ -52,7 +52,7 @@ impl Cutter {
         loop {
             let Some((id, size, header)) = head_of(&self.buffer)? else { return Ok(None) };
             if id == SEGMENT {
-                // Its size is not known; what follows is in it.
+                // The size of the segment is unknown; the following elements are inside it.
                 self.head.extend(self.buffer.drain(..header));
                 continue;
             }
@@ -72,15 +72,15 @@ impl Cutter {
                 self.pending = rest;
                 return Ok(Some(Piece::Part(part)));
             }
-            // Behind the first cluster are only an index and the like.
+            // After the first cluster, only elements such as an index remain.
             if !self.begun {
                 self.head.extend(bytes);
             }
         }
     }
 
-    /// A cluster, in two halves when there is a key frame inside: ffmpeg begins no cluster with it where little was sent since
-    /// the last.
+    /// Splits a cluster with a keyframe inside into two halves. ffmpeg begins no cluster with a keyframe if it has sent
+    /// little since the last cluster.
     fn halves(&self, bytes: Vec<u8>, header: usize) -> Result<(Part, Option<Part>), Error> {
         let (mut stamp, mut first, mut cut) = (None, None, None);
         for element in children(&bytes, header..bytes.len()) {
@@ -116,7 +116,7 @@ impl Cutter {
         Ok((cluster(time, &before, false), Some(cluster(time + moved, &after, true))))
     }
 
-    /// Whether a block of pictures begins with a key frame; none for other blocks.
+    /// Returns whether a video block begins with a keyframe, or `None` for other blocks.
     fn key(&self, block: &[u8], of_group: Option<bool>) -> Option<bool> {
         let (track, length) = vint(block, true)?;
         let flags = block.get(length + 2)?;
@@ -129,7 +129,7 @@ fn part(bytes: Vec<u8>, stamp: std::ops::Range<usize>, key: bool) -> Part {
     Part { key, start: stamp.time(&bytes), stamps: vec![stamp], bytes }
 }
 
-/// A cluster with this time and these blocks.
+/// Returns a cluster with this time and these blocks.
 fn cluster(time: u64, blocks: &[u8], key: bool) -> Part {
     // Both numbers have eight bytes, which is always enough.
     let size = (10 + blocks.len()) as u64 | 1 << 56;
@@ -140,7 +140,8 @@ fn cluster(time: u64, blocks: &[u8], key: bool) -> Part {
     part(bytes, at, key)
 }
 
-/// Takes the time of the first block from all of them; their cluster has to be later by the result.
+/// Subtracts the time of the first block from all blocks, and returns it. The caller must add it to the time of their
+/// cluster.
 fn begin_anew(blocks: &mut [u8]) -> u64 {
     let mut places = Vec::new();
     for element in children(blocks, 0..blocks.len()) {
@@ -151,7 +152,7 @@ fn begin_anew(blocks: &mut [u8]) -> u64 {
                 .map(|inside| inside.content),
             _ => None,
         };
-        // The time stands behind the track's number.
+        // The time follows the track number.
         let place = block.and_then(|block| Some(block.start + vint(&blocks[block], true)?.1));
         places.extend(place.filter(|place| place + 2 <= blocks.len()));
     }
@@ -190,7 +191,7 @@ fn pictures(head: &[u8]) -> Option<u64> {
     None
 }
 
-/// The elements in a range; what is cut off at the end is left out.
+/// Returns the elements in a range, without an incomplete element at the end.
 fn children(bytes: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item = Element> {
     let mut at = range.start;
     std::iter::from_fn(move || {
@@ -202,7 +203,7 @@ fn children(bytes: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item =
     })
 }
 
-/// Id, size (none when unknown) and length of both, of the first element; nothing when there are too few bytes.
+/// Returns id, size (`None` if unknown) and header length of the first element, or `None` if there are too few bytes.
 fn head_of(bytes: &[u8]) -> Result<Option<(u32, Option<u64>, usize)>, Error> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     if first < 0x10 {
@@ -222,7 +223,7 @@ fn head_of(bytes: &[u8]) -> Result<Option<(u32, Option<u64>, usize)>, Error> {
     Ok(Some((id, (size != unknown).then_some(size), id_length + size_length)))
 }
 
-/// A number of variable length, with or without the bit that marks its length, and that length.
+/// Reads a number of variable length, with or without its length marker, and returns its length too.
 fn vint(bytes: &[u8], strip: bool) -> Option<(u64, usize)> {
     let first = *bytes.first()?;
     let length = first.leading_zeros() as usize + 1;

@@ -10,7 +10,7 @@ use crate::cmaf::{self, Splitter};
 /// `sample_is_non_sync_sample` of a sample's flags.
 const NOT_SYNC: u32 = 0x1_0000;
 
-/// Takes bytes in pieces of any size.
+/// Cuts bytes that arrive in pieces of any size.
 #[derive(Debug, Default)]
 pub struct Cutter {
     splitter: Splitter,
@@ -24,12 +24,12 @@ struct Track {
 }
 
 impl Cutter {
-    /// Takes bytes; then ask for [`next_piece`](Self::next_piece) until there is none.
+    /// Adds bytes. Call [`next_piece`](Self::next_piece) afterwards until it returns `None`.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.splitter.feed(bytes);
     }
 
-    /// The next whole piece, `None` when more bytes are needed.
+    /// Returns the next complete piece, or `None` if more bytes are needed.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, Error> {
         match self.splitter.next_piece().map_err(|_| Error::Size)? {
             None => Ok(None),
@@ -44,7 +44,7 @@ impl Cutter {
     fn part(&self, bytes: Vec<u8>) -> Result<Part, Error> {
         let moof = find(&bytes, 0..bytes.len(), b"moof").ok_or(Error::Missing("moof"))?;
         let (mut stamps, mut start) = (Vec::new(), None::<Duration>);
-        // Pictures decide; a fragment without them is cut out of the middle of a stream that has some.
+        // If the stream has video, a fragment without video is from the middle of the stream.
         let mut key = !self.tracks.values().any(|track| track.pictures);
         for traf in ranges(&bytes, moof).filter(|(kind, _)| kind == b"traf").map(|(_, range)| range) {
             let header = find(&bytes, traf.clone(), b"tfhd").ok_or(Error::Missing("tfhd"))?;
@@ -67,7 +67,7 @@ impl Cutter {
     }
 }
 
-/// Flags of the first sample of a track's fragment.
+/// Returns the flags of the first sample of a track's fragment.
 fn first_flags(bytes: &[u8], header: &Range, traf: &Range) -> Option<u32> {
     let run = find(bytes, traf.clone(), b"trun")?;
     let flags = number(bytes, run.start)? & 0xff_ffff;

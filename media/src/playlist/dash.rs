@@ -1,4 +1,4 @@
-//! DASH (ISO/IEC 23009-1): the same segments, a period for each run of ffmpeg.
+//! DASH (ISO/IEC 23009-1): the same segments, with one period per run of ffmpeg.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use weir_model::Timestamp;
 use super::{Presentation, Role, Run, Segment, Track};
 use crate::cmaf::Kind;
 
-/// The manifest.
+/// Returns the manifest.
 pub fn manifest(presentation: &Presentation, now: Timestamp) -> String {
     let segment = presentation.segment.as_secs_f64();
     let mut text =
@@ -33,7 +33,7 @@ pub fn manifest(presentation: &Presentation, now: Timestamp) -> String {
     text
 }
 
-/// Where the last segment ends, in seconds from the beginning.
+/// Returns the end of the last segment, in seconds from the beginning.
 fn end(presentation: &Presentation) -> f64 {
     let last = presentation.tracks.iter().filter_map(|track| track.segments.back());
     last.map(|segment| segment.at.millis_since(presentation.since) as f64 / 1000.0 + segment.seconds)

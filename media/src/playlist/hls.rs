@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Presentation, Role, Track};
 
-/// The master playlist: each variant that can be played, and no other.
+/// Returns the master playlist with each variant that can be played.
 pub fn master(presentation: &Presentation) -> String {
     let mut text = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
     let sound = presentation.playable().find(|track| track.role == Role::Sound);
@@ -21,7 +21,7 @@ pub fn master(presentation: &Presentation) -> String {
         let with = match track.role {
             Role::Video => sound,
             Role::AudioOnly => None,
-            // Where there are no pictures, the sound is what there is to play.
+            // Without video, the audio is the only track to play.
             Role::Sound if !has_pictures => None,
             Role::Sound => continue,
         };
@@ -57,7 +57,7 @@ fn variant(text: &mut String, track: &Track, sound: Option<&Track>) {
     let _ = writeln!(text, "\n{}/index.m3u8", track.name);
 }
 
-/// The playlist of one track.
+/// Returns the playlist of one track.
 pub fn media(presentation: &Presentation, track: &Track) -> String {
     let target = presentation.segment.as_secs_f64().max(track.longest).round().max(1.0);
     let first = track.segments.front().map_or(track.next_number(), |segment| segment.number);

@@ -33,7 +33,7 @@ fn presentation() -> Presentation {
     presentation
 }
 
-/// Two seconds of each track.
+/// Adds two seconds of each track.
 fn push(presentation: &mut Presentation, run: u64, second: u64) -> Vec<Option<(u64, Vec<u64>)>> {
     let now = Timestamp::from_millis(1_000_000 + second * 1000 + 2000);
     (0..4)
@@ -84,7 +84,7 @@ fn a_new_run_is_a_discontinuity_and_stays_counted() {
         #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:16:42.000Z\n#EXTINF:2.00000,\n101.m4s\n\
         #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init-2.mp4\"\n#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:16:47.000Z\n#EXTINF:2.00000,\n102.m4s\n";
     assert_eq!(text, expected);
-    // Eight seconds are kept, and the break is remembered when it is no longer listed.
+    // The window is eight seconds, and a discontinuity is remembered after it has left the list.
     let mut gone = Vec::new();
     for second in [9, 11, 13, 15] {
         gone.extend(push(&mut presentation, 2, second).swap_remove(0).unwrap().1);

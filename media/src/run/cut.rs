@@ -1,5 +1,6 @@
-//! A live stream to runs that a demuxer reads from beginning to end: each begins with the decoders' configurations and a key
-//! frame, has times that only grow, and ends before a configuration changes. Pure: `now` is the time since any moment.
+//! Divides a live stream into runs that a demuxer can read from beginning to end. Each run begins with the decoders'
+//! configurations and a keyframe, has increasing times, and ends before a configuration changes. The code uses no
+//! clock: `now` is the time since any fixed moment.
 
 use std::time::Duration;
 
@@ -8,101 +9,101 @@ use weir_rtmp::media::{self, Codec, Content};
 
 use super::timeline::Timeline;
 
-/// Without a key frame for so long, a run begins with any picture: some encoders refresh pictures bit by bit.
+/// Without a keyframe for this long, a run begins with any frame, because some encoders refresh the video gradually.
 const NO_KEY: Duration = Duration::from_secs(15);
-/// So many pictures show how they are reordered.
+/// The number of frames that show how frames are reordered.
 const LOOK: usize = 10;
-/// And they are waited for no longer.
+/// Time limit of the wait for these frames.
 const LOOK_TIME: Duration = Duration::from_millis(800);
-/// The configuration of the sound is waited for no longer.
+/// Time limit of the wait for the configuration of the audio.
 const NO_SOUND: Duration = Duration::from_secs(5);
-/// No encoder shows a picture so long before it is decoded.
+/// No encoder decodes a frame this long before its presentation; in milliseconds.
 const MOST_EARLY: i64 = 5000;
 
-/// What is fed.
+/// The media to feed to the demuxer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Pictures are sent, and their codec can be fed.
+    /// Whether to feed video, whose codec the demuxer must know.
     pub video: bool,
-    /// Likewise for sound.
+    /// Whether to feed audio, whose codec the demuxer must know.
     pub audio: bool,
 }
 
-/// A decoder's configuration, or only the codec where it has none.
+/// A decoder's configuration, or only the codec if it needs none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Of the messages.
+    /// The codec of the messages.
     pub codec: Codec,
     /// The configuration.
     pub data: Vec<u8>,
 }
 
-/// With what a run begins.
+/// The headers at the beginning of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
-    /// Pictures, when there are any.
+    /// The video, if there is any.
     pub video: Option<Header>,
-    /// Sound.
+    /// The audio, if there is any.
     pub audio: Option<Header>,
     /// `onMetaData`.
     pub metadata: Option<Vec<u8>>,
 }
 
-/// One picture, or a piece of sound.
+/// One video or audio frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Pictures or sound.
+    /// Video or audio.
     pub kind: TagKind,
-    /// When it is decoded, milliseconds.
+    /// Decoding time, in milliseconds.
     pub time: i64,
-    /// From then until it is shown; not below 0.
+    /// Time from decoding to presentation, in milliseconds; not below 0.
     pub composition: i64,
-    /// A decoder can begin with it.
+    /// Whether a decoder can begin with it.
     pub is_key: bool,
-    /// The message as it came.
+    /// The message as received.
     pub payload: Vec<u8>,
 }
 
-/// What becomes of the stream.
+/// A step of the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A run begins.
     Begin(Headers),
-    /// It goes on.
+    /// The next frame of the run.
     Frame(Frame),
-    /// It has ended, and another one follows.
+    /// The run has ended, and another run follows.
     End,
-    /// The configuration of the pictures came once more: from here on, it may be another publisher's stream.
+    /// The configuration of the video was repeated: the following frames may be from another publisher.
     Doubt,
 }
 
-/// Takes tags, gives steps.
+/// Reads tags and returns steps.
 #[derive(Debug)]
 pub struct Cut {
     wanted: Wanted,
     timeline: Timeline,
-    /// The newest.
+    /// The newest headers.
     headers: Headers,
-    /// Those of the run.
+    /// The headers of the current run.
     current: Headers,
     phase: Phase,
-    /// How much earlier pictures are decoded than the publisher says.
+    /// How much earlier frames are decoded than the publisher states.
     early: i64,
-    /// When the last picture was decoded.
+    /// Decoding time of the last video frame.
     decoded: i64,
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// For a key frame, since then.
+    /// Waits for a keyframe, since this time.
     Waiting(Option<Duration>),
-    /// Since then, with what has come.
+    /// Collects frames to find their order, since this time.
     Looking(Duration, Vec<Frame>),
     Running,
 }
 
 impl Cut {
-    /// At the beginning of a stream.
+    /// Returns a cut at the beginning of a stream.
     pub fn new(wanted: Wanted) -> Self {
         Self {
             wanted,
@@ -115,7 +116,7 @@ impl Cut {
         }
     }
 
-    /// From now on, this is fed: another run begins.
+    /// Changes the media to feed, which begins another run.
     pub fn want(&mut self, wanted: Wanted) {
         self.wanted = wanted;
         if !wanted.video {
@@ -127,7 +128,7 @@ impl Cut {
         self.end();
     }
 
-    /// Takes the next tag.
+    /// Processes the next tag.
     pub fn take(&mut self, tag: Tag, now: Duration) -> Vec<Step> {
         let mut steps = Vec::new();
         let (read, is_wanted) = match tag.kind {
@@ -142,7 +143,7 @@ impl Cut {
         let (codec, content, is_key) = (read.codec, read.content, read.is_key);
         match content {
             Content::Other => return steps,
-            // Some encoders pause with it.
+            // Some encoders send empty messages while they pause.
             Content::Frame if read.data.is_empty() => return steps,
             Content::Header => {
                 let header = Header { codec, data: read.data.to_vec() };
@@ -165,13 +166,13 @@ impl Cut {
         steps
     }
 
-    /// Whether the decoder of a frame can be set up; a codec without a configuration is its own.
+    /// Returns whether the decoder of a frame can be set up. A codec without a configuration is always known.
     fn is_known(&mut self, kind: TagKind, codec: Codec) -> bool {
         let known = match kind {
             TagKind::Audio => &mut self.headers.audio,
             _ => &mut self.headers.video,
         };
-        // The numbers of sound and pictures are not the same: 7 is G.711 too.
+        // Audio and video use different numbers: 7 is also G.711.
         let needs = match kind {
             TagKind::Audio => codec.is_aac(),
             _ => codec.is_avc() || codec.is_hevc(),
@@ -193,12 +194,12 @@ impl Cut {
         }
         if is_news && is_video {
             match &mut self.phase {
-                // Nothing that follows fits the run.
+                // The following frames do not fit the run.
                 Phase::Running => {
                     steps.push(Step::End);
                     self.end();
                 }
-                // Nor what has been looked at.
+                // The collected frames do not fit either.
                 Phase::Looking(..) => self.phase = Phase::Waiting(None),
                 Phase::Waiting(_) => {}
             }
@@ -206,7 +207,7 @@ impl Cut {
         steps
     }
 
-    /// Whether the next key frame is to begin a new run.
+    /// Returns whether the next keyframe must begin a new run.
     fn is_due(&self) -> bool {
         let differs = |now: &Option<Header>, then: &Option<Header>| now.is_some() && now != then;
         differs(&self.headers.audio, &self.current.audio)
@@ -264,7 +265,7 @@ impl Cut {
 
     fn put(&mut self, mut frame: Frame, steps: &mut Vec<Step>) {
         if frame.kind == TagKind::Audio {
-            // Sound of another configuration waits for the next run.
+            // Audio of another configuration waits for the next run.
             if self.headers.audio == self.current.audio {
                 steps.push(Step::Frame(frame));
             }

@@ -13,7 +13,8 @@ fn tag(kind: TagKind, timestamp: u32, payload: Vec<u8>) -> Tag {
     Tag { kind, timestamp, payload }
 }
 
-/// Sends tags as fast as their times say, and notes runs in a few letters: `[` and `]`, `K` key frame, `p` picture, `s` sound.
+/// Sends tags at the speed of their times, and records runs as letters: `[` and `]`, `K` keyframe, `p` other video
+/// frame, `s` audio.
 struct Run {
     cut: Cut,
     now: u64,
@@ -63,7 +64,7 @@ impl Run {
         self.send(tag(TagKind::Audio, at, vec![0xaf, 0, audio]));
     }
 
-    /// Groups of `group` pictures with sound, 40 ms apart.
+    /// Sends groups of `group` video frames with audio, 40 ms apart.
     fn groups(&mut self, groups: usize, group: usize, composition: impl Fn(usize) -> i32) {
         for n in 0..groups * group {
             let at = self.now as u32;
@@ -92,7 +93,7 @@ fn a_run_begins_with_a_key_frame() {
         metadata: Some(b"meta".to_vec()),
     };
     assert_eq!(run.headers, [expected]);
-    // What is not wanted is not fed.
+    // Unwanted media are not fed.
     let mut silent = Run::new(Wanted { video: true, audio: false });
     silent.headers(1, 2);
     silent.groups(1, 12, |_| 0);
@@ -130,7 +131,7 @@ fn another_configuration_is_another_run_and_no_picture_is_lost() {
     assert!(run.noted.contains("][K"), "{}", run.noted);
     assert_eq!(run.noted.chars().filter(|c| "Kp".contains(*c)).count(), 48, "{}", run.noted);
     assert_eq!(run.headers[1].video.as_ref().unwrap().data, [9]);
-    // Another sound begins with the next key frame; pictures until then stay.
+    // New audio begins with the next keyframe; video frames until then stay in the run.
     let at = run.now as u32;
     run.send(tag(TagKind::Audio, at, vec![0xaf, 0, 3]));
     run.groups(2, 12, |_| 0);
@@ -140,7 +141,7 @@ fn another_configuration_is_another_run_and_no_picture_is_lost() {
 
 #[test]
 fn pictures_are_shown_no_earlier_than_they_are_decoded() {
-    // As encoders with B-frames that count from the picture's time: 80 ms early.
+    // Like encoders with B-frames that count from the presentation time: 80 ms early.
     let reordered = |n: usize| [0, 120, -80, -40][n % 4];
     let mut run = Run::new(BOTH);
     run.headers(1, 2);
@@ -169,7 +170,7 @@ fn a_picture_that_turns_out_early_later_does_not_go_back() {
 
 #[test]
 fn codecs_without_a_configuration_are_fed_as_they_come() {
-    // G.711 has the number that H.264 has among pictures.
+    // G.711 has the same number as H.264.
     for sound in [0xb6, 0x72, 0x82, 0x2f, 0x66] {
         let mut run = Run::new(BOTH);
         run.send(tag(TagKind::Audio, 0, vec![sound, 1]));

@@ -1,11 +1,11 @@
-//! A run as FLV, for the codecs that FLV has a number for.
+//! Writes a run as FLV, for codecs that have a number in FLV.
 
 use weir_rtmp::flv::{Tag, TagKind, write_tag};
 use weir_rtmp::media::{self, Codec};
 
 use super::cut::{Frame, Header, Headers};
 
-/// Begins a file that has what `headers` says, and nothing else.
+/// Begins a file with the tracks of `headers` only.
 pub fn begin(headers: &Headers, time: i64, out: &mut Vec<u8>) {
     let flags = u8::from(headers.video.is_some()) | u8::from(headers.audio.is_some()) << 2;
     out.extend(b"FLV\x01");
@@ -24,8 +24,8 @@ pub fn begin(headers: &Headers, time: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a frame. H.264 and AAC of Enhanced RTMP get their old form, and MP3 the number that ffmpeg knows: its frames name their
-/// rate themselves.
+/// Appends a frame. H.264 and AAC of Enhanced RTMP are converted to their old form, and MP3 to the number that ffmpeg
+/// knows, because MP3 frames contain their own sample rate.
 pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
     let read = match frame.kind {
         TagKind::Audio => media::audio(&frame.payload),
@@ -44,12 +44,12 @@ pub fn frame(frame: &Frame, out: &mut Vec<u8>) {
     write_tag(&Tag { kind: frame.kind, timestamp: stamp(frame.time), payload }, out);
 }
 
-/// As Enhanced RTMP names it, or the 14 that FLV has for MP3 of 8 kHz.
+/// Returns whether the codec is MP3: the name of Enhanced RTMP, or FLV's 14 for MP3 with 8 kHz.
 fn is_mp3(codec: Codec) -> bool {
     matches!(codec, Codec::FourCc([b'.', b'm', b'p', b'3']) | Codec::Id(14))
 }
 
-/// What the timeline gives is far below 2^32.
+/// The times of the timeline are far below 2^32.
 fn stamp(time: i64) -> u32 {
     u32::try_from(time.max(0)).unwrap_or(u32::MAX)
 }

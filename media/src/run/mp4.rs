@@ -1,5 +1,6 @@
-//! A run as fragmented MP4, for what Debian's ffmpeg cannot read in FLV: the codecs of Enhanced RTMP. A fragment is one frame,
-//! so a demuxer waits for nothing (ISO/IEC 14496-12, 14496-14, 14496-15; Opus and FLAC as their bindings say).
+//! Writes a run as fragmented MP4, for the codecs of Enhanced RTMP, which Debian's ffmpeg cannot read in FLV. A
+//! fragment contains one frame, so that a demuxer has no delay (ISO/IEC 14496-12, 14496-14, 14496-15; the bindings of
+//! Opus and FLAC).
 
 use weir_rtmp::flv::TagKind;
 use weir_rtmp::media::{self, Codec, config};
@@ -9,18 +10,18 @@ use super::cut::{Frame, Header, Headers};
 const PER_SECOND: u32 = 1000;
 const VIDEO: u32 = 1;
 const AUDIO: u32 = 2;
-/// `sample_depends_on` another, and is no sync sample.
+/// `sample_depends_on` another sample, and not a sync sample.
 const DEPENDS: u32 = 0x0101_0000;
 const SYNC: u32 = 0x0200_0000;
 
-/// Whether a codec of pictures can be described here.
+/// Returns whether this module supports a video codec.
 pub fn has_video(codec: Codec) -> bool {
     codec.is_avc()
         || codec.is_hevc()
         || matches!(&codec, Codec::FourCc(name) if [*b"av01", *b"vp09"].contains(name))
 }
 
-/// Whether a codec of sound can be.
+/// Returns whether this module supports an audio codec.
 pub fn has_audio(codec: Codec) -> bool {
     codec.is_aac()
         || matches!(codec, Codec::Id(2 | 7 | 8 | 14))
@@ -31,7 +32,7 @@ pub fn has_audio(codec: Codec) -> bool {
 #[derive(Debug, Default)]
 pub struct Writer {
     sequence: u32,
-    /// The times of the last frames of pictures and sound.
+    /// Times of the last video and audio frames.
     last: [Option<i64>; 2],
 }
 
@@ -100,7 +101,7 @@ impl Writer {
 /// No rotation.
 pub(crate) const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
-/// Appends a box with what `content` appends.
+/// Appends a box with the content that `content` appends.
 pub(crate) fn boxed(out: &mut Vec<u8>, kind: &[u8; 4], content: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend([0; 4]);
@@ -110,7 +111,7 @@ pub(crate) fn boxed(out: &mut Vec<u8>, kind: &[u8; 4], content: impl FnOnce(&mut
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Likewise with version and flags.
+/// Appends such a box with version and flags.
 pub(crate) fn full(
     out: &mut Vec<u8>,
     kind: &[u8; 4],
@@ -129,14 +130,14 @@ pub(crate) fn words(out: &mut Vec<u8>, words: &[u32]) {
     out.extend(words.iter().flat_map(|word| word.to_be_bytes()));
 }
 
-/// What a track is called, and how its times are counted.
+/// The description and the time scale of a track.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Track {
     /// Its number.
     pub id: u32,
     /// Units of its times per second.
     pub scale: u32,
-    /// Of pictures, in pixels.
+    /// Size of the video, in pixels.
     pub size: (u16, u16),
 }
 
@@ -183,7 +184,7 @@ impl Track {
     }
 }
 
-/// The sample entry of pictures of a size.
+/// Appends the sample entry of video with this size.
 pub(crate) fn picture_entry(out: &mut Vec<u8>, header: &Header, (width, height): (u16, u16)) {
     let (entry, configuration) = match &header.codec {
         codec if codec.is_hevc() => (b"hvc1", b"hvcC"),
@@ -201,7 +202,7 @@ pub(crate) fn picture_entry(out: &mut Vec<u8>, header: &Header, (width, height):
     });
 }
 
-/// The sample entry of sound.
+/// Appends the sample entry of audio.
 pub(crate) fn sound_entry(out: &mut Vec<u8>, header: &Header) {
     let (entry, channels, rate): (&[u8; 4], u32, u32) = match &header.codec {
         Codec::FourCc([b'O', b'p', b'u', b's']) => (b"Opus", 2, 48_000),
@@ -223,7 +224,7 @@ pub(crate) fn sound_entry(out: &mut Vec<u8>, header: &Header) {
     });
 }
 
-/// `dOps` is `OpusHead` (RFC 7845, 5.1) with its numbers the other way round.
+/// Appends `dOps`: `OpusHead` (RFC 7845, 5.1) with the opposite byte order of its numbers.
 fn opus(out: &mut Vec<u8>, head: &[u8]) {
     let head = head.strip_prefix(b"OpusHead").unwrap_or(head);
     boxed(out, b"dOps", |out| match head {
@@ -236,7 +237,7 @@ fn opus(out: &mut Vec<u8>, head: &[u8]) {
     });
 }
 
-/// `esds` with an AudioSpecificConfig, or without one.
+/// Appends `esds` with an AudioSpecificConfig, or without one.
 fn elementary(out: &mut Vec<u8>, object: u8, configuration: &[u8]) {
     let configuration = configuration.get(..configuration.len().min(64)).unwrap_or_default();
     let length = configuration.len() as u8;

@@ -1,52 +1,54 @@
-//! The publisher's times, made such that media goes on when they jump: pure, `now` is the time since any moment that stays
-//! the same.
+//! Repairs the publisher's times, so that media continues when they jump. The code uses no clock: `now` is the time
+//! since any fixed moment.
 //!
-//! Encoders restart their clock, set it, or count with too few bits. What follows is the same stream, so it follows in time.
+//! Encoders restart their clock, set it, or count with too few bits. The stream is the same, so its times continue.
 
 use std::time::Duration;
 
 use weir_rtmp::flv::TagKind;
 
-/// Times begin no earlier, so that there is room before the first picture.
+/// The earliest time of the output, in milliseconds, so that there is space for times before the first frame.
 const FIRST: i64 = 10_000;
-/// A start beyond this would soon be more than FLV can hold.
+/// A start beyond this would soon exceed the range of FLV.
 const LATEST_START: i64 = 1 << 30;
-/// From here on, times begin anew with the next key frame.
+/// From this time on, times restart with the next keyframe.
 const FULL: i64 = (1 << 31) - 3_600_000;
-/// A step back by more is another clock; by less, it is disorder.
+/// A larger step back means another clock; a smaller step is disorder.
 const BACK: i64 = 500;
-/// A step forward by more may be another clock.
+/// A larger step forward may mean another clock.
 const FORWARD: i64 = 3000;
-/// It is one when the media is so far ahead of real time with it: an encoder that was silent for as long is not.
+/// It means another clock if it puts the media this far ahead of real time, which does not happen for an encoder that
+/// was silent for as long.
 const AHEAD: i64 = 5000;
-/// Where sound and pictures jump together, they stay together: they are no further apart than this.
+/// If audio and video jump together and are no further apart than this, they stay together.
 const TOGETHER: i64 = 2000;
 
-/// Times of sound and pictures of one stream.
+/// Times of audio and video of one stream.
 #[derive(Debug, Default)]
 pub struct Timeline {
     sound: Option<Track>,
     pictures: Option<Track>,
-    /// Media time minus real time, as far as the media was ever ahead.
+    /// The largest lead of media time over real time.
     lead: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Track {
-    /// As it came.
+    /// The time as received.
     raw: u32,
     /// The same, without the wrap after 2^32 ms.
     long: i64,
-    /// What is added to it.
+    /// The offset that is added to it.
     offset: i64,
-    /// What was given for it.
+    /// The resulting time.
     out: i64,
-    /// When that was, milliseconds.
+    /// The real time of the result, in milliseconds.
     at: i64,
 }
 
 impl Timeline {
-    /// The time of a tag that came with the time `raw`, in milliseconds. It is later than the one before of its kind.
+    /// Returns the time of a tag with the received time `raw`, in milliseconds. It is later than the previous time of
+    /// the same kind.
     pub fn time(&mut self, kind: TagKind, raw: u32, now: Duration) -> i64 {
         let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
         let (mine, other) = match kind {
@@ -57,13 +59,13 @@ impl Timeline {
             (None, None) => self.begin(raw, now),
             (Some(last), other) => self.follow(last, other, raw, now),
             (None, Some(other)) => {
-                // The first of its kind is where the others are, whatever their time was.
+                // The first tag of a kind gets the current time of the other kind, independent of its own time.
                 let track = self.follow(other, None, raw, now);
                 Track { out: track.long + track.offset, ..track }
             }
         };
         let ahead = next.out - now;
-        // Slow clocks and stalls make it smaller again, by a hundredth of the time.
+        // Slow clocks and stalls reduce the lead again, by a hundredth of the time.
         let passed = mine.or(other).map_or(0, |last| now - last.at);
         self.lead = ahead.max(self.lead - passed / 100);
         match kind {
@@ -73,12 +75,12 @@ impl Timeline {
         next.out
     }
 
-    /// Whether times are to begin anew soon: ask [`Timeline::restart`] to.
+    /// Returns whether times must restart soon, by a call of [`Timeline::restart`].
     pub fn is_full(&self) -> bool {
         [self.sound, self.pictures].into_iter().flatten().any(|track| track.out > FULL)
     }
 
-    /// Takes times back to their beginning.
+    /// Restarts times at their beginning.
     pub fn restart(&mut self) {
         let Some(last) = [self.sound, self.pictures].into_iter().flatten().map(|track| track.out).max()
         else {
@@ -125,7 +127,8 @@ mod tests {
     const VIDEO: TagKind = TagKind::Video;
     const AUDIO: TagKind = TagKind::Audio;
 
-    /// Sends a picture and a piece of sound each 40 ms in real time, with the times of two clocks; the times that come out.
+    /// Sends one video frame and one audio frame per 40 ms in real time, with the times of two clocks. Returns the
+    /// resulting times.
     fn run(count: u32, pictures: impl Fn(u32) -> u32, sound: impl Fn(u32) -> u32) -> (Vec<i64>, Vec<i64>) {
         let mut timeline = Timeline::default();
         (0..count)
@@ -137,7 +140,7 @@ mod tests {
             .unzip()
     }
 
-    /// That no step is far from 40 ms, and that sound and pictures are together.
+    /// Asserts that each step is close to 40 ms, and that audio and video are together.
     fn assert_smooth((pictures, sound): &(Vec<i64>, Vec<i64>)) {
         for times in [pictures, sound] {
             for pair in times.windows(2) {
@@ -167,7 +170,7 @@ mod tests {
         let steps = |t: u32| t + 1_000_000 * (t / 2000);
         assert_smooth(&run(300, steps, steps));
         assert_smooth(&run(300, steps, |t| t));
-        // Sound follows a moment later.
+        // The audio jumps a moment later.
         assert_smooth(&run(
             300,
             |t| if t > 4000 { t + 900_000 } else { t },
@@ -181,10 +184,10 @@ mod tests {
         let mut at = |kind, raw: u32, now: u64| timeline.time(kind, raw, Duration::from_millis(now));
         assert_eq!(at(VIDEO, 20_000, 0), 20_000);
         assert_eq!(at(VIDEO, 32_000, 12_000), 32_000);
-        // What was held up by the network, and a gap in it.
+        // Frames that the network delayed, and a gap in them.
         assert_eq!(at(VIDEO, 32_040, 22_000), 32_040);
         assert_eq!(at(VIDEO, 41_000, 22_001), 41_000);
-        // Sent faster than it is played.
+        // Frames arrive faster than real time.
         for n in 1..1000_u32 {
             assert_eq!(at(VIDEO, 41_000 + n * 40, 22_001 + u64::from(n)), i64::from(41_000 + n * 40));
         }

@@ -21,7 +21,7 @@ pub fn render(snapshot: &Snapshot) -> String {
         zone: snapshot.zone,
         streams: &snapshot.streams,
     };
-    // It has no map with keys that are no text, which is all that could fail.
+    // Serialisation can fail only for a map whose keys are not text, and the answer has none.
     serde_json::to_string(&answer).unwrap_or_else(|_| "{}".to_owned())
 }
 
