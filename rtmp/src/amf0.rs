@@ -1,7 +1,7 @@
 //! AMF 0 values, read and written without recursion.
 //!
-//! [`Reader`] borrows from the message and allocates nothing; whatever a peer nests, it walks with a fixed stack of
-//! [`MAX_DEPTH`] levels.
+//! [`Reader`] borrows from the message and allocates nothing. It walks any nesting with a fixed stack of [`MAX_DEPTH`]
+//! levels.
 
 mod reader;
 mod writer;
@@ -35,7 +35,7 @@ pub enum Marker {
 }
 
 impl Marker {
-    /// The marker that `byte` stands for; `None` for reserved ones and for the switch to AMF 3.
+    /// Returns the marker of `byte`, or `None` for reserved markers and for the switch to AMF 3.
     pub fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0x00 => Self::Number,
@@ -58,24 +58,24 @@ impl Marker {
     }
 }
 
-/// Why bytes are not the AMF 0 value that was asked for.
+/// Why bytes are not the requested AMF 0 value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The bytes end inside a value, or where one should begin.
+    /// The bytes end inside a value, or before one.
     #[error("amf0 value is cut short")]
     Truncated,
-    /// Another type of value stands here.
+    /// The value has another type.
     #[error("expected amf0 {expected}, found marker {found:#04x}")]
     Unexpected {
-        /// What was asked for, in words.
+        /// The requested type, in words.
         expected: &'static str,
-        /// The marker byte that stands there.
+        /// The marker byte of the value.
         found: u8,
     },
-    /// A marker that AMF 0 reserves, or AMF 3.
+    /// The marker is reserved by AMF 0, or is for AMF 3.
     #[error("unknown amf0 marker {0:#04x}")]
     UnknownMarker(u8),
-    /// Objects or arrays nest deeper than [`MAX_DEPTH`].
+    /// Objects or arrays are nested deeper than [`MAX_DEPTH`].
     #[error("amf0 value nests deeper than {MAX_DEPTH} levels")]
     TooDeep,
 }

@@ -1,8 +1,8 @@
-//! A client's session: fed with the bytes that came, it gives bytes to send and [`Event`]s.
+//! A client's session: it reads received bytes, and returns bytes to send and [`Event`]s.
 //!
-//! It behaves as ffmpeg and OBS do: `connect`; then `releaseStream`, `FCPublish`, `createStream`, `publish`, or
-//! `createStream`, `play` and a buffer length. It answers pings and acknowledges what it receives. The socket, TLS and time
-//! are the caller's:
+//! It behaves like ffmpeg and OBS. A publisher sends `connect`, then `releaseStream`, `FCPublish`, `createStream`,
+//! `publish`; a player sends `connect`, `createStream`, `play` and a buffer length. It answers pings and acknowledges
+//! received bytes. The caller provides the socket, TLS and time:
 //!
 //! ```no_run
 //! use std::io::{Read, Write};
@@ -42,21 +42,21 @@ use crate::message::{Message, MessageKind, user_control};
 pub use crate::status::Status;
 use crate::url::Url;
 
-/// The largest message accepted from a server.
+/// The largest message accepted from a server, in bytes.
 const MAX_MESSAGE: usize = 16 << 20;
 
-/// What a client does when its turn comes.
+/// The commands that a client sends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// Nothing at all: the caller sends what it wants.
+    /// None: the caller sends all commands.
     Manual,
-    /// `connect` and `createStream`: the rest is the caller's.
+    /// `connect` and `createStream`; the caller sends the rest.
     Connect,
     Publish,
     Play,
 }
 
-/// How far the session is.
+/// The phase of the session.
 #[derive(Debug)]
 enum Phase {
     Handshake(Handshake),
@@ -74,18 +74,18 @@ mod stream {
     pub(super) const PUBLISH: u32 = 8;
 }
 
-/// What may be different from one client to another.
+/// The settings of a client.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Size of the chunks sent once connected.
+    /// Size of the chunks after the connect, in bytes.
     pub chunk_size: u32,
-    /// What the client says it is.
+    /// The name and version of the client.
     pub flash_version: String,
-    /// Fills the handshake.
+    /// The bytes that fill the handshake.
     pub random: Vec<u8>,
-    /// Milliseconds of buffer that a player announces.
+    /// The buffer length that a player announces, in milliseconds.
     pub buffer_ms: u32,
-    /// Send no media before the server said `NetStream.Publish.Start`; some encoders do not wait for it.
+    /// Whether to send no media before the server's `NetStream.Publish.Start`; some encoders do not wait for it.
     pub wait_for_start: bool,
 }
 
@@ -101,37 +101,37 @@ impl Default for Options {
     }
 }
 
-/// What happened.
+/// An event of the session.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The handshake is done.
+    /// The handshake is complete.
     Handshaken,
     /// The server accepted `connect`.
     Connected,
-    /// The server gave a message stream with this number.
+    /// The server created a message stream with this number.
     StreamCreated(u32),
-    /// The server speaks of the stream, or refuses `connect`.
+    /// The server reported a status of the stream, or refused `connect`.
     Status(Status),
-    /// Sound, pictures or metadata came.
+    /// Audio, video or metadata arrived.
     Media(Tag),
-    /// The server ended the connection.
+    /// The server closed the connection.
     Closed,
 }
 
-/// Why a session cannot go on.
+/// Why a session cannot continue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The peer is no RTMP server.
+    /// The peer is not an RTMP server.
     #[error("handshake failed: {0}")]
     Handshake(#[from] handshake::Error),
-    /// The peer sent impossible chunks.
+    /// The peer sent invalid chunks.
     #[error("chunks cannot be read: {0}")]
     Chunk(#[from] chunk::Error),
-    /// The peer sent a command that cannot be read.
+    /// The peer sent an unreadable command.
     #[error("command cannot be read: {0}")]
     Command(#[from] amf0::Error),
-    /// [`Client::send_tag`] before the server said `NetStream.Publish.Start`.
+    /// The caller used [`Client::send_tag`] before the server's `NetStream.Publish.Start`.
     #[error("stream is not published")]
     NotPublishing,
 }
@@ -159,28 +159,29 @@ pub struct Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The name may be a key, and the output holds it.
+        // The name may be a key, and the output contains it.
         f.debug_struct("Client").field("url", &self.url).field("role", &self.role).finish_non_exhaustive()
     }
 }
 
 impl Client {
-    /// A session that publishes `url`.
+    /// Returns a session that publishes `url`.
     pub fn publish(url: &Url, options: Options) -> Self {
         Self::new(Role::Publish, url, options)
     }
 
-    /// A session that plays `url`.
+    /// Returns a session that plays `url`.
     pub fn play(url: &Url, options: Options) -> Self {
         Self::new(Role::Play, url, options)
     }
 
-    /// A session that connects and creates its stream: what is published or played on it is the caller's.
+    /// Returns a session that connects and creates its stream. The caller publishes or plays on it.
     pub fn connect(url: &Url, options: Options) -> Self {
         Self::new(Role::Connect, url, options)
     }
 
-    /// A session that only shakes hands and answers: commands are the caller's to send, `connect` included.
+    /// Returns a session that only completes the handshake and answers. The caller sends all commands, including
+    /// `connect`.
     pub fn manual(url: &Url, options: Options) -> Self {
         Self::new(Role::Manual, url, options)
     }
@@ -209,12 +210,12 @@ impl Client {
         }
     }
 
-    /// Publishes or plays `name` instead of the URL's: any bytes, UTF-8 or not.
+    /// Sets another name than the URL's to publish or play: any bytes, UTF-8 or not.
     pub fn set_name(&mut self, name: &[u8]) {
         self.name = name.to_vec();
     }
 
-    /// Takes what the server sent.
+    /// Processes bytes from the server.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.received = self.received.wrapping_add(bytes.len() as u32);
         match &mut self.phase {
@@ -241,7 +242,7 @@ impl Client {
         Ok(())
     }
 
-    /// The server closed the connection.
+    /// Records that the server closed the connection.
     pub fn end_of_input(&mut self) {
         if !matches!(self.phase, Phase::Closed) {
             self.phase = Phase::Closed;
@@ -250,22 +251,22 @@ impl Client {
         }
     }
 
-    /// The next thing that happened.
+    /// Returns the next event.
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// What is to be sent; empty when there is nothing.
+    /// Returns the bytes to send; empty if there are none.
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
     }
 
-    /// Whether the server has accepted the publish, and [`send_tag`](Self::send_tag) may be called.
+    /// Returns whether the server has accepted the publish, so that [`send_tag`](Self::send_tag) may be called.
     pub fn is_publishing(&self) -> bool {
         self.publishing
     }
 
-    /// Sends media as it stands in an FLV tag; metadata is wrapped in `@setDataFrame`, as encoders do.
+    /// Sends media with the payload of an FLV tag. Metadata is wrapped in `@setDataFrame`, as encoders do.
     pub fn send_tag(&mut self, kind: TagKind, timestamp: u32, payload: &[u8]) -> Result<(), Error> {
         let stream_id = self.stream_id.filter(|_| self.publishing).ok_or(Error::NotPublishing)?;
         let (chunk_stream, payload) = match kind {
@@ -281,8 +282,8 @@ impl Client {
         Ok(())
     }
 
-    /// Ends politely: `FCUnpublish` for a publisher, then `deleteStream`. The caller sends what
-    /// [`take_output`](Self::take_output) gives and closes.
+    /// Ends the session in an orderly manner: `FCUnpublish` for a publisher, then `deleteStream`. The caller sends the
+    /// bytes of [`take_output`](Self::take_output) and closes the connection.
     pub fn finish(&mut self) {
         let Some(stream_id) = self.stream_id.take() else { return };
         if self.role == Role::Publish {
@@ -293,7 +294,8 @@ impl Client {
         self.publishing = false;
     }
 
-    /// Sends a command on the connection, and says which transaction it got. `arguments` begin with the command object.
+    /// Sends a command on the connection, and returns its transaction number. `arguments` begin with the command
+    /// object.
     pub fn command(
         &mut self,
         name: &str,
@@ -310,7 +312,7 @@ impl Client {
         self.writer.write(chunk_stream, message, &mut self.output);
     }
 
-    /// Sends `connect` with the URL's application, as the other roles do by themselves.
+    /// Sends `connect` with the URL's application, as the other roles do automatically.
     pub fn send_connect(&mut self) {
         let (app, tc_url, version) =
             (self.url.app.clone(), self.url.tc_url(), self.options.flash_version.clone());
@@ -402,13 +404,13 @@ impl Client {
         }
     }
 
-    /// Sends `publish` with the name, on the stream that was created last.
+    /// Sends `publish` with the name, on the last created stream.
     pub fn send_publish(&mut self) {
         let name = self.name.clone();
         self.stream_command("publish", |w| w.null().string(&name).string(b"live"));
     }
 
-    /// Sends `closeStream` for the stream that was created last; it stays usable.
+    /// Sends `closeStream` for the last created stream, which stays usable.
     pub fn send_close_stream(&mut self) {
         self.stream_command("closeStream", |w| w.null());
         self.publishing = false;

@@ -1,23 +1,26 @@
-//! Commands of clients, in the one form that every reader of AMF 0 understands alike.
+//! Rewrites commands of clients in a form that every reader of AMF 0 understands in the same manner.
 //!
-//! nginx-rtmp reads AMF 0 in its own way (ngx_rtmp_amf_read): an end-of-object marker (0x09) is a value like any other inside of objects, and
-//! an empty key ends an object whatever follows. So who judges a command and hands on the same bytes may have judged another name
-//! than nginx-rtmp finds. What is written here means one thing.
+//! nginx-rtmp's reader of AMF 0 differs from others (ngx_rtmp_amf_read): inside objects, an end-of-object marker (0x09)
+//! is a value like any other, and an empty key ends an object whatever follows. So a program that checks a command and
+//! forwards the same bytes may have checked another name than nginx-rtmp finds. The commands that this module writes
+//! have only one meaning.
 
 use crate::amf0::{Marker, Reader, Writer};
 
-/// The bytes of a number and of null, which begin each command behind its name.
+/// Length of a number and a null, which follow the name of each command, in bytes.
 const HEAD: usize = 10;
 
-/// Returns whether the values behind the name of a command begin with a number and null: nobody reads these differently.
+/// Returns whether the values after the name of a command begin with a number and null, which all readers read in the
+/// same manner.
 #[must_use]
 pub fn has_plain_head(command: &[u8]) -> bool {
     let is = |at: usize, marker: Marker| command.get(at) == Some(&(marker as u8));
     is(0, Marker::Number) && (is(HEAD - 1, Marker::Null) || is(HEAD - 1, Marker::Undefined))
 }
 
-/// Returns the values of a `play` (transaction, null, name, start, duration, reset) in plain form, or `None` where they are plain already.
-/// A name that is missing or no string is the empty one, as it is for nginx-rtmp (ngx_rtmp_cmd_play_init).
+/// Returns the values of a `play` (transaction, null, name, start, duration, reset) in plain form, or `None` if they
+/// are plain already. A name that is missing or not a string becomes the empty name, as for nginx-rtmp
+/// (ngx_rtmp_cmd_play_init).
 #[must_use]
 pub fn plain_play(command: &[u8]) -> Option<Vec<u8>> {
     let plain = has_plain_head(command) && Reader::new(command.get(HEAD..)?).string().is_ok();
@@ -36,8 +39,8 @@ pub fn plain_play(command: &[u8]) -> Option<Vec<u8>> {
     Some(writer.into_bytes())
 }
 
-/// Returns the values of a `play2` (transaction, null, an object) in plain form: of the object, `start` and the last `streamName`, which
-/// is the one that nginx-rtmp takes (ngx_rtmp_cmd_play2_init).
+/// Returns the values of a `play2` (transaction, null, an object) in plain form: of the object, `start` and the last
+/// `streamName`, which is the one that nginx-rtmp uses (ngx_rtmp_cmd_play2_init).
 #[must_use]
 pub fn plain_play2(command: &[u8]) -> Vec<u8> {
     let mut reader = Reader::new(command);
@@ -75,7 +78,7 @@ mod tests {
         [&[3][..], &END, &[0, 0, 9]].concat()
     }
 
-    /// Transaction, the second value as it stands there, the name, start.
+    /// Transaction, the second value as written, the name, start.
     fn play(second: &[u8], name: &[u8]) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.number(4.0).raw(second).string(name).number(-2000.0);
@@ -91,11 +94,11 @@ mod tests {
 
     #[test]
     fn a_play_that_may_be_read_differently_is_written_anew() {
-        // Known values before the name are stepped over.
+        // Known values before the name are skipped.
         let plain = play(&[5], b"show");
         let object = [&[3][..], &[0, 1, b'a', 5], &[0, 0, 9]].concat();
         assert_eq!(plain_play(&play(&object, b"show")), Some(plain));
-        // nginx-rtmp finds a name in each of these, which this reader does not see or takes for another one.
+        // nginx-rtmp finds a name in each of these commands, but this reader sees no name or another one.
         for second in
             [object_with_an_end(), vec![9], vec![10, 0, 0, 0, 1, 9], [&[3, 0, 0][..], &[5]].concat()]
         {

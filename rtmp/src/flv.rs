@@ -1,22 +1,22 @@
-//! FLV tags: what a `.flv` file holds between its header and its end (Adobe FLV specification 10.1, annex E).
+//! FLV tags: the content of a `.flv` file between its header and its end (Adobe FLV specification 10.1, annex E).
 
 use crate::message::MessageKind;
 
-/// Bytes of the file header with the tag size that follows it.
+/// Length of the file header and the tag size after it, in bytes.
 const FILE_HEADER: usize = 13;
 /// Bytes before a tag's payload.
 const TAG_HEADER: usize = 11;
-/// Bytes behind it: the tag's size once more.
+/// Bytes after it: the tag's size once more.
 const TRAILER: usize = 4;
 
-/// What a tag carries.
+/// The content of a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TagKind {
-    /// Sound.
+    /// Audio.
     Audio,
-    /// Pictures.
+    /// Video.
     Video,
-    /// `onMetaData` and the like, in AMF 0.
+    /// Metadata such as `onMetaData`, in AMF 0.
     Script,
 }
 
@@ -31,7 +31,7 @@ impl From<TagKind> for MessageKind {
 }
 
 impl TagKind {
-    /// The kind of tag that holds a message's payload; `None` for messages that are not media.
+    /// Returns the kind of tag for a message's payload, or `None` for messages that are not media.
     pub fn of(kind: MessageKind) -> Option<Self> {
         match kind {
             MessageKind::AUDIO => Some(Self::Audio),
@@ -45,16 +45,17 @@ impl TagKind {
 /// One tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
-    /// What it carries.
+    /// The kind of its content.
     pub kind: TagKind,
     /// Milliseconds from the file's beginning.
     pub timestamp: u32,
-    /// Its bytes, as they are in an RTMP message.
+    /// The payload, the same as in an RTMP message.
     pub payload: Vec<u8>,
 }
 
 impl Tag {
-    /// Whether this is a decoder's configuration (AVC or AAC sequence header) or metadata, which a stream repeats at its start.
+    /// Returns whether this is a decoder's configuration (AVC or AAC sequence header) or metadata, which a stream
+    /// repeats at its start.
     pub fn is_header(&self) -> bool {
         match (self.kind, self.payload.as_slice()) {
             (TagKind::Script, _) => true,
@@ -68,15 +69,15 @@ impl Tag {
 /// Why bytes are not FLV.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The file does not begin like one.
+    /// The file does not begin with the FLV signature.
     #[error("not an flv file")]
     Signature,
-    /// A tag that is neither audio, video nor script, or is encrypted.
+    /// A tag is neither audio, video nor script, or is encrypted.
     #[error("unknown flv tag type {0}")]
     TagType(u8),
 }
 
-/// Takes a file's bytes in pieces of any size, gives tags.
+/// Reads a file's bytes in pieces of any size and returns tags.
 #[derive(Debug, Default)]
 pub struct Reader {
     buffer: Vec<u8>,
@@ -85,19 +86,19 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader at the beginning of a file.
+    /// Returns a reader at the beginning of a file.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes bytes; then ask for [`next_tag`](Self::next_tag) until there is none.
+    /// Adds bytes. Call [`next_tag`](Self::next_tag) afterwards until it returns `None`.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.at);
         self.at = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole tag, `None` when more bytes are needed.
+    /// Returns the next complete tag, or `None` if more bytes are needed.
     pub fn next_tag(&mut self) -> Result<Option<Tag>, Error> {
         if !self.started {
             let Some(header) = self.buffer.first_chunk::<FILE_HEADER>() else { return Ok(None) };
@@ -127,7 +128,7 @@ pub fn write_header(out: &mut Vec<u8>) {
     out.extend(b"FLV\x01\x05\0\0\0\x09\0\0\0\0");
 }
 
-/// Appends a tag; a payload is cut at 2^24-1 bytes.
+/// Appends a tag, and cuts its payload at 2^24-1 bytes.
 pub fn write_tag(tag: &Tag, out: &mut Vec<u8>) {
     let length = tag.payload.len().min(0x00ff_ffff);
     let [t3, t2, t1, t0] = tag.timestamp.to_be_bytes();

@@ -1,10 +1,11 @@
-//! The messages of a stream since its last keyframe, as bytes for players that join now.
+//! The messages of a stream since its last keyframe, as bytes for players that join.
 //!
-//! A player of a live stream waits for the next keyframe before it shows a picture. A server that keeps the messages since the last
-//! keyframe sends them to a player that joins, and the player shows a picture immediately.
+//! A player of a live stream must wait for the next keyframe before it can show video. If a server keeps the messages
+//! since the last keyframe and sends them to a new player, the player shows video immediately.
 //!
-//! The bytes are chunks as nginx-rtmp writes them (ngx_rtmp_prepare_message): absolute for the first message of a chunk stream,
-//! relative for the others. They stand in blocks of a fixed size, which players share while they read them.
+//! The bytes are chunks as nginx-rtmp writes them (ngx_rtmp_prepare_message): absolute for the first message of a chunk
+//! stream, relative for the others. They are stored in blocks of a fixed size, which players share while they read
+//! them.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -16,21 +17,21 @@ use crate::{
 
 /// Size of a block, in bytes.
 pub const BLOCK: usize = 64 << 10;
-/// What is looked at of each message.
+/// The number of bytes of each message that are examined.
 const HEAD: usize = 64;
 
-/// How a server writes to its players.
+/// The format in which a server writes to its players.
 #[derive(Clone, Copy, Debug)]
 pub struct Wire {
     /// Bytes of a chunk, without its header.
     pub chunk_size: usize,
-    /// Every chunk of a message repeats an extended timestamp.
+    /// Whether every chunk of a message repeats an extended timestamp.
     pub repeats_time: bool,
     /// The chunk streams of video and of audio.
     pub chunk_streams: [u32; 2],
-    /// Audio is on the chunk stream of video.
+    /// Whether audio uses the chunk stream of video.
     pub interleaved: bool,
-    /// An empty audio message follows the header of video.
+    /// Whether an empty audio message follows the header of video.
     pub announces_audio: bool,
     /// The message stream.
     pub message_stream: u32,
@@ -39,66 +40,66 @@ pub struct Wire {
 /// A message of audio or video, in pieces.
 #[derive(Clone, Copy, Debug)]
 pub struct Media<I> {
-    /// It is video.
+    /// Whether it is video.
     pub is_video: bool,
-    /// In milliseconds.
+    /// Timestamp in milliseconds.
     pub timestamp: u32,
-    /// Its bytes.
+    /// The payload.
     pub pieces: I,
 }
 
-/// What decoders need before the first message: the newest configurations.
+/// The newest configurations, which decoders need before the first message.
 #[derive(Clone, Copy, Debug)]
 pub struct Headers<I> {
-    /// Of video.
+    /// The configuration of the video.
     pub video: Option<I>,
-    /// Of audio.
+    /// The configuration of the audio.
     pub audio: Option<I>,
 }
 
-/// A block that players may be reading. What was written stays as it is.
+/// A block that players may be reading. Written bytes never change.
 type Block = Rc<[Cell<u8>]>;
 
 /// The messages of one publisher since its last keyframe.
 #[derive(Debug)]
 pub struct Gop {
-    /// The most bytes that are kept.
+    /// The most bytes to keep.
     most: usize,
     blocks: Vec<Block>,
     /// Bytes in the last block.
     filled: usize,
-    /// Blocks that nobody reads any more.
+    /// Blocks that no player reads any more.
     spare: Vec<Block>,
     /// Timestamps of the last messages of video and audio; `None` before the first.
     last: [Option<u32>; 2],
-    /// Which keyframe it is.
+    /// Number of the keyframe.
     number: u64,
-    /// For headers of chunks.
+    /// Buffer for the headers of chunks.
     header: Vec<u8>,
 }
 
-/// Whether a message is kept.
+/// Whether a message was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// It is, or it is not needed.
+    /// The message was kept, or is not needed.
     Yes,
-    /// Nothing is kept until the next keyframe: the messages since the last one are larger than allowed.
+    /// No message is kept until the next keyframe, because the messages since the last one are larger than allowed.
     TooLarge,
 }
 
-/// What a player begins with. It keeps the blocks.
+/// The bytes for a new player. It keeps their blocks alive.
 #[derive(Debug)]
 pub struct Start {
     blocks: Vec<Block>,
     filled: usize,
     /// Timestamps of the last messages of video and audio; `None` where there is none.
     pub last: [Option<u32>; 2],
-    /// Which keyframe it begins with.
+    /// Number of the keyframe that it begins with.
     pub number: u64,
 }
 
 impl Gop {
-    /// Keeps nothing yet, and `most` bytes at most.
+    /// Returns an empty buffer that keeps at most `most` bytes.
     #[must_use]
     pub fn new(most: usize) -> Self {
         let (blocks, spare, header) = (Vec::new(), Vec::new(), Vec::new());
@@ -123,7 +124,7 @@ impl Gop {
                 return Kept::Yes;
             }
             (true, Some((Content::Frame, true))) => self.restart(),
-            // nginx-rtmp sends the newest header before the first sound.
+            // nginx-rtmp sends the newest header before the first audio message.
             (false, Some((Content::Header, _))) if self.last[wire.place(false)].is_none() => {
                 return Kept::Yes;
             }
@@ -144,27 +145,27 @@ impl Gop {
         Kept::Yes
     }
 
-    /// Forgets everything until the next keyframe.
+    /// Drops all messages until the next keyframe.
     pub fn clear(&mut self) {
         self.blocks.clear();
         self.spare.clear();
         (self.filled, self.last) = (0, [None; 2]);
     }
 
-    /// Returns how many bytes are kept.
+    /// Returns how many bytes are stored.
     #[must_use]
     pub fn bytes(&self) -> usize {
         (self.blocks.len().saturating_sub(1)) * BLOCK + self.filled
     }
 
-    /// Returns what a player begins with that joins now; `None` if that is nothing.
+    /// Returns the bytes for a player that joins now, or `None` if there are none.
     #[must_use]
     pub fn start(&self) -> Option<Start> {
         self.last[0]?;
         Some(Start { blocks: self.blocks.clone(), filled: self.filled, last: self.last, number: self.number })
     }
 
-    /// A keyframe comes: blocks that no player reads are used again.
+    /// Restarts at a keyframe, and reuses blocks that no player reads.
     fn restart(&mut self) {
         let before = std::mem::take(&mut self.blocks);
         self.spare.extend(before.into_iter().filter(|block| Rc::strong_count(block) == 1));
@@ -174,7 +175,7 @@ impl Gop {
         self.number += 1;
     }
 
-    /// The first message of a chunk stream.
+    /// Writes the first message of a chunk stream.
     fn begin<'m, I>(&mut self, wire: &Wire, media: &Media<I>, headers: &Headers<I>)
     where
         I: Iterator<Item = &'m [u8]> + Clone,
@@ -184,7 +185,7 @@ impl Gop {
             false => (&headers.audio, &headers.video),
         };
         let time = media.timestamp;
-        // On one chunk stream, both headers come first.
+        // On a shared chunk stream, both headers come first.
         let other = other.as_ref().filter(|_| wire.interleaved);
         for (is_video, header) in [(media.is_video, own.as_ref()), (!media.is_video, other)] {
             if let Some(header) = header {
@@ -256,12 +257,12 @@ impl Gop {
 }
 
 impl Wire {
-    /// Which of the chunk streams.
+    /// Returns the index of the chunk stream.
     fn place(&self, is_video: bool) -> usize {
         usize::from(!is_video && !self.interleaved)
     }
 
-    /// The header of a message: relative to the one before on its chunk stream, if there is one.
+    /// Returns the header of a message, relative to the previous one on its chunk stream, if there is one.
     fn header(&self, is_video: bool, timestamp: u32, before: Option<u32>, length: usize) -> Header {
         Header {
             format: if before.is_some() { Format::SameStream } else { Format::Full },
@@ -275,14 +276,14 @@ impl Wire {
 }
 
 impl Start {
-    /// Its bytes, block by block.
+    /// Returns the bytes, block by block.
     pub fn parts(&self) -> impl Iterator<Item = &[Cell<u8>]> {
         let (last, before) =
             self.blocks.split_last().map_or((None, &[][..]), |(last, before)| (Some(last), before));
         before.iter().map(|block| &**block).chain(last.map(|block| &block[..self.filled]))
     }
 
-    /// Returns how many bytes they are.
+    /// Returns the number of bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.parts().map(<[_]>::len).sum()

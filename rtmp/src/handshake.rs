@@ -1,12 +1,12 @@
 //! The simple handshake, client side (specification, section 5.2).
 
-/// Bytes of C1, S1, C2 and S2 each.
+/// Length of C1, S1, C2 and S2, in bytes.
 pub const PACKET: usize = 1536;
 
-/// The only version there is.
+/// The only RTMP version.
 const VERSION: u8 = 3;
 
-/// Why a peer is no RTMP server.
+/// Why a peer is not an RTMP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Its first byte is not the version.
@@ -14,7 +14,7 @@ pub enum Error {
     Version(u8),
 }
 
-/// A handshake under way: C0 and C1 are out, S0, S1 and S2 are to come.
+/// A handshake in progress: C0 and C1 are sent, and S0, S1 and S2 must follow.
 #[derive(Debug)]
 pub struct Handshake {
     received: Vec<u8>,
@@ -22,18 +22,19 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// Begins; C0 and C1 go to `out`. `random` fills C1, over and over when it is short; nothing depends on its quality.
+    /// Begins the handshake and writes C0 and C1 to `out`. `random` fills C1, and is repeated if it is too short; its
+    /// quality does not matter.
     pub fn new(random: &[u8], out: &mut Vec<u8>) -> Self {
         out.push(VERSION);
-        // Time 0, and zeroes where clients of the handshake with a digest put their version.
+        // Time 0, and zeros at the position of the version in the handshake with a digest.
         out.extend([0; 8]);
         let filler: &[u8] = if random.is_empty() { &[0] } else { random };
         out.extend(filler.iter().cycle().take(PACKET - 8));
         Self { received: Vec::with_capacity(1 + 2 * PACKET), answered: false }
     }
 
-    /// Takes bytes from the peer, and writes C2 to `out` once S1 is there. Gives back what follows the handshake once it is
-    /// complete, `None` before.
+    /// Processes bytes from the peer, and writes C2 to `out` once S1 has arrived. Returns the bytes after the handshake
+    /// once it is complete, `None` before.
     pub fn receive(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
         self.received.extend_from_slice(bytes);
         match self.received.first() {

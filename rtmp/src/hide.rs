@@ -1,11 +1,12 @@
-//! Secrets of RTMP URLs in log lines that another program writes.
+//! Hides secrets of RTMP URLs in log lines of other programs.
 
-/// Replaces a secret.
+/// The replacement of a secret.
 const MASK: &[u8] = b"/***";
-/// The shortest part of a secret that is hidden: nginx-rtmp cuts long ones.
+/// Minimum length of a hidden part of a secret; nginx-rtmp cuts long ones.
 const SHORTEST: usize = 8;
 
-/// The line without a secret, or what nginx-rtmp has left of it; `None` where it holds none.
+/// Returns the line without a secret, or without the part of it that nginx-rtmp has left. Returns `None` if the line
+/// contains no secret.
 #[must_use]
 pub fn without(line: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
     let shared = |at: usize| {

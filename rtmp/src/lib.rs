@@ -5,14 +5,14 @@
 //! - [`amf0`]: the values inside command and data messages
 //! - [`message`]: message types, and the payloads of control messages and commands
 //! - [`command`]: commands of clients in one plain form
-//! - [`chunk`]: messages to chunks and back
+//! - [`chunk`]: converts messages to chunks and back
 //! - [`handshake`]: the simple handshake, client side
-//! - [`url`]: `rtmp://host/app/name?args`, taken apart
-//! - [`status`]: what a server answers, read leniently
-//! - [`client`]: a publishing or playing session, fed with bytes and giving bytes
+//! - [`url`]: parses `rtmp://host/app/name?args`
+//! - [`status`]: reads a server's answers leniently
+//! - [`client`]: a publishing or playing session that reads and returns bytes
 //! - [`flv`]: tags to and from a file
 //! - [`hide`]: log lines without the secrets of URLs
-//! - [`media`]: what audio and video messages carry
+//! - [`media`]: the content of audio and video messages
 //! - [`merge`]: when messages that wait for a player are sent
 //! - [`gop`]: the messages since the last keyframe, for players that join
 //!

@@ -1,8 +1,8 @@
-//! What an audio or video message carries: the first bytes of its payload, in their old form (Adobe FLV specification 10.1,
-//! annex E.4) and as Enhanced RTMP has them (Veovera, `enhanced-rtmp-v2`).
+//! The content of an audio or video message: the first bytes of its payload, in their old form (Adobe FLV specification
+//! 10.1, annex E.4) and in the form of Enhanced RTMP (Veovera, `enhanced-rtmp-v2`).
 //!
 //! - [`video`] and [`audio`] read a payload
-//! - [`config`] reads codec, profile and size out of a decoder's configuration
+//! - [`config`] reads codec, profile and size from a decoder's configuration
 
 pub mod config;
 
@@ -16,49 +16,49 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// H.264, in either form.
+    /// Returns whether the codec is H.264, in either form.
     pub fn is_avc(self) -> bool {
         matches!(self, Self::Id(7) | Self::FourCc([b'a', b'v', b'c', b'1']))
     }
 
-    /// HEVC: as Enhanced RTMP has it, or with the CodecID 12 of older cameras.
+    /// Returns whether the codec is HEVC, as in Enhanced RTMP or with the CodecID 12 of older cameras.
     pub fn is_hevc(self) -> bool {
         matches!(self, Self::Id(12) | Self::FourCc([b'h', b'v', b'c', b'1']))
     }
 
-    /// AAC, in either form.
+    /// Returns whether the codec is AAC, in either form.
     pub fn is_aac(self) -> bool {
         matches!(self, Self::Id(10) | Self::FourCc([b'm', b'p', b'4', b'a']))
     }
 }
 
-/// What is in a message.
+/// The kind of content of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A decoder's configuration.
     Header,
-    /// Pictures or sound.
+    /// A frame of video or audio.
     Frame,
-    /// The end of a sequence, colours, a command: nothing that a decoder needs.
+    /// Content that a decoder does not need: the end of a sequence, colour information, a command.
     Other,
 }
 
-/// A video or audio message, taken apart. Of several tracks, only track 0 is read.
+/// A parsed video or audio message. Of several tracks, only track 0 is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload<'p> {
     /// The codec.
     pub codec: Codec,
-    /// What is in `data`.
+    /// The kind of content of `data`.
     pub content: Content,
-    /// A decoder can begin with it; true for sound.
+    /// Whether a decoder can begin with it; true for audio.
     pub is_key: bool,
-    /// From decoding to showing, in milliseconds; may be negative.
+    /// Time from decoding to presentation, in milliseconds; may be negative.
     pub composition: i32,
-    /// Without the bytes that say all this.
+    /// The media, without the header bytes.
     pub data: &'p [u8],
-    /// The message has the form of Enhanced RTMP.
+    /// Whether the message has the form of Enhanced RTMP.
     pub is_enhanced: bool,
-    /// The message has more than one track.
+    /// Whether the message has more than one track.
     pub is_multitrack: bool,
 }
 
@@ -68,7 +68,7 @@ const EX_VIDEO: u8 = 0x80;
 const EX_AUDIO: u8 = 9;
 const MOD_EX: u8 = 7;
 
-/// Reads a video message; `None` when it is too short, or has no track 0.
+/// Reads a video message. Returns `None` if it is too short, or has no track 0.
 pub fn video(payload: &[u8]) -> Option<Payload<'_>> {
     let (&first, rest) = payload.split_first()?;
     if first & EX_VIDEO == 0 {
@@ -110,7 +110,7 @@ fn old_video(first: u8, rest: &[u8]) -> Option<Payload<'_>> {
     })
 }
 
-/// Reads an audio message; `None` when it is too short, or has no track 0.
+/// Reads an audio message. Returns `None` if it is too short, or has no track 0.
 pub fn audio(payload: &[u8]) -> Option<Payload<'_>> {
     let (&first, rest) = payload.split_first()?;
     let sound = |codec, content, data, is_enhanced, is_multitrack| Payload {
@@ -137,7 +137,7 @@ pub fn audio(payload: &[u8]) -> Option<Payload<'_>> {
             let content = if packet == 0 { Content::Header } else { Content::Frame };
             Some(sound(Codec::Id(10), content, data, false, false))
         }
-        // An empty message ends or pauses the sound.
+        // An empty message ends or pauses the audio.
         id if rest.is_empty() => Some(sound(Codec::Id(id), Content::Other, rest, false, false)),
         id => Some(sound(Codec::Id(id), Content::Frame, rest, false, false)),
     }
@@ -151,7 +151,7 @@ struct Ex<'p> {
     is_multitrack: bool,
 }
 
-/// `ExVideoTagHeader` and `ExAudioTagHeader`; `multitrack` is the packet type that stands for several tracks.
+/// Reads `ExVideoTagHeader` or `ExAudioTagHeader`; `multitrack` is the packet type for several tracks.
 fn extended(mut packet: u8, mut rest: &[u8], multitrack: u8, is_command: bool) -> Option<Ex<'_>> {
     while packet == MOD_EX {
         let (&size, after) = rest.split_first()?;
@@ -199,7 +199,7 @@ fn extended(mut packet: u8, mut rest: &[u8], multitrack: u8, is_command: bool) -
     }
 }
 
-/// A number of 24 bits with a sign.
+/// Reads a signed number of 24 bits.
 fn signed([b2, b1, b0]: [u8; 3]) -> i32 {
     i32::from_be_bytes([b2, b1, b0, 0]) >> 8
 }

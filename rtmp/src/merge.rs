@@ -1,48 +1,49 @@
-//! Merged writes: when messages that wait for a player are sent.
+//! Merged writes: decides when to send the messages that wait for a player.
 //!
-//! A message of audio or video reaches many players. If a server writes each message to each socket as it comes, most of its time goes
-//! into small packets. So messages wait for each other: what waits leaves with a video message, or after a time.
+//! A message of audio or video goes to many players. If a server writes each message to each socket immediately, it
+//! spends most of its time on small packets. So messages wait, and are sent together with a video message, or after a
+//! time.
 
-/// The part of the queue that may fill with waiting messages: a server that drops messages for slow players begins at a half.
+/// The part of the queue that waiting messages may fill. A server begins to drop messages for slow players at a half.
 const MOST_QUEUED: usize = 8;
 /// How long audio waits for a video message, in milliseconds, if no time is set.
 const FOR_PICTURE_MS: u64 = 100;
-/// Without video for so long, in milliseconds, a stream counts as one without video.
+/// Without video for this long, in milliseconds, a stream counts as one without video.
 const WITHOUT_PICTURES_MS: u64 = 1000;
 
 /// How long messages may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// In milliseconds. 0: until the next video message.
+    /// The time in milliseconds. 0 means until the next video message.
     pub time_ms: u64,
 }
 
-/// What a player's queue is like when a message was added.
+/// The state of a player's queue after a message was added.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// The message is video.
+    /// Whether the message is video.
     pub is_video: bool,
     /// Milliseconds since the last video message of the stream; `None` before the first.
     pub since_video_ms: Option<u64>,
     /// Milliseconds since messages were last sent to this player.
     pub since_sent_ms: u64,
-    /// Messages that wait.
+    /// Number of waiting messages.
     pub queued: usize,
-    /// Messages that the queue holds at most.
+    /// Capacity of the queue, in messages.
     pub room: usize,
 }
 
-/// When to send what waits.
+/// When to send the waiting messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// Immediately.
     Now,
-    /// So many milliseconds after the oldest message came, if nothing is sent before.
+    /// This many milliseconds after the oldest message arrived, if no message is sent before.
     After(u64),
 }
 
 impl Rule {
-    /// Decides when the messages are sent that wait for a player.
+    /// Decides when to send the messages that wait for a player.
     #[must_use]
     pub fn when(self, moment: &Moment) -> When {
         let has_video = moment.since_video_ms.is_some_and(|since| since < WITHOUT_PICTURES_MS);
@@ -54,7 +55,7 @@ impl Rule {
         When::After(self.most_ms())
     }
 
-    /// Returns how long a message waits at most, in milliseconds.
+    /// Returns the maximum wait of a message, in milliseconds.
     #[must_use]
     pub fn most_ms(self) -> u64 {
         if self.time_ms == 0 { FOR_PICTURE_MS } else { self.time_ms }

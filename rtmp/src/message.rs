@@ -2,7 +2,7 @@
 
 use crate::amf0::Writer;
 
-/// The type of a message. Not an enum: peers send numbers of their own.
+/// The type of a message. This is not an enum, because peers send numbers of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageKind(pub u8);
 
@@ -31,39 +31,39 @@ pub mod user_control {
     pub const PING_RESPONSE: u16 = 7;
 }
 
-/// One message, whole.
+/// One complete message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Its type.
     pub kind: MessageKind,
-    /// The message stream it belongs to; 0 is the connection itself.
+    /// The message stream; 0 is the connection itself.
     pub stream_id: u32,
     /// Milliseconds, wrapping.
     pub timestamp: u32,
-    /// Its bytes, without any header.
+    /// The payload, without any header.
     pub payload: Vec<u8>,
 }
 
 impl Message {
-    /// A message of the connection itself: stream 0, timestamp 0.
+    /// Returns a message of the connection itself: stream 0, timestamp 0.
     pub fn control(kind: MessageKind, payload: Vec<u8>) -> Self {
         Self { kind, stream_id: 0, timestamp: 0, payload }
     }
 
-    /// Set Chunk Size, Acknowledgement or Window Acknowledgement Size: a type and one number.
+    /// Returns a Set Chunk Size, Acknowledgement or Window Acknowledgement Size: a type and one number.
     pub fn number(kind: MessageKind, value: u32) -> Self {
         Self::control(kind, value.to_be_bytes().to_vec())
     }
 
-    /// A user control event with its 4- or 8-byte data.
+    /// Returns a user control event with its 4- or 8-byte data.
     pub fn user_control(event: u16, data: &[u32]) -> Self {
         let mut payload = event.to_be_bytes().to_vec();
         payload.extend(data.iter().flat_map(|word| word.to_be_bytes()));
         Self::control(MessageKind::USER_CONTROL, payload)
     }
 
-    /// A command: its name, its transaction number, and whatever `arguments` writes (it gives the writer back, so that a chain of
-    /// calls is one expression).
+    /// Returns a command: its name, its transaction number, and the values that `arguments` writes. `arguments` returns
+    /// the writer, so that a chain of calls is one expression.
     pub fn command(
         stream_id: u32,
         name: &str,

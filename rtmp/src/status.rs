@@ -1,24 +1,24 @@
-//! The information object of an `onStatus`, `_result` or `_error`, from servers of every make.
+//! The information object of an `onStatus`, `_result` or `_error`, from any server.
 //!
-//! Servers differ in what stands before the object, in the order and the types of its fields, and in how they encode it. None of
-//! that matters to a publisher: reading a status never fails.
+//! Servers differ in the values before the object, in the order and types of its fields, and in their encoding. A
+//! publisher must understand all of them, so that reading a status never fails.
 
 use crate::amf0::{Error, Marker, Reader};
 
-/// What a server says of a command or of a stream.
+/// The status of a command or of a stream that a server reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
-    /// `NetStream.Publish.Start` and the like.
+    /// A code such as `NetStream.Publish.Start`.
     pub code: String,
-    /// For people.
+    /// A text for people.
     pub description: String,
     /// `status`, `warning` or `error`.
     pub level: String,
 }
 
 impl Status {
-    /// Reads the values of a message behind its name: the first object with a code or a level counts, wherever it stands. What
-    /// is missing is empty. Of values that are not AMF 0, only a code is found.
+    /// Reads the values of a message after its name: the first object with a code or a level counts, at any position.
+    /// Missing fields are empty. From values that are not AMF 0, only a code is read.
     pub fn read(values: &[u8]) -> Self {
         let mut status = Self::default();
         let outcome = status.fill(&mut Reader::new(values));
@@ -51,7 +51,7 @@ impl Status {
         Ok(())
     }
 
-    /// A code stands as text in AMF 3 too.
+    /// Finds a code as text, which works for AMF 3 too.
     fn search(values: &[u8]) -> Self {
         let begins = |at: &usize| {
             ["NetStream.", "NetConnection."].iter().any(|code| values[*at..].starts_with(code.as_bytes()))
@@ -68,7 +68,7 @@ impl Status {
     }
 }
 
-/// A string or a number as text; empty for everything else.
+/// Reads a string or a number as text; returns an empty text for any other value.
 fn text(reader: &mut Reader<'_>) -> Result<String, Error> {
     if let Ok(text) = reader.string() {
         return Ok(String::from_utf8_lossy(text).into_owned());

@@ -3,39 +3,39 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Where a stream is published or played. Its name may be a key: neither `Debug` nor `Display` show it.
+/// The address of a stream to publish or play. Its name may be a key, so that neither `Debug` nor `Display` show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
-    /// `rtmps`: TLS is the caller's to speak.
+    /// Whether the scheme is `rtmps`. The caller must provide TLS.
     pub tls: bool,
-    /// User and password, as they were written.
+    /// User and password, as written.
     pub credentials: Option<(String, String)>,
     /// Name or address; an IPv6 address without its brackets.
     pub host: String,
-    /// 1935 unless given, 443 with TLS.
+    /// The port: as written, or else 1935, or 443 with TLS.
     pub port: u16,
-    /// The application, `/` included where it has several parts.
+    /// The application, including `/` if it has several parts.
     pub app: String,
-    /// The stream's name with its arguments: what stands in `publish` and `play`.
+    /// The stream's name with its arguments, as in `publish` and `play`.
     pub name: String,
 }
 
-/// Why a text is no such URL. The text itself is not repeated: it may hold a key.
+/// Why a text is not such a URL. The message does not repeat the text, because it may contain a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Neither `rtmp://` nor `rtmps://`.
+    /// The URL begins with neither `rtmp://` nor `rtmps://`.
     #[error("url must begin with rtmp:// or rtmps://")]
     Scheme,
-    /// Nothing between the slashes and the path.
+    /// The host is empty.
     #[error("url has no host")]
     Host,
-    /// Not a number from 1 to 65535.
+    /// The port is not a number from 1 to 65535.
     #[error("url has an invalid port")]
     Port,
-    /// A path of fewer than two parts.
+    /// The path has fewer than two parts.
     #[error("url must end in /app/name")]
     Path,
-    /// White space or a control character.
+    /// The URL contains white space or a control character.
     #[error("url contains a space or a control character")]
     Character,
 }
@@ -94,8 +94,8 @@ fn split_port(place: &str) -> Result<(&str, Option<&str>), Error> {
     if host.is_empty() { Err(Error::Host) } else { Ok((host, port)) }
 }
 
-/// Application and name: cut at the last slash, one within the arguments not counting. Some services want arguments on the
-/// application (`live2?backup=1/name`), so a `?` in the first part belongs to that.
+/// Splits a path into application and name at the last slash that is not within arguments. Some services require
+/// arguments on the application (`live2?backup=1/name`), so a `?` in the first part belongs to the application.
 fn split_path(path: &str) -> Option<(&str, &str)> {
     let first_slash = path.find('/')?;
     let cut = match path.find('?') {
@@ -108,7 +108,7 @@ fn split_path(path: &str) -> Option<(&str, &str)> {
 }
 
 impl Url {
-    /// The URL without name and credentials, as `connect` carries it.
+    /// Returns the URL without name and credentials, as in `connect`.
     pub fn tc_url(&self) -> String {
         format!("{}/{}", self.origin(""), self.app)
     }

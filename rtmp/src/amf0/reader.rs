@@ -4,7 +4,7 @@ use super::{Error, MAX_DEPTH, Marker};
 
 /// Reads values one after another from a message's bytes.
 ///
-/// A read that fails leaves the reader where it was, so that the caller may try another type.
+/// If a read fails, the reader keeps its position, so that the caller may try another type.
 ///
 /// ```
 /// use weir_rtmp::amf0::{Reader, Writer};
@@ -22,48 +22,48 @@ pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
-/// What [`Reader::skip_value`] is inside of.
+/// The container that [`Reader::skip_value`] is inside.
 #[derive(Clone, Copy)]
 enum Level {
     /// Keys and values up to an end marker.
     Keyed,
-    /// So many values to go.
+    /// This many more values.
     Counted(u32),
 }
 
 impl<'a> Reader<'a> {
-    /// A reader over `bytes`, which hold values back to back.
+    /// Returns a reader over `bytes`, which contain consecutive values.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    /// Whether all values have been read.
+    /// Returns whether all values have been read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// What has not been read yet.
+    /// Returns the unread bytes.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// The type of the next value.
+    /// Returns the type of the next value.
     pub fn marker(&self) -> Result<Marker, Error> {
         let byte = *self.rest.first().ok_or(Error::Truncated)?;
         Marker::from_byte(byte).ok_or(Error::UnknownMarker(byte))
     }
 
-    /// A number.
+    /// Reads a number.
     pub fn number(&mut self) -> Result<f64, Error> {
         self.scalar(&[Marker::Number], "number", |r| Ok(f64::from_be_bytes(r.array()?)))
     }
 
-    /// A boolean.
+    /// Reads a boolean.
     pub fn boolean(&mut self) -> Result<bool, Error> {
         self.scalar(&[Marker::Boolean], "boolean", |r| Ok(r.array::<1>()?[0] != 0))
     }
 
-    /// A string, short or long, as the raw bytes that were sent.
+    /// Reads a string, short or long, as the raw bytes.
     pub fn string(&mut self) -> Result<&'a [u8], Error> {
         let long = self.rest.first() == Some(&(Marker::LongString as u8));
         self.scalar(&[Marker::String, Marker::LongString], "string", |r| {
@@ -71,12 +71,12 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A null, or an undefined, which clients use for the same thing.
+    /// Reads a null, or an undefined, which clients use with the same meaning.
     pub fn null(&mut self) -> Result<(), Error> {
         self.scalar(&[Marker::Null, Marker::Undefined], "null", |_| Ok(()))
     }
 
-    /// Steps into an object, ECMA array or typed object; [`key`](Self::key) then gives its first key.
+    /// Enters an object, ECMA array or typed object; [`key`](Self::key) then returns its first key.
     pub fn begin_object(&mut self) -> Result<(), Error> {
         let marker = self.rest.first().copied();
         self.scalar(&[Marker::Object, Marker::EcmaArray, Marker::TypedObject], "object", |r| {
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The next key of the object stepped into; its value comes next, to be read or skipped. `None` at its end.
+    /// Returns the next key of the current object, or `None` at its end. The caller must then read or skip the value.
     pub fn key(&mut self) -> Result<Option<&'a [u8]>, Error> {
         let mut r = self.clone();
         let key = r.short_bytes()?;
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
         Ok(Some(key))
     }
 
-    /// Steps over one value of any type, with all that is inside it.
+    /// Skips one value of any type, with all values inside it.
     pub fn skip_value(&mut self) -> Result<(), Error> {
         let mut r = self.clone();
         let mut levels = [Level::Keyed; MAX_DEPTH];
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Steps over a scalar, or into what has values inside it.
+    /// Skips a scalar, or enters a container.
     fn skip_one(&mut self) -> Result<Option<Level>, Error> {
         let marker = self.marker()?;
         self.take(1)?;
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         self.take(length).map(|_| None)
     }
 
-    /// Reads what follows one of `markers`, or leaves the reader untouched.
+    /// Reads the bytes after one of `markers`, or leaves the reader unchanged.
     fn scalar<T>(
         &mut self,
         markers: &[Marker],

@@ -1,26 +1,26 @@
-//! The header of one chunk, as it stands on the wire.
+//! The header of one chunk in its binary form.
 
 use super::EXTENDED;
 use crate::message::MessageKind;
 
-/// How much of the message header a chunk carries.
+/// The part of the message header that a chunk carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Format {
-    /// All of it, with an absolute timestamp.
+    /// The whole header, with an absolute timestamp.
     Full = 0,
-    /// No stream id; the timestamp is a difference.
+    /// The header without stream id; the timestamp is a difference.
     SameStream = 1,
     /// Only a difference of timestamps.
     SameShape = 2,
-    /// Nothing: goes on with a message, or repeats the header before it.
+    /// No header: the chunk continues a message, or repeats the header before it.
     Nothing = 3,
 }
 
-/// One chunk's header. Fields that the format leaves out are ignored when writing, and zero when read.
+/// The header of one chunk. Fields that the format omits are ignored when writing, and zero after reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// Which of the four formats.
+    /// The format.
     pub format: Format,
     /// The chunk stream, 2 to 65,599.
     pub chunk_stream: u32,
@@ -35,7 +35,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Appends the header's bytes. With [`Format::Nothing`] a large `time` is repeated in the extended form, as encoders do.
+    /// Appends the bytes of the header. With [`Format::Nothing`] a large `time` is repeated in the extended form, as
+    /// encoders do.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let format = (self.format as u8) << 6;
         match self.chunk_stream {
@@ -58,7 +59,8 @@ impl Header {
         }
     }
 
-    /// Reads a header without its extended timestamp: `(header, bytes used)`, or `None` while it is not all there.
+    /// Reads a header without its extended timestamp. Returns the header and its length in bytes, or `None` if it is
+    /// incomplete.
     pub(super) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         let first = *bytes.first()?;
         let (chunk_stream, mut at) = match first & 0x3f {

@@ -1,16 +1,16 @@
-//! Chunks to messages.
+//! Converts chunks to messages.
 
 use std::collections::BTreeMap;
 
 use super::{DEFAULT_CHUNK_SIZE, EXTENDED, Error, Format, Header, MAX_CHUNK_SIZE};
 use crate::message::{Message, MessageKind};
 
-/// Chunk streams a peer may use at once; real ones use about six.
+/// The most chunk streams that a peer may use; real peers use about six.
 const MAX_STREAMS: usize = 64;
 
-/// Takes bytes, gives messages. Obeys Set Chunk Size and Abort, and hands them on as well.
+/// Converts bytes to messages. It obeys Set Chunk Size and Abort, and also returns them.
 ///
-/// It holds at most what one message a chunk stream may hold, of `max_message` bytes each.
+/// It stores at most one message of `max_message` bytes per chunk stream.
 #[derive(Debug)]
 pub struct Reader {
     buffer: Vec<u8>,
@@ -20,21 +20,21 @@ pub struct Reader {
     streams: BTreeMap<u32, Stream>,
 }
 
-/// What is known of a chunk stream.
+/// The state of a chunk stream.
 #[derive(Debug)]
 struct Stream {
     header: Header,
-    /// The timestamp of the message under way.
+    /// The timestamp of the current message.
     timestamp: u32,
-    /// Four more bytes of timestamp were in the last header that had a timestamp.
+    /// Whether the last header with a timestamp had four more bytes of timestamp.
     extended: bool,
     payload: Vec<u8>,
-    /// A message is under way, even if none of its bytes came yet.
+    /// Whether a message has begun, even if none of its bytes has arrived.
     open: bool,
 }
 
 impl Reader {
-    /// A reader at the default chunk size that takes messages up to `max_message` bytes.
+    /// Returns a reader with the default chunk size that accepts messages up to `max_message` bytes.
     pub fn new(max_message: usize) -> Self {
         Self {
             buffer: Vec::new(),
@@ -45,14 +45,15 @@ impl Reader {
         }
     }
 
-    /// Takes bytes from the peer; then ask for [`next_message`](Self::next_message) until there is none.
+    /// Adds bytes from the peer. Call [`next_message`](Self::next_message) afterwards until it returns `None`.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.at);
         self.at = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole message, `None` when more bytes are needed. After an error the connection is of no more use.
+    /// Returns the next complete message, or `None` if more bytes are needed. After an error the connection is
+    /// unusable.
     pub fn next_message(&mut self) -> Result<Option<Message>, Error> {
         while let Some(complete) = self.next_chunk()? {
             if let Some(message) = complete {
@@ -63,7 +64,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// One chunk: `None` when it is not all there, `Some(None)` when it did not complete a message.
+    /// Reads one chunk. Returns `None` if the chunk is incomplete, and `Some(None)` if it did not complete a message.
     fn next_chunk(&mut self) -> Result<Option<Option<Message>>, Error> {
         let bytes = &self.buffer[self.at..];
         let Some((header, mut used)) = Header::decode(bytes) else { return Ok(None) };
@@ -109,7 +110,7 @@ impl Reader {
     }
 }
 
-/// A chunk's header with what it leaves out filled in from the chunk stream.
+/// The header of a chunk, with the omitted fields filled in from the chunk stream.
 struct Start {
     header: Header,
     format: Format,
@@ -148,7 +149,8 @@ impl Start {
         self.header.length as usize
     }
 
-    /// The timestamp field in full, and how many bytes of it stood behind the header; `None` when they are not there yet.
+    /// Returns the full timestamp field, and how many bytes of it followed the header, or `None` if they have not
+    /// arrived yet.
     fn time(&self, rest: &[u8], known: Option<&Stream>) -> Option<(u32, usize)> {
         if !self.extended {
             return Some((self.header.time, 0));
@@ -156,7 +158,8 @@ impl Start {
         if self.format != Format::Nothing {
             return rest.first_chunk().map(|word| (u32::from_be_bytes(*word), 4));
         }
-        // Most peers repeat an extended timestamp here and some do not: it is one if it reads the same.
+        // Most peers repeat an extended timestamp here, but some do not. The bytes are a timestamp if they equal the
+        // last one.
         let last = known.map_or(0, |stream| stream.header.time);
         let expected = last.to_be_bytes();
         let there = rest.len().min(4);

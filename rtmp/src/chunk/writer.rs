@@ -1,4 +1,4 @@
-//! Messages to chunks.
+//! Converts messages to chunks.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use crate::message::{Message, MessageKind};
 /// The chunk stream of control messages (specification, section 5.4).
 const CONTROL: u32 = 2;
 
-/// Cuts messages into chunks, with the shortest header that says what is new.
+/// Cuts messages into chunks, with the shortest header that expresses the changes.
 #[derive(Debug)]
 pub struct Writer {
     chunk_size: usize,
     streams: BTreeMap<u32, Last>,
 }
 
-/// The message before, on one chunk stream.
+/// The previous message on one chunk stream.
 #[derive(Debug)]
 struct Last {
     header: Header,
@@ -29,19 +29,19 @@ impl Default for Writer {
 }
 
 impl Writer {
-    /// A writer at the default chunk size.
+    /// Returns a writer with the default chunk size.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Announces a chunk size and uses it from there on. It is brought into 1 to 2^31-1.
+    /// Announces a chunk size and uses it from then on. The size is limited to 1 to 2^31-1.
     pub fn set_chunk_size(&mut self, size: u32, out: &mut Vec<u8>) {
         let size = size.clamp(1, MAX_CHUNK_SIZE);
         self.write(CONTROL, &Message::number(MessageKind::SET_CHUNK_SIZE, size), out);
         self.chunk_size = size as usize;
     }
 
-    /// Appends `message`, on the chunk stream `chunk_stream`, to `out`. A payload is cut at 2^24-1 bytes.
+    /// Appends `message`, on the chunk stream `chunk_stream`, to `out`. Cuts a payload at 2^24-1 bytes.
     pub fn write(&mut self, chunk_stream: u32, message: &Message, out: &mut Vec<u8>) {
         let length = message.payload.len().min(0x00ff_ffff);
         let last = self.streams.get(&chunk_stream);
@@ -75,7 +75,7 @@ fn next_header(chunk_stream: u32, message: &Message, length: u32, last: Option<&
     let same_shape = last.header.length == length && last.header.kind == message.kind;
     let format = match last.header.format {
         _ if !same_shape => Format::SameStream,
-        // Peers disagree on what repeating a full header means for the time: it is never repeated.
+        // Peers interpret the time of a repeated full header in different ways, so the writer never repeats one.
         Format::Full => Format::SameShape,
         _ if last.header.time == time => Format::Nothing,
         _ => Format::SameShape,

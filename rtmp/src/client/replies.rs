@@ -1,11 +1,12 @@
-//! What a server's commands mean for the session.
+//! Processes a server's commands.
 
 use super::{Client, Error, Event, Role, Status};
 use crate::amf0::Reader;
 use crate::message::Message;
 
 impl Client {
-    /// `_result`, `_error` and `onStatus`; other commands (`onBWDone`, `onFCPublish`) ask nothing of a client.
+    /// Processes `_result`, `_error` and `onStatus`. Other commands (`onBWDone`, `onFCPublish`) require no action of a
+    /// client.
     pub(super) fn on_command(&mut self, message: &Message) -> Result<(), Error> {
         let mut reader = Reader::new(&message.payload);
         let name = reader.string()?;

@@ -38,7 +38,7 @@ fn audio(gop: &mut Gop, timestamp: u32, bytes: &[u8]) -> Kept {
     push(gop, &WIRE, false, timestamp, bytes)
 }
 
-/// What a player reads: type, time and bytes of each message.
+/// Reads the start like a player: type, time and bytes of each message.
 fn read(start: &Start, wire: &Wire) -> Vec<(u8, u32, Vec<u8>)> {
     let mut bytes = Vec::new();
     Writer::new().set_chunk_size(wire.chunk_size as u32, &mut bytes);
@@ -183,7 +183,7 @@ fn all_forms_of_the_wire_can_be_read() {
         for interleaved in [false, true] {
             let wire = Wire { chunk_size, repeats_time, interleaved, ..WIRE };
             let mut gop = Gop::new(1 << 20);
-            // Also a timestamp that fits into no header, and one that goes back.
+            // This includes a timestamp that exceeds the field of the header, and one that goes back.
             for (time, bytes) in [(0x0100_0000, KEY), (0x0100_0010, &large), (0x0100_0008, BETWEEN)] {
                 push(&mut gop, &wire, true, time, bytes);
                 push(&mut gop, &wire, false, time + 1, SOUND);

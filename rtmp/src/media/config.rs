@@ -1,4 +1,4 @@
-//! Codec, profile and size, out of a decoder's configuration.
+//! Reads codec, profile and size from a decoder's configuration.
 //!
 //! `avcC` and `hvcC` are in ISO/IEC 14496-15, the SPS of HEVC in ITU-T H.265, 7.3.2.2, `av1C` in the AV1 codec ISO media file
 //! format binding, and its sequence header in the AV1 bitstream specification, 5.5.
@@ -7,20 +7,20 @@ use super::Codec;
 
 pub mod avc;
 
-/// What a configuration says; 0 stands for what it does not.
+/// The facts from a configuration; 0 means unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
-    /// The codec's own number of its profile.
+    /// The profile number of the codec.
     pub profile: u8,
     /// Ten times the level.
     pub level: u8,
-    /// In pixels.
+    /// Width in pixels.
     pub width: u16,
-    /// In pixels.
+    /// Height in pixels.
     pub height: u16,
 }
 
-/// Reads the configuration of a codec. What cannot be read is 0.
+/// Reads the configuration of a codec. Unreadable facts are 0.
 pub fn shape(codec: Codec, configuration: &[u8]) -> Shape {
     let shape = match codec {
         _ if codec.is_hevc() => hevc(configuration),
@@ -31,7 +31,7 @@ pub fn shape(codec: Codec, configuration: &[u8]) -> Shape {
     shape.unwrap_or_default()
 }
 
-/// Profile and level. The size of H.264 is nginx-rtmp's to read.
+/// Reads profile and level. nginx-rtmp reads the size of H.264.
 fn avc(configuration: &[u8]) -> Option<Shape> {
     let &[_, profile, _, level, ..] = configuration else { return None };
     Some(Shape { profile, level, ..Shape::default() })
@@ -43,7 +43,7 @@ fn hevc(configuration: &[u8]) -> Option<Shape> {
     Some(Shape { profile, level, width, height })
 }
 
-/// The first sequence parameter set of `hvcC`, without emulation prevention.
+/// Returns the first sequence parameter set of `hvcC`, without emulation prevention.
 fn hevc_sps(configuration: &[u8]) -> Option<Vec<u8>> {
     const SPS: u8 = 33;
     let (&arrays, mut rest) = configuration.get(22..)?.split_first()?;
@@ -62,7 +62,7 @@ fn hevc_sps(configuration: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// A NAL unit without the bytes 3 that follow two zeros.
+/// Returns a NAL unit without each byte 3 that follows two zeros.
 fn raw(unit: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(unit.len());
     let mut zeros = 0;
@@ -125,7 +125,7 @@ fn av1(configuration: &[u8]) -> Option<Shape> {
     Some(Shape { width, height, ..shape })
 }
 
-/// Of a sequence header without timing, which live encoders do not send.
+/// Reads a sequence header without timing information, which live encoders do not send.
 fn av1_size(header: &[u8]) -> Option<(u16, u16)> {
     let mut bits = Bits::new(header);
     bits.skip(4)?;
@@ -151,7 +151,7 @@ fn av1_size(header: &[u8]) -> Option<(u16, u16)> {
     Some((u16::try_from(width).ok()?.checked_add(1)?, u16::try_from(height).ok()?.checked_add(1)?))
 }
 
-/// Bits, the highest first.
+/// Reads bits, the highest first.
 struct Bits<'b> {
     bytes: &'b [u8],
     at: usize,
@@ -178,7 +178,7 @@ impl<'b> Bits<'b> {
         (self.at <= self.bytes.len() * 8).then_some(())
     }
 
-    /// `ue(v)` (ITU-T H.265, 9.2).
+    /// Reads `ue(v)` (ITU-T H.265, 9.2).
     fn exponential(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while self.bit()? == 0 {
@@ -199,7 +199,7 @@ mod tests {
 
     const HEVC: Codec = Codec::FourCc(*b"hvc1");
 
-    /// What x265 made of 320x180 pictures, 4:4:4, level 2: with its first two parameter sets.
+    /// The configuration that x265 wrote for 320x180 frames, 4:4:4, level 2, with its first two parameter sets.
     const HVCC: &[u8] = &[
         0x01, 0x04, 0x08, 0x00, 0x00, 0x00, 0x9e, 0x08, 0x00, 0x00, 0x00, 0x00, 0x3c, 0xf0, 0x00, 0xfc, 0xff,
         0xf8, 0xf8, 0x00, 0x00, 0x0f, 0x02, 0xa0, 0x00, 0x01, 0x00, 0x17, 0x40, 0x01, 0x0c, 0x01, 0xff, 0xff,
@@ -214,7 +214,7 @@ mod tests {
         let read = shape(HEVC, HVCC);
         assert_eq!((read.profile, read.level), (4, 20));
         assert_eq!((read.width, read.height), (320, 180));
-        // Cut off: what is left is still said.
+        // From a cut configuration, the remaining facts are read.
         assert_eq!(shape(HEVC, &HVCC[..60]), Shape { profile: 4, level: 20, ..Shape::default() });
         assert_eq!(shape(HEVC, &HVCC[..5]), Shape::default());
     }
@@ -223,7 +223,7 @@ mod tests {
     fn other_codecs_say_what_they_can() {
         let avc = shape(Codec::Id(7), &[1, 100, 0, 41]);
         assert_eq!(avc, Shape { profile: 100, level: 41, ..Shape::default() });
-        // What SVT-AV1 made of 320x180 pictures.
+        // The configuration that SVT-AV1 wrote for 320x180 frames.
         let av1c = [0x81, 0, 0x0c, 0, 0x0a, 0x0b, 0, 0, 0, 0x04, 0x3c, 0xfe, 0xcc, 0x02, 0xf8, 0, 0x40];
         let read = shape(Codec::FourCc(*b"av01"), &av1c);
         assert_eq!(read, Shape { profile: 0, level: 20, width: 320, height: 180 });

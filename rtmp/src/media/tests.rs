@@ -29,7 +29,7 @@ fn enhanced_messages_are_taken_apart() {
     assert_eq!(read(b"\x93hvc1\x09"), (hevc, Content::Frame, true, 0, vec![9]));
     assert_eq!(read(b"\x91av01\x09"), (Codec::FourCc(*b"av01"), Content::Frame, true, 0, vec![9]));
     assert_eq!(read(b"\x94hvc1\x09").1, Content::Other);
-    // An offset of nanoseconds, before the same frame.
+    // A nanosecond offset before the same frame.
     assert_eq!(read(b"\x97\x02\0\0\x01\x03hvc1\x09"), (hevc, Content::Frame, true, 0, vec![9]));
     let opus = audio(b"\x91Opus\x05").unwrap();
     assert_eq!((opus.codec, opus.data, opus.is_enhanced), (Codec::FourCc(*b"Opus"), &[5][..], true));

@@ -1,11 +1,12 @@
-//! The size of H.264 pictures, out of the first sequence parameter set of `avcC` (ISO/IEC 14496-15, 5.3.3; ITU-T H.264, 7.3.2.1.1).
+//! Reads the size of H.264 video from the first sequence parameter set of `avcC` (ISO/IEC 14496-15, 5.3.3; ITU-T H.264,
+//! 7.3.2.1.1).
 
 use super::{Bits, raw};
 
-/// Profiles whose parameter sets say more of colours.
+/// Profiles whose parameter sets have more fields about colours.
 const HIGH: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 
-/// Returns width and height in pixels; `None` where they cannot be read.
+/// Returns width and height in pixels, or `None` if they cannot be read.
 pub fn size(configuration: &[u8]) -> Option<(u16, u16)> {
     let (&[.., count, l1, l0], rest) = configuration.split_first_chunk::<8>()?;
     if count & 0x1f == 0 {
@@ -51,7 +52,7 @@ pub fn size(configuration: &[u8]) -> Option<(u16, u16)> {
     Some((width.try_into().ok()?, height.try_into().ok()?))
 }
 
-/// `pic_order_cnt_type` and what it brings.
+/// Skips `pic_order_cnt_type` and its fields.
 fn skip_order(bits: &mut Bits<'_>) -> Option<()> {
     match bits.exponential()? {
         0 => _ = bits.exponential()?,
@@ -68,7 +69,7 @@ fn skip_order(bits: &mut Bits<'_>) -> Option<()> {
     Some(())
 }
 
-/// `scaling_list` (7.3.2.1.1.1), so many times.
+/// Skips this many `scaling_list` (7.3.2.1.1.1).
 fn skip_scaling(bits: &mut Bits<'_>, lists: u32) -> Option<()> {
     for list in 0..lists {
         if bits.take(1)? == 0 {
@@ -93,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// What x264 made of 320x180 pictures (High), with its parameter sets.
+    /// The configuration that x264 wrote for 320x180 frames (High), with its parameter sets.
     const AVCC: [u8; 50] = [
         0x01, 0x64, 0x00, 0x0c, 0xff, 0xe1, 0x00, 0x1a, 0x67, 0x64, 0x00, 0x0c, 0xac, 0xd9, 0x41, 0x41, 0x9f,
         0x9f, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00, 0x00, 0x03, 0x03, 0x20, 0xf1, 0x42, 0x99, 0x60,
