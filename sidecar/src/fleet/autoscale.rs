@@ -1,37 +1,37 @@
-//! How many edges there are to be: a pure decision, with its reason.
+//! Decides how many edges an event needs, with the reason. Pure.
 
 use std::time::Duration;
 
 use crate::config::fleet::Autoscale;
 
-/// What the origin knows of the event's edges.
+/// The state of the event's edges, as the origin knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Servers that are not about to go, whether they serve already or not.
+    /// Number of servers that are not leaving, including those that do not serve yet.
     pub edges: u32,
-    /// Who watches at all of them.
+    /// Number of viewers at all edges.
     pub viewers: u64,
-    /// What they send together, in bit/s.
+    /// Total rate that the edges send, in bit/s.
     pub egress: u64,
-    /// What one of them can send, in bit/s.
+    /// Rate that one edge can send, in bit/s.
     pub bandwidth: u64,
-    /// Since the last change; none where there was none.
+    /// Time since the last change; `None` if there was none.
     pub since_change: Option<Duration>,
 }
 
-/// So many edges, and why.
+/// A number of edges, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// How many there are to be.
+    /// Number of edges.
     pub edges: u32,
-    /// For the log.
+    /// Reason, for the log.
     pub reason: String,
 }
 
-/// Decides how many edges there are to be.
+/// Decides how many edges the event needs.
 ///
-/// Returns enough edges for the viewers and the egress at once, and fewer only if those that stay are below their limits by the
-/// hysteresis. Changes nothing within `cool_down` of the last change, unless there are fewer than `min` or more than `max`.
+/// Adds enough edges for the viewers and the egress immediately. Removes edges only if the remaining ones are below their limits by the
+/// hysteresis. Changes nothing within `cool_down` of the last change, unless there are fewer than `min` or more than `max` edges.
 pub fn decide(rules: &Autoscale, seen: Seen) -> Decision {
     let needed = needed(rules, seen, 100);
     let relaxed = self::needed(rules, seen, 100 - u64::from(rules.hysteresis.min(99)));
@@ -65,7 +65,7 @@ pub fn decide(rules: &Autoscale, seen: Seen) -> Decision {
     }
 }
 
-/// Edges that stay below `percent` of their limits.
+/// Returns the number of edges that stay below `percent` of their limits.
 fn needed(rules: &Autoscale, seen: Seen, percent: u64) -> u32 {
     let by = |load: u64, each: u64| {
         let each = u128::from(each) * u128::from(percent);
@@ -107,7 +107,7 @@ mod tests {
             (2, 201, 3),
             (2, 450, 5),
             (2, 9000, 5),
-            // Fewer only with 20 % in hand: 3 edges hold 240 viewers then.
+            // Edges are removed only with 20 % in reserve: 3 edges then hold 240 viewers.
             (4, 241, 4),
             (4, 240, 3),
             (5, 10, 2),

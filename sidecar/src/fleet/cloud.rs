@@ -1,4 +1,4 @@
-//! What a provider does for an event, whichever it is.
+//! The interface to any provider.
 
 use super::error::CloudError;
 use super::hetzner::Hetzner;
@@ -8,7 +8,7 @@ use super::program::Program;
 use super::server::{Order, Server};
 use crate::config::fleet::{Fleet, Provider};
 
-/// The provider that the file names.
+/// The provider of an event's file.
 #[derive(Debug)]
 pub enum Cloud {
     /// Hetzner Cloud.
@@ -30,7 +30,7 @@ impl Cloud {
         })
     }
 
-    /// All servers with the event's label and a name of the event. What else is there is nobody's business here.
+    /// Returns all servers that have the event's label and a name of the event. Other servers are ignored.
     pub async fn list(&self, fleet: &Fleet) -> Result<Vec<Server>, CloudError> {
         let mut all = match self {
             Self::Hetzner(hetzner) => hetzner.list().await?,
@@ -41,7 +41,7 @@ impl Cloud {
         Ok(all)
     }
 
-    /// Of one server.
+    /// Returns the price of one server.
     pub async fn price(&self) -> Result<Price, CloudError> {
         match self {
             Self::Hetzner(hetzner) => hetzner.price().await,
@@ -49,11 +49,11 @@ impl Cloud {
         }
     }
 
-    /// Creates a server; one with this name and label that is there already is as good.
+    /// Creates a server, or returns the existing server with this name and label.
     ///
     /// # Errors
     ///
-    /// [`CloudError::Taken`]: something else has this name.
+    /// [`CloudError::Taken`]: another resource has this name.
     pub async fn create(&self, fleet: &Fleet, order: &Order) -> Result<Server, CloudError> {
         match self {
             Self::Hetzner(hetzner) => hetzner.create(fleet, order).await,
@@ -61,7 +61,7 @@ impl Cloud {
         }
     }
 
-    /// Deletes a server; one that is gone is as good.
+    /// Deletes a server. A server that does not exist counts as deleted.
     pub async fn delete(&self, server: &Server) -> Result<(), CloudError> {
         match self {
             Self::Hetzner(hetzner) => hetzner.delete(server).await,
@@ -69,7 +69,7 @@ impl Cloud {
         }
     }
 
-    /// Deletes what else carries the event's label.
+    /// Deletes all other resources with the event's label.
     pub async fn tidy(&self) -> Result<(), CloudError> {
         match self {
             Self::Hetzner(hetzner) => hetzner.tidy().await,

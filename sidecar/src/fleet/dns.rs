@@ -1,4 +1,4 @@
-//! Tells names of the edges to the world, by the command `[dns]`.
+//! Publishes the names of the edges in DNS, with the command of `[dns]`.
 
 use std::net::IpAddr;
 
@@ -6,14 +6,14 @@ use super::error::Error;
 use super::process;
 use crate::config::fleet::Fleet;
 
-/// What the command is to do. It is asked again after a restart, so it has to take what is done already.
+/// Task of the command. It may be repeated after a restart, so the command must accept a task that is done already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Add,
     Remove,
 }
 
-/// Runs the command; nothing without `[dns]`.
+/// Runs the command. Does nothing without `[dns]`.
 pub(super) async fn tell(
     fleet: &Fleet,
     change: Change,

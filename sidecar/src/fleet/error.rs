@@ -1,4 +1,4 @@
-//! Why the servers of an event are not as they should be.
+//! Errors of the work on an event's servers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,68 +6,68 @@ use std::time::Duration;
 use crate::daemon::client;
 use crate::http;
 
-/// What a provider answers instead of what it was asked for.
+/// Error of a provider.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CloudError {
-    /// No token.
+    /// There is no token.
     #[error(
         "HCLOUD_TOKEN is not set: create a token with read and write access in the project at Hetzner, and put it into the environment"
     )]
     NoToken,
-    /// Not this token.
+    /// The provider does not accept the token.
     #[error(
         "the provider does not accept the token ({0}): check HCLOUD_TOKEN, which needs read and write access"
     )]
     Token(String),
-    /// The name is taken by something else.
+    /// Another resource has the name.
     #[error("the name is taken: {0}")]
     Taken(String),
-    /// In the provider's words, for good.
+    /// The provider refuses the request permanently.
     #[error("the provider refuses: {message} ({code}, status {status})")]
     Refused {
-        /// Of HTTP; 0 of a program.
+        /// HTTP status; 0 for a program.
         status: u16,
-        /// For programs.
+        /// Code for programs.
         code: String,
-        /// For people.
+        /// Message for people.
         message: String,
     },
-    /// In the provider's words, for now.
+    /// The provider refuses the request for now.
     #[error("the provider is busy: {message} ({code}, status {status})")]
     Busy {
-        /// Of HTTP; 0 of a program.
+        /// HTTP status; 0 for a program.
         status: u16,
-        /// For programs.
+        /// Code for programs.
         code: String,
-        /// For people.
+        /// Message for people.
         message: String,
-        /// When to ask again, where the provider says so.
+        /// Time until the next request, if the provider gives one.
         after: Option<Duration>,
     },
-    /// No answer: nobody knows whether the request was carried out.
+    /// There is no answer, so it is unknown whether the request was executed.
     #[error("no answer from the provider: {0}")]
     Away(String),
-    /// An answer that makes no sense.
+    /// The answer is not valid.
     #[error("the provider's answer makes no sense: {0}")]
     Nonsense(String),
-    /// Something that the file names is not there.
+    /// A resource that the event's file names does not exist.
     #[error("{key} = {name:?}: there is none with this name in the project")]
     Missing {
-        /// Of the event's file.
+        /// Key in the event's file.
         key: &'static str,
-        /// As given.
+        /// Name as given.
         name: String,
     },
 }
 
 impl CloudError {
-    /// Whether the same request cannot succeed later.
+    /// Returns whether the same request cannot succeed later.
     pub fn is_permanent(&self) -> bool {
         !matches!(self, Self::Busy { .. } | Self::Away(_))
     }
 
-    /// The wait before the next try of a request that may succeed later: 0.5 s and doubled each time, up to 30 s; or what the provider
-    /// says, up to 10 minutes.
+    /// Returns the wait before a request is repeated: 0.5 s, doubled with each failure, at most 30 s; or the provider's time, at most 10
+    /// minutes.
     pub fn wait(&self, failures: u32) -> Duration {
         match self {
             Self::Busy { after: Some(after), .. } => (*after).min(Duration::from_secs(600)),
@@ -76,60 +76,60 @@ impl CloudError {
     }
 }
 
-/// Why the servers of an event are not as they should be.
+/// Error of the work on an event's servers.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The provider.
+    /// The provider has reported an error.
     #[error(transparent)]
     Cloud(#[from] CloudError),
-    /// The origin's daemon.
+    /// The origin's daemon has reported an error.
     #[error("the origin: {0}")]
     Origin(#[from] client::Error),
-    /// Its answer.
+    /// The answer of the origin's daemon is not usable.
     #[error("the origin: {0}")]
     Answer(String),
-    /// A file.
+    /// A file cannot be used.
     #[error("{}: {why}", path.display())]
     File {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
-    /// Another run.
+    /// Another run works on the event.
     #[error("another weir fleet works on this event ({} is locked)", .0.display())]
     Locked(PathBuf),
-    /// The event.
+    /// The event has ended.
     #[error("the event has ended at {0}: change end, or delete the servers with weir fleet down")]
     Over(weir_model::Timestamp),
-    /// The money, or the number.
+    /// The budget or `max_edges` does not allow the servers.
     #[error(
         "{wanted} servers are wanted and {affordable} fit: budget is {budget} EUR, {committed} EUR are spent or planned, max_edges is {max}"
     )]
     Budget {
-        /// So many more.
+        /// Number of further servers that are needed.
         wanted: u32,
-        /// So many more are allowed.
+        /// Number of further servers that are allowed.
         affordable: u32,
-        /// In euros.
+        /// Budget in euros.
         budget: u32,
-        /// Likewise.
+        /// Spent or planned, in euros.
         committed: String,
-        /// Servers at once.
+        /// Most simultaneous servers.
         max: u32,
     },
-    /// Some do not serve.
+    /// Some edges do not serve.
     #[error("{0}")]
     NotReady(String),
-    /// A program of the file.
+    /// A program of the event's file has failed.
     #[error("{what}: {why}")]
     Program {
-        /// Which.
+        /// Name of the program.
         what: &'static str,
-        /// What went wrong.
+        /// The fault.
         why: String,
     },
-    /// No HTTP client.
+    /// The HTTP client cannot be created.
     #[error("no HTTP client: {0}")]
     Http(String),
 }

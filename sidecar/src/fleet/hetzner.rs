@@ -23,19 +23,19 @@ use crate::clock;
 use crate::config::fleet::Fleet;
 use crate::http;
 
-/// Where the API is, if HCLOUD_ENDPOINT does not say otherwise.
+/// URL of the API, unless HCLOUD_ENDPOINT gives another.
 const ENDPOINT: &str = "https://api.hetzner.cloud/v1";
-/// So long a request is repeated.
+/// Time for which a request is repeated.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// The labels of everything that belongs to an event.
+/// Labels of everything that belongs to an event.
 const EVENT: &str = "weir-event";
 const MANAGER: (&str, &str) = ("managed-by", "weir");
-/// Servers of a group of the type `spread`.
+/// Most servers in a placement group of the type `spread`.
 const SPREAD: u32 = 10;
-/// The largest user data, in bytes.
+/// Largest user data, in bytes.
 const MOST_DATA: usize = 32 << 10;
 
-/// The API, for one event.
+/// A client of the API, for one event.
 pub struct Hetzner {
     http: reqwest::Client,
     endpoint: String,
@@ -51,7 +51,7 @@ impl fmt::Debug for Hetzner {
     }
 }
 
-/// A server, a group or a network, as far as it matters.
+/// A server, a group or a network, with the fields that are used.
 #[derive(Debug, Deserialize)]
 struct Resource {
     id: u64,
@@ -67,7 +67,7 @@ struct Resource {
 }
 
 impl Hetzner {
-    /// With the token of the environment.
+    /// Returns a client with the token of the environment.
     pub fn open(fleet: &Fleet, timeout: Duration) -> Result<Self, CloudError> {
         let token = std::env::var("HCLOUD_TOKEN").unwrap_or_default();
         if token.trim().is_empty() {
@@ -75,7 +75,7 @@ impl Hetzner {
         }
         let mut token = HeaderValue::try_from(format!("Bearer {}", token.trim()))
             .map_err(|_| CloudError::Token("it has characters that no token has".into()))?;
-        // Neither `Debug` nor a log shows it.
+        // A sensitive value is shown neither by `Debug` nor in a log.
         token.set_sensitive(true);
         let endpoint = std::env::var("HCLOUD_ENDPOINT").ok().filter(|text| !text.is_empty());
         Ok(Self {
@@ -97,7 +97,7 @@ impl Hetzner {
         json!({ EVENT: self.event, MANAGER.0: MANAGER.1 })
     }
 
-    /// Asks until there is an answer that will not change.
+    /// Sends a request, and repeats it until the answer is final.
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CloudError> {
         let (began, mut failures) = (Instant::now(), 0);
         loop {
@@ -133,7 +133,7 @@ impl Hetzner {
         }
     }
 
-    /// All pages of a list.
+    /// Returns all pages of a list.
     async fn all(&self, kind: &str, query: &str) -> Result<Vec<Resource>, CloudError> {
         let (mut found, mut page) = (Vec::new(), 1_u64);
         loop {
@@ -151,12 +151,12 @@ impl Hetzner {
     async fn own(&self, kind: &str) -> Result<Vec<Resource>, CloudError> {
         let query = format!("label_selector={EVENT}%3D%3D{},{}%3D%3D{}", self.event, MANAGER.0, MANAGER.1);
         let mut all = self.all(kind, &query).await?;
-        // Whatever the selector has let through.
+        // The check is repeated here, in case the selector lets other resources through.
         all.retain(|resource| self.is_own(resource));
         Ok(all)
     }
 
-    /// What has this name, of the event or not.
+    /// Returns the resource with this name, of the event or not.
     async fn named(&self, kind: &str, name: &str) -> Result<Option<Resource>, CloudError> {
         let all = self.all(kind, &format!("name={name}")).await?;
         Ok(all.into_iter().find(|resource| resource.name == name))
@@ -166,7 +166,7 @@ impl Hetzner {
         self.own("servers").await?.into_iter().map(server).collect()
     }
 
-    /// The server and its IPv4 address, with taxes.
+    /// Returns the price of the server and its IPv4 address, with taxes.
     pub(super) async fn price(&self) -> Result<Price, CloudError> {
         let answer = self.ask(Method::GET, "pricing", None).await?;
         let pricing = &answer["pricing"];
@@ -189,7 +189,7 @@ impl Hetzner {
         Ok(Price { hourly: server.hourly + hourly, monthly: server.monthly + monthly })
     }
 
-    /// The price at the event's location.
+    /// Returns the price at the event's location.
     fn price_of(&self, prices: &Value) -> Option<Result<Price, CloudError>> {
         let price = prices.as_array()?.iter().find(|price| price["location"] == *self.location)?;
         let gross = |key: &str| {
@@ -224,7 +224,7 @@ impl Hetzner {
         }
         match self.ask(Method::POST, "servers", Some(&body)).await {
             Ok(mut answer) => server(parsed(answer["server"].take())?),
-            // Of an earlier try, or of somebody else.
+            // The server is from an earlier try, or belongs to somebody else.
             Err(CloudError::Taken(message)) => match self.named("servers", &order.name).await? {
                 Some(there) if self.is_own(&there) => server(there),
                 _ => Err(CloudError::Taken(message)),
@@ -238,7 +238,7 @@ impl Hetzner {
         found.map(|found| found.id).ok_or_else(|| CloudError::Missing { key, name: name.to_owned() })
     }
 
-    /// The group of a server, which is created with its first one.
+    /// Returns the placement group of a server. The group is created with its first server.
     async fn group(&self, fleet: &Fleet, server: &str) -> Result<u64, CloudError> {
         let nth = plan::nth(fleet, server).unwrap_or(1);
         let name = format!("{}-spread-{}", self.event, (nth - 1) / SPREAD + 1);
@@ -321,11 +321,11 @@ fn refusal(status: StatusCode, headers: &HeaderMap, answer: &Value) -> CloudErro
     }
 }
 
-/// `Retry-After` in seconds, or `RateLimit-Reset` as seconds since 1970.
+/// Returns the wait of `Retry-After` (in seconds), or until `RateLimit-Reset` (in seconds since 1970).
 fn after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let reset = || {
-        // A limit that is not used up says nothing about the error.
+        // An unused limit is not the cause of the error.
         (number("ratelimit-remaining").unwrap_or(0) == 0).then_some(())?;
         Some(number("ratelimit-reset")?.saturating_sub(now.as_seconds()))
     };

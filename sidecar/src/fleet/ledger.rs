@@ -1,7 +1,7 @@
-//! What servers have cost that are gone: the provider's list does not show them any more, and the budget counts them.
+//! The cost of deleted servers: the provider's list no longer has them, but the budget counts them.
 //!
-//! One file per event. It is also the lock, so that two runs cannot spend the same money. A file that is lost costs nothing but the
-//! memory of what was spent.
+//! There is one file per event. It is also the lock, so that two runs cannot spend the same money. If the file is lost, only the record
+//! of the spent money is lost.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -16,12 +16,12 @@ use super::price::{Money, Price};
 use super::server::Server;
 use crate::files::{PRIVATE, durable};
 
-/// A server of the event, there or gone.
+/// A server of the event, existing or deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     name: String,
     created: Timestamp,
-    /// When it was last seen.
+    /// Time at which the server was last seen.
     until: Timestamp,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the file of an event without the lock.
+    /// Reads the file of an event without locking it.
     pub(super) fn read(folder: &Path, event: &str, since: Timestamp) -> Result<Self, Error> {
         let path = folder.join(format!("{event}.json"));
         let failed = |why: String| Error::File { path: path.clone(), why };
@@ -50,12 +50,12 @@ impl Ledger {
                 serde_json::from_str(text).map_err(|error| failed(format!("{error}: remove the file")))?
             }
         };
-        // An earlier event with this name.
+        // Older entries belong to an earlier event with this name.
         entries.retain(|_, entry| entry.until >= since);
         Ok(Self { path, entries, _lock: None })
     }
 
-    /// Reads the file of an event, and keeps other runs out.
+    /// Reads the file of an event, and locks it against other runs.
     pub(super) fn lock(folder: &Path, event: &str, since: Timestamp) -> Result<Self, Error> {
         let path = folder.join(format!("{event}.lock"));
         let failed = |why: String| Error::File { path: path.clone(), why };
@@ -69,7 +69,7 @@ impl Ledger {
         Ok(Self { _lock: Some(lock), ..Self::read(folder, event, since)? })
     }
 
-    /// Takes note of what is there now. Written before a server is deleted, so that no server is forgotten.
+    /// Records the existing servers. It is called before a server is deleted, so that no server is forgotten.
     pub(super) fn observe(&mut self, servers: &[Server], now: Timestamp) -> Result<(), Error> {
         for server in servers {
             let entry = Entry { name: server.name.clone(), created: server.created, until: now };
@@ -84,7 +84,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// What the servers have cost that are no longer there.
+    /// Returns the cost of the servers that no longer exist.
     pub(super) fn spent(&self, price: Price, servers: &[Server]) -> Money {
         let is_there = |id: &String| servers.iter().any(|server| server.id == *id);
         let gone = self.entries.iter().filter(|(id, _)| !is_there(id));

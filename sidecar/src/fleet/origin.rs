@@ -1,4 +1,4 @@
-//! The origin's daemon, over its socket: which edges there are, drains, and tickets with which new edges join.
+//! Queries to the origin's daemon over its socket: the list of edges, drains, and tickets with which new edges join.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::error::Error;
 use crate::cluster::origin::View;
 use crate::daemon::client::{self, Client};
 
-/// The origin's daemon.
+/// A client of the origin's daemon.
 #[derive(Debug)]
 pub(super) struct Origin(Client);
 
@@ -31,11 +31,11 @@ impl Origin {
         Ok(Self(Client::new(socket)?))
     }
 
-    /// The edges that the origin knows.
+    /// Returns the edges that the origin knows.
     ///
     /// # Errors
     ///
-    /// Also if the list may be out of date.
+    /// The query fails, or the list may be out of date.
     pub(super) async fn edges(&self) -> Result<Vec<View>, Error> {
         let text = self.0.ask(Method::GET, &["v1", "edges"]).await?;
         let answer: Edges = serde_json::from_str(&text).map_err(|error| Error::Answer(error.to_string()))?;
@@ -45,7 +45,7 @@ impl Origin {
         }
     }
 
-    /// Sends no more viewers to an edge, or sends them again. One that the origin does not know is as good.
+    /// Drains an edge, so that it gets no more viewers, or ends the drain. An edge that the origin does not know is no error.
     pub(super) async fn drain(&self, name: &str, drained: bool) -> Result<(), Error> {
         let action = if drained { "drain" } else { "undrain" };
         match self.0.ask(Method::POST, &["v1", "edges", name, action]).await {
@@ -54,7 +54,7 @@ impl Origin {
         }
     }
 
-    /// A ticket for one edge, which is good for one join.
+    /// Returns a ticket for one edge, valid for one join.
     pub(super) async fn ticket(
         &self,
         name: &str,

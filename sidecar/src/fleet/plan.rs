@@ -1,4 +1,4 @@
-//! What an event will have and cost, and how many more servers its budget allows.
+//! Computes the servers and the cost of an event, and how many more servers its budget allows.
 
 use serde::Serialize;
 use weir_model::Timestamp;
@@ -7,70 +7,70 @@ use super::price::{Money, Price};
 use super::server::Server;
 use crate::config::fleet::Fleet;
 
-/// What `weir fleet plan` shows.
+/// The plan that `weir fleet plan` shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// Of the event.
+    /// Name of the event.
     pub event: String,
-    /// Servers from the beginning.
+    /// Names of the first servers.
     pub servers: Vec<String>,
-    /// In the provider's words.
+    /// Server type, as the provider calls it.
     pub server_type: String,
-    /// Likewise.
+    /// Location, as the provider calls it.
     pub location: String,
-    /// When they are created.
+    /// Time at which the servers are created.
     pub create_at: Timestamp,
-    /// When viewers come.
+    /// Time from which viewers are expected.
     pub start: Timestamp,
-    /// When they have left.
+    /// End of the event.
     pub end: Timestamp,
-    /// When the last server is deleted.
+    /// Time at which the last server is deleted.
     pub delete_by: Timestamp,
-    /// Of one server.
+    /// Price of one server.
     pub price: Price,
-    /// One server for the whole event.
+    /// Cost of one server for the whole event.
     pub each: Money,
-    /// All of `servers` for the whole event.
+    /// Cost of all `servers` for the whole event.
     pub total: Money,
-    /// With as many as may be, for the whole event.
+    /// Cost of the maximum number of servers for the whole event.
     pub most: Money,
-    /// What it may cost.
+    /// Budget of the event.
     pub budget: Money,
-    /// So many servers fit into the budget for the whole event.
+    /// Number of servers that the budget allows for the whole event.
     pub affordable: u64,
 }
 
 impl Plan {
-    /// Whether the servers of the beginning fit into the budget.
+    /// Returns whether the first servers fit into the budget.
     pub fn fits(&self) -> bool {
         self.total <= self.budget
     }
 }
 
-/// The name of a server of this event.
+/// Returns the name of a server of this event.
 pub fn name(fleet: &Fleet, nth: u32) -> String {
     format!("{}-{nth}", fleet.event)
 }
 
-/// The number of a server with a name of this event.
+/// Returns the number of a server whose name belongs to this event.
 pub fn nth(fleet: &Fleet, name: &str) -> Option<u32> {
     let digits = name.strip_prefix(&fleet.event)?.strip_prefix('-')?;
     let nth: u32 = digits.parse().ok()?;
     (nth > 0 && self::name(fleet, nth) == name).then_some(nth)
 }
 
-/// When the first server is created.
+/// Returns the time at which the first server is created.
 pub fn create_at(fleet: &Fleet) -> Timestamp {
     let lead = u64::try_from(fleet.lead.as_millis()).unwrap_or_default();
     Timestamp::from_millis(fleet.start.as_millis().saturating_sub(lead))
 }
 
-/// Since when servers count for an event: a day before its first one.
+/// Returns the time from which servers count for an event: a day before its first server.
 pub fn since(fleet: &Fleet) -> Timestamp {
     Timestamp::from_millis(create_at(fleet).as_millis().saturating_sub(86_400_000))
 }
 
-/// When the last server is deleted: its viewers have had their time, and it has had a minute to go.
+/// Returns the time at which the last server is deleted: after the drain time, and one minute for the deletion.
 pub fn delete_by(fleet: &Fleet) -> Timestamp {
     fleet.end.plus_seconds(fleet.drain.as_secs() + 60)
 }
@@ -99,14 +99,14 @@ pub fn plan(fleet: &Fleet, price: Price) -> Plan {
     }
 }
 
-/// What the servers cost until the event's end, those that are gone included (`spent`).
+/// Returns the cost of the servers until the event's end, including the deleted ones (`spent`).
 pub fn committed(fleet: &Fleet, price: Price, spent: Money, servers: &[Server], now: Timestamp) -> Money {
     let until = delete_by(fleet).max(now);
     spent + servers.iter().map(|server| price.of(server.created, until)).sum()
 }
 
-/// How many more servers may be created now: never more than `max_edges` at once, and never more than the budget has for the
-/// rest of the event.
+/// Returns how many more servers may be created now: at most `max_edges` exist simultaneously, and the budget must last for the rest of
+/// the event.
 pub fn affordable(fleet: &Fleet, price: Price, spent: Money, servers: &[Server], now: Timestamp) -> u32 {
     let places = fleet.max_edges.saturating_sub(u32::try_from(servers.len()).unwrap_or(u32::MAX));
     let left = Money::euros(fleet.budget).0.saturating_sub(committed(fleet, price, spent, servers, now).0);
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn the_plan_has_all_hours_that_begin() {
         let plan = plan(&fleet(), PRICE);
-        // 17:30 to 23:36: seven hours begin.
+        // From 17:30 to 23:36, seven hours begin.
         assert_eq!((plan.each, plan.total, plan.most), (Money(70_000), Money(210_000), Money(560_000)));
         assert_eq!(plan.servers, ["gala-1", "gala-2", "gala-3"]);
         assert_eq!((plan.affordable, plan.fits()), (357, true));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is there and whenever servers are added, the event ends within its budget and its number.
+        /// For any servers and any additions, the event stays within its budget and its maximum number.
         #[test]
         fn the_budget_holds(
             hourly in 1..3_000_000_u64,

@@ -1,4 +1,4 @@
-//! Money, and what a server costs as Hetzner bills: each hour that has begun, and never more than the price of a month.
+//! Money, and the price of a server as Hetzner bills it: per hour begun, and at most the price of a month.
 
 use std::fmt;
 use std::ops::Add;
@@ -7,28 +7,28 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use weir_model::Timestamp;
 
-/// Milliseconds.
+/// One hour, in milliseconds.
 const HOUR: u64 = 3_600_000;
-/// Of a whole unit.
+/// Parts of a euro.
 const PARTS: u64 = 1_000_000;
 
-/// Millionths of a euro.
+/// An amount in millionths of a euro.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Money(pub u64);
 
-/// The text is no price.
+/// Error of a text that is not a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a price is written as 0.0080")]
 pub struct MoneyError;
 
 impl Money {
-    /// So many euros.
+    /// Returns this number of euros.
     pub const fn euros(euros: u32) -> Self {
         Self(euros as u64 * PARTS)
     }
 
-    /// So often.
+    /// Multiplies the amount.
     #[must_use]
     pub fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(count))
@@ -48,7 +48,7 @@ impl std::iter::Sum for Money {
     }
 }
 
-/// Rounded up: a price is never shown lower than it is.
+/// Parses an amount, rounded up, so that a price is never shown too low.
 impl FromStr for Money {
     type Err = MoneyError;
     fn from_str(text: &str) -> Result<Self, MoneyError> {
@@ -78,7 +78,7 @@ impl From<Money> for String {
     }
 }
 
-/// With four digits, rounded up.
+/// Writes four digits after the point, rounded up.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = self.0.div_ceil(100);
@@ -86,17 +86,17 @@ impl fmt::Display for Money {
     }
 }
 
-/// Of one server with its address.
+/// Price of one server with its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
-    /// Of each hour that has begun.
+    /// Price of each hour begun.
     pub hourly: Money,
-    /// The most of a month.
+    /// Highest price of a month.
     pub monthly: Money,
 }
 
 impl Price {
-    /// Of a server that is there from one time to another, at most 28 days later.
+    /// Returns the price of a server that exists from one time to another, at most 28 days later.
     pub fn of(&self, from: Timestamp, to: Timestamp) -> Money {
         let hours = to.millis_since(from).div_ceil(HOUR).max(1);
         self.hourly.times(hours).min(self.monthly)

@@ -1,4 +1,4 @@
-//! Programs of the event's file: started without a shell, and without the provider's token.
+//! Runs programs of the event's file, without a shell and without the provider's token.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Why a program did not do its work.
+/// Reason why a program has failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// It cannot be started.
+    /// The program cannot be started.
     #[error("{0}")]
     Start(std::io::Error),
-    /// It takes too long.
+    /// The program takes too long.
     #[error("no end within {0} s")]
     Late(u64),
-    /// Its status, and its last line of standard error.
+    /// The exit status, and the last line of standard error.
     #[error("exit status {status}: {said}")]
     Status { status: i32, said: String },
 }
 
-/// Runs a program with something on its standard input, and gives its standard output.
+/// Runs a program with a text on its standard input. Returns its standard output.
 pub(super) async fn run(
     words: &[String],
     variables: &[(&str, String)],
@@ -37,7 +37,7 @@ pub(super) async fn run(
     let stdin = child.stdin.take();
     let write = async {
         if let Some(mut stdin) = stdin {
-            // A program need not read it.
+            // An error means that the program does not read its input.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
     };

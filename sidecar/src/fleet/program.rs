@@ -1,4 +1,4 @@
-//! A provider that is a program: `provider = "command"`. docs/fleet.md describes what it is asked and what it answers.
+//! A provider that is a program: `provider = "command"`. docs/fleet.md describes its requests and answers.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::process::{self, Failure};
 use super::server::{Order, Server};
 use crate::config::fleet::Fleet;
 
-/// So long a call is repeated.
+/// Time for which a call is repeated.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Exit status: something else has the name.
+/// Exit status: another resource has the name.
 const TAKEN: i32 = 3;
-/// Exit status: ask again later.
+/// Exit status: try again later.
 const BUSY: i32 = 4;
 
 /// The program, for one event.
@@ -27,7 +27,7 @@ pub struct Program {
     timeout: Duration,
 }
 
-/// A server, with the event that it belongs to.
+/// A server with its event.
 #[derive(Debug, Deserialize)]
 struct Labelled {
     event: String,
@@ -80,7 +80,7 @@ impl Program {
         }
     }
 
-    /// Only servers that the program says are of this event.
+    /// Reads a server of an answer. Returns `None` if it belongs to another event.
     fn own(&self, verb: &str, value: Value) -> Result<Option<Server>, CloudError> {
         let found: Labelled = serde_json::from_value(value).map_err(|error| nonsense(verb, &error))?;
         Ok((found.event == self.event).then_some(found.server))

@@ -1,4 +1,4 @@
-//! `up` and `down`: brings the servers of an event in line with its file, step by step, from what the provider lists.
+//! `up` and `down`: bring the servers of an event in line with its file, step by step, starting from the provider's list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,18 +21,18 @@ use crate::config::fleet::Fleet;
 
 mod follow;
 
-/// Between two looks at what is not ready.
+/// Interval between two checks of edges that are not ready.
 const LOOK: Duration = Duration::from_secs(1);
-/// A server that was deleted is off the list by then.
+/// Time within which a deleted server must disappear from the list.
 const GONE: Duration = Duration::from_secs(300);
-/// A ticket is good so much longer than a server has to serve.
+/// Time for which a ticket is valid beyond the boot time of a server.
 const MORE: Duration = Duration::from_secs(1800);
-/// An edge's credential outlives the event by so much.
+/// Time for which an edge's credential is valid after the event.
 const AFTER: Duration = Duration::from_secs(86_400);
-/// So many names that somebody else has are passed over.
+/// Most names of other owners that are skipped.
 const FOREIGN: usize = 100;
 
-/// Works on the servers of one event. Others wait meanwhile: the ledger is locked.
+/// Works on the servers of one event. The lock of the ledger keeps other runs out.
 #[derive(Debug)]
 pub struct Runner {
     fleet: Fleet,
@@ -40,21 +40,21 @@ pub struct Runner {
     origin: Origin,
     ledger: Ledger,
     price: Price,
-    /// Edges that serve, and of which DNS knows.
+    /// Edges that serve and are in DNS.
     told: BTreeSet<String>,
-    /// Edges that take no more viewers, and since when.
+    /// Edges that get no more viewers, with the start of this state.
     leaving: BTreeMap<String, Instant>,
     changed: Option<Instant>,
-    /// What was logged last.
+    /// The last log line.
     said: String,
 }
 
 impl Runner {
-    /// Takes the event's lock and asks for the price, which shows whether the provider takes the token.
+    /// Takes the event's lock, and asks for the price, which shows whether the provider accepts the token.
     ///
     /// # Errors
     ///
-    /// Another run, the provider, or the daemon's socket.
+    /// Another run has the lock, or the provider or the daemon's socket fails.
     pub async fn open(fleet: Fleet, folder: &Path, socket: &Path) -> Result<Self, Error> {
         let cloud = Cloud::open(&fleet)?;
         let ledger = Ledger::lock(folder, &fleet.event, plan::since(&fleet))?;
@@ -64,7 +64,7 @@ impl Runner {
         Ok(Self { fleet, cloud, origin, ledger, price, told, leaving, changed: None, said: String::new() })
     }
 
-    /// Creates the servers that are missing, and waits until each serves the test stream and DNS knows it.
+    /// Creates the missing servers, and waits until each of them serves the test stream and is in DNS.
     ///
     /// # Errors
     ///
@@ -84,11 +84,11 @@ impl Runner {
         if wait { self.wait_ready().await } else { Ok(()) }
     }
 
-    /// Drains and deletes all servers of the event, and what else carries its label.
+    /// Drains and deletes all servers of the event, and all other resources with its label.
     ///
     /// # Errors
     ///
-    /// The provider. Origin and DNS are told if they can be reached: a server that runs costs money.
+    /// The provider's error. Failures of the origin and of DNS are only logged, because a running server costs money.
     pub async fn down(&mut self, now: bool) -> Result<(), Error> {
         let servers = self.look().await?;
         for server in &servers {
@@ -124,7 +124,7 @@ impl Runner {
         Ok(self.cloud.tidy().await?)
     }
 
-    /// The event's servers now. What they cost is noted.
+    /// Returns the event's servers, and records their cost.
     async fn look(&mut self) -> Result<Vec<Server>, Error> {
         let servers = self.cloud.list(&self.fleet).await?;
         self.ledger.observe(&servers, clock::now())?;
@@ -145,7 +145,7 @@ impl Runner {
         Error::Budget { wanted, affordable, budget: self.fleet.budget, committed, max: self.fleet.max_edges }
     }
 
-    /// Creates so many servers, with the lowest names that are free.
+    /// Creates this many servers, with the lowest free names.
     async fn grow(&mut self, servers: &mut Vec<Server>, wanted: u32) -> Result<(), Error> {
         let mut foreign = BTreeSet::new();
         for _ in 0..wanted {
@@ -175,7 +175,7 @@ impl Runner {
     }
 
     async fn create(&mut self, name: &str) -> Result<Server, Error> {
-        // A mark of an earlier server with this name.
+        // An earlier server with this name may still be marked as drained.
         self.origin.drain(name, false).await?;
         self.told.remove(name);
         self.leaving.remove(name);
@@ -188,7 +188,7 @@ impl Runner {
         Ok(server)
     }
 
-    /// No new viewers for a server that is to go.
+    /// Stops new viewers for a server that will be deleted.
     async fn farewell(&mut self, server: &Server) {
         let name = &server.name;
         if let Err(error) = dns::tell(&self.fleet, Change::Remove, name, server.address).await {
@@ -209,7 +209,7 @@ impl Runner {
         Ok(())
     }
 
-    /// A viewer who was sent to an edge a moment ago is counted by then.
+    /// Returns the time after which a viewer who was just sent to an edge is counted there.
     fn settle(&self) -> Duration {
         crate::cluster::store::LEASE.min(self.fleet.drain)
     }
@@ -237,7 +237,7 @@ impl Runner {
         }
     }
 
-    /// Tells DNS of the edges that serve by now. Returns why the others do not.
+    /// Adds the edges that serve by now to DNS. Returns the reasons why the others do not serve.
     async fn announce(&mut self, servers: &[Server], edges: &[View]) -> Vec<String> {
         let mut waits = Vec::new();
         for server in servers {
@@ -263,14 +263,14 @@ impl Runner {
     async fn try_out(&self, server: &Server, edge: Option<&View>) -> Result<(), NotServing> {
         let edge = edge.ok_or_else(|| NotServing::Away(server.state.to_string()))?;
         if edge.state == "drained" {
-            // Of a run that was killed before it deleted this server.
+            // The drain is from a run that was killed before it deleted this server.
             self.origin.drain(&server.name, false).await?;
         }
         trial::segment(&self.fleet.edge, &edge.address, server.address).await?;
         Ok(())
     }
 
-    /// Logs what has not been logged just now.
+    /// Logs a line, unless it repeats the last one.
     fn say(&mut self, what: String) {
         if self.said != what {
             tracing::info!("{what}");
@@ -279,10 +279,10 @@ impl Runner {
     }
 }
 
-/// Why an edge does not serve viewers yet.
+/// Reason why an edge does not serve viewers yet.
 #[derive(Debug, thiserror::Error)]
 enum NotServing {
-    /// The state of its server, as the provider calls it.
+    /// The edge has not joined. The text is the provider's state of its server.
     #[error("has not joined the origin, state: {0}")]
     Away(String),
     #[error(transparent)]

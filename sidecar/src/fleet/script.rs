@@ -1,4 +1,4 @@
-//! What a new server runs at its first start: the user data that cloud-init executes as root.
+//! The user data of a new server: a script that cloud-init runs as root at the first start.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ const SCRIPT: &str = include_str!("script/edge.sh");
 /// The nginx.conf of an edge.
 const NGINX: &str = include_str!("../../../nginx-conf/edge/nginx.conf");
 
-/// The user data of a server.
+/// Returns the user data of a server.
 ///
 /// # Errors
 ///
@@ -49,12 +49,12 @@ pub(super) fn user_data(fleet: &Fleet, name: &str, ticket: &Secret) -> Result<Se
         .replace("@PACKAGES@", &packages.join(" "))
         .replace("@NGINX@\n", NGINX)
         .replace("@SETUP@\n", &setup)
-        // Last, so that nothing of it is replaced.
+        // The ticket is last, so that no mark in it is replaced.
         .replace("@TICKET@", ticket.expose());
     Ok(Secret::new(text))
 }
 
-/// `origin.example.org` of `https://origin.example.org:8443/tv`.
+/// Returns the host of a URL: `origin.example.org` of `https://origin.example.org:8443/tv`.
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or(rest);

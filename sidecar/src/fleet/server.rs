@@ -1,31 +1,31 @@
-//! A rented server, and the order of one.
+//! A rented server, and an order for one.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use weir_model::{Secret, Timestamp};
 
-/// A rented server that carries the event's label.
+/// A rented server with the event's label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
-    /// The provider's.
+    /// The provider's id.
     pub id: String,
-    /// `EVENT-N`.
+    /// Name: `EVENT-N`.
     pub name: String,
-    /// Since when it costs.
+    /// Start of its cost.
     pub created: Timestamp,
-    /// In the provider's words.
+    /// State, as the provider calls it.
     pub state: String,
-    /// Of the public network.
+    /// Public address.
     #[serde(default)]
     pub address: Option<IpAddr>,
 }
 
-/// What is to be created.
+/// Order for a new server.
 #[derive(Debug)]
 pub struct Order {
-    /// `EVENT-N`.
+    /// Name: `EVENT-N`.
     pub name: String,
-    /// Runs at the first start. It holds a join ticket.
+    /// Script for the first start. It contains a join ticket.
     pub user_data: Secret,
 }

@@ -1,4 +1,4 @@
-//! What an event has at this moment, and what that costs.
+//! The current servers of an event, and their cost.
 
 use std::path::Path;
 
@@ -14,53 +14,53 @@ use super::price::Money;
 use crate::clock;
 use crate::config::fleet::Fleet;
 
-/// What `weir fleet status` shows.
+/// The status that `weir fleet status` shows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// Of the event.
+    /// Name of the event.
     pub event: String,
-    /// The servers that are there.
+    /// The existing servers.
     pub servers: Vec<Row>,
-    /// All servers so far, those that are gone included.
+    /// Cost of all servers so far, including the deleted ones.
     pub cost: Money,
-    /// The same, and those that are there until the event's end.
+    /// `cost`, and the cost of the existing servers until the event's end.
     pub committed: Money,
-    /// What it may cost.
+    /// Budget of the event.
     pub budget: Money,
-    /// When the last server is deleted.
+    /// Time at which the last server is deleted.
     pub delete_by: Timestamp,
-    /// Servers are there although the event is over.
+    /// Servers still exist although the event is over.
     pub overdue: bool,
-    /// Why nothing is known of the edges.
+    /// Reason why the state of the edges is unknown.
     pub origin_error: Option<String>,
 }
 
 /// A server.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// `EVENT-N`.
+    /// Name: `EVENT-N`.
     pub name: String,
-    /// The provider's.
+    /// The provider's id.
     pub id: String,
-    /// In the provider's words.
+    /// State, as the provider calls it.
     pub state: String,
-    /// Of the public network.
+    /// Public address.
     pub address: Option<std::net::IpAddr>,
-    /// In seconds.
+    /// Age in seconds.
     pub age_s: u64,
-    /// So far.
+    /// Cost so far.
     pub cost: Money,
-    /// As the origin lists it; none before it has joined.
+    /// State in the origin's list; `None` before the edge has joined.
     pub edge: Option<String>,
-    /// At this edge.
+    /// Number of viewers at this edge.
     pub viewers: Option<u32>,
 }
 
-/// Looks at an event without changing anything.
+/// Returns the status of an event without changing anything.
 ///
 /// # Errors
 ///
-/// The provider, or the file with what was spent.
+/// An error of the provider, or of the file with the spent money.
 pub async fn status(fleet: &Fleet, folder: &Path, socket: &Path) -> Result<Status, Error> {
     let cloud = Cloud::open(fleet)?;
     let ledger = Ledger::read(folder, &fleet.event, plan::since(fleet))?;

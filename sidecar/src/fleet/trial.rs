@@ -1,4 +1,4 @@
-//! Whether an edge serves a stream: its playlists of HLS are read, and a segment is loaded.
+//! Checks that an edge serves a stream: reads its HLS playlists, and loads a segment.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -8,12 +8,12 @@ use reqwest::Url;
 use crate::config::fleet::Edge;
 use crate::http::{self, innermost};
 
-/// An edge has this time for an answer.
+/// Time limit of each answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A playlist leads to another one, which leads to a segment.
+/// Most steps: a master playlist, a media playlist and a segment.
 const DEPTH: usize = 3;
 
-/// Why an edge does not serve the stream yet.
+/// Reason why an edge does not serve the stream yet.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
     #[error("no answer: {0}")]
@@ -32,14 +32,14 @@ impl From<reqwest::Error> for Trouble {
     }
 }
 
-/// Loads a segment of the test stream from an edge. Its name need not be known to DNS yet: `server` is where it is.
+/// Loads a segment of the test stream from an edge. DNS need not have the edge's name yet: `server` is its address.
 pub(super) async fn segment(edge: &Edge, address: &str, server: Option<IpAddr>) -> Result<usize, Trouble> {
     let (app, name) = &edge.test_stream;
     let text = format!("{address}/stream/{app}/{name}/llhls/master.m3u8");
     let mut url = Url::parse(&text).map_err(|error| Trouble::Address(error.to_string()))?;
     let mut client = http::client().timeout(TIMEOUT);
     if let (Some(reqwest_host), Some(server)) = (url.domain(), server) {
-        // Port 0 stands for the one of the URL.
+        // Port 0 means the port of the URL.
         client = client.resolve(reqwest_host, SocketAddr::new(server, 0));
     }
     let client = client.build()?;

@@ -1,4 +1,4 @@
-//! `up --follow`: a whole event by itself, from its first server to its last.
+//! `up --follow`: runs a whole event without help, from its first server to its last.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::clock;
 use crate::fleet::autoscale::{self, Decision, Seen};
 use crate::fleet::plan;
 
-/// Between two looks without `[autoscale]`.
+/// Interval between two steps without `[autoscale]`.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// A long wait is cut into such pieces, because the clock may be set.
+/// Longest part of a wait. Long waits are split, because the clock may be set.
 const PIECE: Duration = Duration::from_secs(30);
 
 impl Runner {
-    /// Waits for the event, keeps its servers as many as they should be, and deletes them after it.
+    /// Waits for the event, keeps the number of its servers right, and deletes them after it.
     ///
     /// # Errors
     ///
-    /// Only of the last step. Errors before are logged, and the step is repeated.
+    /// Only errors of the last step. Earlier errors are logged, and the step is repeated.
     pub async fn follow(&mut self) -> Result<(), Error> {
         let interval = self.fleet.autoscale.map_or(INTERVAL, |rules| rules.interval);
         loop {
@@ -41,10 +41,10 @@ impl Runner {
         }
     }
 
-    /// One look, and what follows from it.
+    /// Checks the event once, and acts.
     async fn step(&mut self) -> Result<(), Error> {
         let mut servers = self.look().await?;
-        // Without the origin nobody knows who watches, and no server can join.
+        // Without the origin, the number of viewers is unknown, and no server can join.
         let edges = self.origin.edges().await?;
         for server in &servers {
             if view(&edges, &server.name).is_some_and(|edge| edge.state == "drained") {
@@ -95,7 +95,7 @@ impl Runner {
         autoscale::decide(rules, seen)
     }
 
-    /// Edges that were about to go stay. Returns how many.
+    /// Keeps edges that were leaving. Returns how many.
     async fn call_back(&mut self, servers: &[Server], wanted: u32) -> Result<u32, Error> {
         let mut back = 0;
         for server in servers {
@@ -110,7 +110,7 @@ impl Runner {
         Ok(back)
     }
 
-    /// The edges with the fewest viewers are to go; of equal ones, the newest name.
+    /// Chooses the edges with the fewest viewers to leave. Among equal edges, the newest name leaves.
     async fn shrink(&mut self, mut active: Vec<Server>, edges: &[View], fewer: u32) {
         active.reverse();
         active.sort_by_key(|server| view(edges, &server.name).map_or(0, |edge| edge.viewers));
@@ -121,7 +121,7 @@ impl Runner {
         }
     }
 
-    /// Deletes the servers whose viewers have left, or have had their time.
+    /// Deletes the servers whose viewers have left, or whose drain time is over.
     async fn retire(&mut self, servers: &[Server], edges: &[View]) -> Result<(), Error> {
         for server in servers {
             let Some(since) = self.leaving.get(&server.name).map(Instant::elapsed) else { continue };
