@@ -1,4 +1,4 @@
-//! From ffmpeg's socket to an application of nginx. The daemon publishes, so ffmpeg knows no token.
+//! Publishes the output of ffmpeg's socket to an application of nginx. The daemon publishes, so ffmpeg never has the token.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,60 +21,60 @@ use crate::supervise::Shared;
 const OVERHEAR_TRIES: u32 = 50;
 const OVERHEAR_PAUSE: Duration = Duration::from_millis(20);
 
-/// Why a stream is not published.
+/// Reason why a stream is not published.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No token can be minted.
     #[error(transparent)]
     Token(#[from] token::Error),
-    /// The server, or the way to it.
+    /// The connection to the server failed.
     #[error(transparent)]
     Publisher(#[from] publisher::Error),
-    /// The server says nothing.
+    /// The server does not answer.
     #[error("no answer to the publish")]
     NoAnswer,
-    /// In the server's words.
+    /// The server refused the publish, with its reason.
     #[error("{0}")]
     Refused(String),
-    /// Without a word.
+    /// The server closed the publish without a reason.
     #[error("the server closed it")]
     Closed,
-    /// ffmpeg's socket.
+    /// ffmpeg's socket failed.
     #[error(transparent)]
     Input(#[from] std::io::Error),
-    /// What ffmpeg writes is no FLV.
+    /// ffmpeg's output is not FLV.
     #[error(transparent)]
     Flv(#[from] weir_rtmp::flv::Error),
     /// A tag cannot be sent.
     #[error(transparent)]
     Client(#[from] weir_rtmp::client::Error),
-    /// A sender must name a key.
+    /// The sender gave no valid stream key.
     #[error("the sender's streamid is no stream key: it must be the stream key of this stream")]
     NoKey,
-    /// Players of RTMP and HLS do not play this.
+    /// RTMP and HLS players cannot play this codec.
     #[error("codec {0} needs transcode = true")]
     Codec(&'static str),
 }
 
-/// With what a stream is published.
+/// Credential of a publish.
 pub enum Credential {
-    /// A token that nobody else can make, of a copy of nginx's `weir_secret`: nobody else can publish there.
+    /// A token that is minted with a copy of nginx's `weir_secret`. Nobody else can mint one, so nobody else can publish there.
     Minted(PathBuf),
-    /// The stream key that the program tells of its sender.
+    /// The stream key that ffmpeg logs as the sender's.
     Overheard,
 }
 
-/// What publishes one stream.
+/// Publisher of one stream.
 pub struct Outlet {
-    /// The nginx.
+    /// The nginx that gets the stream.
     pub server: RtmpServer,
-    /// Its application.
+    /// Application in this nginx.
     pub app: AppName,
-    /// The public name.
+    /// Public name of the stream.
     pub name: StreamName,
-    /// With what it publishes.
+    /// Credential of the publish.
     pub credential: Credential,
-    /// Decides about each tag before it is sent.
+    /// Checks each tag before it is sent.
     pub check: fn(&Tag) -> Result<(), Error>,
     /// Called for each tag with which a player can begin.
     pub playable: Box<dyn Fn() + Send + Sync>,
@@ -93,7 +93,7 @@ impl Outlet {
     }
 }
 
-/// What ffmpeg says and what it writes come over two pipes: its words may be read a little later.
+/// Returns the stream key that ffmpeg has logged. ffmpeg's log and output arrive over two pipes, so the log may be read a little later.
 async fn overheard(shared: &Shared) -> Option<Secret> {
     for _ in 0..OVERHEAR_TRIES {
         if let Some(secret) = shared.output.secret() {
@@ -104,17 +104,17 @@ async fn overheard(shared: &Shared) -> Option<Secret> {
     None
 }
 
-/// Whether it may be a key, and nothing else of a URL.
+/// Returns whether a text may be a stream key, and can be no other part of a URL.
 fn is_key(key: &Secret) -> bool {
     let text = key.expose();
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-/// Takes one run of ffmpeg after the other.
+/// Accepts one run of ffmpeg after another.
 pub async fn serve(listener: UnixListener, outlet: Outlet, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         if let Err(why) = publish(&outlet, stream, &shared).await {
-            // ffmpeg's next write fails, and it is started again.
+            // ffmpeg's next write fails, and the supervisor restarts ffmpeg.
             tracing::error!("stream not published: {why}, stream: {}/{}", outlet.app, outlet.name);
             shared.output.push_reason(crate::supervise::output::Line {
                 at: clock::now(),
@@ -176,13 +176,13 @@ async fn forward(
     }
 }
 
-/// Sends what is left, for a while.
+/// Sends the remaining bytes, within a time limit.
 async fn flush(link: &mut Link) -> Result<(), Error> {
     let _ = timeout(Duration::from_millis(200), link.turn()).await;
     Ok(())
 }
 
-/// A key frame, or sound: who joins now finds something.
+/// Returns whether a player can begin with this tag: a keyframe, or audio.
 fn is_playable(tag: &Tag) -> bool {
     let is_key = tag.payload.first().is_some_and(|first| first >> 4 == 1);
     !tag.is_header() && (tag.kind == TagKind::Audio || (tag.kind == TagKind::Video && is_key))

@@ -18,7 +18,7 @@ pub enum Cloud {
 }
 
 impl Cloud {
-    /// The provider of an event.
+    /// Returns the provider of an event.
     ///
     /// # Errors
     ///

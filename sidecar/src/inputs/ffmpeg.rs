@@ -1,4 +1,4 @@
-//! An input as ffmpeg's arguments, and what ffmpeg says of it for people.
+//! Builds ffmpeg's arguments of an input, and explains ffmpeg's messages.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use crate::outlet::Error;
 const ENCODE: &str = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -bf 0 -force_key_frames expr:gte(t,n_forced*2) \
                       -c:a aac -b:a 128k -ar 44100 -ac 2";
 
-/// Where the list is that ffmpeg reads.
+/// Returns the path of the list that ffmpeg reads.
 pub fn list(place: &Path) -> PathBuf {
     place.join("input")
 }
 
-/// Where it writes.
+/// Returns the path of ffmpeg's output socket.
 pub fn socket(place: &Path) -> PathBuf {
     place.join("0")
 }
 
-/// The arguments, without the program.
+/// Returns the arguments, without the program.
 pub fn arguments(input: &Input, place: &Path) -> Vec<OsString> {
     let mut line: Vec<OsString> = Vec::new();
     let mut words = |text: &str| line.extend(text.split_whitespace().map(OsString::from));
@@ -44,7 +44,7 @@ pub fn arguments(input: &Input, place: &Path) -> Vec<OsString> {
     line
 }
 
-/// Refuses what FLV can carry and players cannot play.
+/// Refuses codecs that FLV can hold and players cannot play.
 ///
 /// # Errors
 ///
@@ -75,8 +75,8 @@ pub fn check(tag: &Tag) -> Result<(), Error> {
     Err(Error::Codec(codec))
 }
 
-/// The stream key that a sender gives as its `streamid`: the whole of it, or its resource (`#!::r=KEY,m=publish`, SRT Access Control
-/// Guidelines). The line is of libavformat's `libsrt_setup`.
+/// Returns the stream key of a sender's `streamid`: the whole text, or its resource (`#!::r=KEY,m=publish`, SRT Access Control
+/// Guidelines). libavformat's `libsrt_setup` writes the line.
 pub fn streamid(line: &str) -> Option<Secret> {
     let (_, rest) =
         line.split_once("] accept streamid [").or_else(|| line.split_once("accept streamid ["))?;
@@ -88,7 +88,7 @@ pub fn streamid(line: &str) -> Option<Secret> {
     Some(Secret::new(key))
 }
 
-/// What a line of ffmpeg means, where that is why the input fails.
+/// Returns the meaning of a line of ffmpeg that says why the input fails.
 pub fn explain(line: &str) -> Option<String> {
     if let Some((before, _)) = line.split_once(" not compatible with flv") {
         let codec = before.rsplit(' ').next()?.trim_matches('\'');
@@ -97,7 +97,7 @@ pub fn explain(line: &str) -> Option<String> {
     if let Some((_, code)) = line.split_once("] method ").and_then(|(_, rest)| rest.split_once(" failed: ")) {
         return status(code, "rtsp camera");
     }
-    // RTSP has said the same before.
+    // For RTSP, an earlier line has given the same reason.
     if let Some(answer) =
         line.split_once(": Server returned ").and_then(|(_, code)| status(code, "http server"))
     {

@@ -1,4 +1,4 @@
-//! Where this process publishes at its own nginx: a URL with a token that nobody else can make.
+//! URLs with tokens with which this process publishes at its own nginx. Nobody else can mint such a token.
 
 use std::path::{Path, PathBuf};
 
@@ -9,33 +9,34 @@ use weir_rtmp::url::Url;
 use crate::clock;
 use crate::config::RtmpServer;
 
-/// A token to publish is used immediately.
+/// Validity of a publish token, in seconds. The token is used immediately.
 const TOKEN_SECONDS: u64 = 60;
-/// A token to play holds for as long as somebody watches with it.
+/// Validity of a play token, in seconds. The token must be valid for as long as somebody watches.
 const PLAY_SECONDS: u64 = 7 * 86_400;
 
-/// Why no token can be minted.
+/// Reason why no token can be minted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file with the secret cannot be read.
     #[error("secret_file {}: {why}", file.display())]
     Unreadable {
-        /// As configured.
+        /// The path as configured.
         file: PathBuf,
-        /// What the system says.
+        /// The system's error.
         why: std::io::Error,
     },
-    /// What is in it is no secret to sign with.
+    /// The content of the file cannot sign tokens.
     #[error("secret_file {}: {why}", file.display())]
     Unfit {
-        /// As configured.
+        /// The path as configured.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         why: SignerError,
     },
 }
 
-/// The URL of a stream at a server. `yields`: the token says that the stream gives way to every other publisher.
+/// Returns the URL of a stream at a server, with a publish token. `yields`: the token says that any other publisher may replace the
+/// stream.
 pub fn url(
     server: &RtmpServer,
     secret_file: &Path,
@@ -49,7 +50,7 @@ pub fn url(
     Ok(at(server, app, format!("{name}?token={}", token.expose())))
 }
 
-/// The URL of a stream at a server, with a stream key.
+/// Returns the URL of a stream at a server, with a stream key.
 pub fn url_with_key(server: &RtmpServer, app: &AppName, name: &StreamName, key: &Secret) -> Url {
     at(server, app, format!("{name}?key={}", key.expose()))
 }
@@ -65,7 +66,7 @@ fn at(server: &RtmpServer, app: &AppName, name: String) -> Url {
     }
 }
 
-/// A token with which a stream can be played at a node that has the same secret.
+/// Returns a token that can play a stream at a node with the same secret.
 pub fn play(secret_file: &Path, app: &AppName, name: &StreamName) -> Result<Secret, Error> {
     let until = clock::now().plus_seconds(PLAY_SECONDS);
     Ok(signer(secret_file)?.mint(&claims(Action::Play, app, name, until)))
@@ -84,7 +85,7 @@ fn claims(act: Action, app: &AppName, name: &StreamName, exp: Timestamp) -> Clai
         act,
         exp,
         nbf: None,
-        // Without it, a revocation of the stream's tokens would hold for this one too.
+        // Without `iat`, a revocation of the stream's tokens would apply to this token too.
         iat: Some(clock::now()),
         jti: None,
         ip: None,

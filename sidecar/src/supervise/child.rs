@@ -1,5 +1,5 @@
-//! The only place that starts programs for the daemon. Each leads a process group of its own and is killed by the kernel when
-//! the daemon dies.
+//! Starts programs for the daemon; no other file does. Each program leads its own process group, and the kernel kills it when the daemon
+//! dies.
 
 use std::ffi::OsString;
 use std::io;
@@ -19,38 +19,38 @@ use super::output::{self, Line};
 use super::progress::{Progress, Reader};
 use super::shared::Shared;
 
-/// What ffmpeg says of a stream of full range, several times for each frame that it converts. The range is set.
+/// A line that ffmpeg logs several times per converted frame of a full-range stream. The range is set, so the line is harmless.
 const HARMLESS: &str = "deprecated pixel format used, make sure you did set range correctly";
-/// Children of a program that is gone may hold its standard error open; nobody waits for them longer.
+/// Longest wait for the end of standard error. Children of a program that has ended may hold it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The hidden command of this program that becomes the child.
 pub const BECOME: &str = "become";
 
-/// What to start.
+/// A program to start.
 #[derive(Debug)]
 pub struct Launch<'a> {
-    /// A path, or a name to be found in `PATH`.
+    /// Path of the program, or a name to find in `PATH`.
     pub program: &'a Path,
-    /// Without secrets: they can be read in the list of processes.
+    /// Arguments without secrets: other users can read them in the process list.
     pub arguments: &'a [OsString],
-    /// 0 to 19.
+    /// Niceness, 0 to 19.
     pub nice: u8,
-    /// For the log.
+    /// `APP/NAME`, for the log.
     pub stream: &'a str,
-    /// For the log.
+    /// Name of the job, for the log.
     pub job: &'a str,
 }
 
-/// What a child does.
+/// An event of a child.
 #[derive(Debug)]
 pub enum ChildEvent {
-    /// It says how far it is.
+    /// The program reports its progress.
     Progress(Progress),
-    /// It is gone, and reaped.
+    /// The process has ended and is reaped.
     Exited(ExitStatus),
 }
 
-/// A running program; killed when dropped.
+/// A running program. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Child {
     process: tokio::process::Child,
@@ -60,14 +60,14 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts it. The parent-death signal belongs to the thread that starts a process, so this thread has to live as long as
-    /// the daemon: the daemon's runtime has no other.
+    /// Starts a program. The parent-death signal depends on the thread that starts the process, so this thread must live as long as the
+    /// daemon. The daemon's runtime has only this thread.
     pub fn spawn(launch: &Launch<'_>, shared: Arc<Shared>) -> io::Result<Self> {
         let mut process = command(launch.program, launch.arguments, launch.nice)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // For uploads; ffmpeg reads what strangers publish.
+            // The variables are for uploads, and ffmpeg reads what strangers publish.
             .env_remove("AWS_SECRET_ACCESS_KEY")
             .env_remove("AWS_SESSION_TOKEN")
             .spawn()?;
@@ -80,21 +80,21 @@ impl Child {
         Ok(Self { process, progress, reader: Reader::default(), errors })
     }
 
-    /// The process, until it is reaped.
+    /// Returns the process id until the process is reaped.
     pub fn pid(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// To the whole group. A process that is not reaped yet still has its id, so nobody else can be hit.
+    /// Sends a signal to the whole process group. An unreaped process keeps its id, so the signal cannot reach another process.
     pub fn signal(&self, signal: Signal) {
         let Some(pid) = self.process.id().and_then(|pid| i32::try_from(pid).ok()) else { return };
-        // Fails when the group is gone, or is not made yet.
+        // killpg fails if the group has ended or does not exist yet.
         if killpg(Pid::from_raw(pid), signal).is_err() {
             let _ = nix::sys::signal::kill(Pid::from_raw(pid), signal);
         }
     }
 
-    /// Waits for what it does next; may be dropped and called again.
+    /// Waits for the next event. Cancel-safe.
     pub async fn next(&mut self) -> ChildEvent {
         loop {
             let Some(progress) = &mut self.progress else { return ChildEvent::Exited(self.wait().await) };
@@ -105,7 +105,7 @@ impl Child {
                             return ChildEvent::Progress(progress);
                         }
                     }
-                    // It may have closed its standard output, and live.
+                    // The program may have closed its standard output without ending.
                     Ok(None) | Err(_) => self.progress = None,
                 },
                 status = self.process.wait() => return ChildEvent::Exited(status.unwrap_or_default()),
@@ -117,15 +117,15 @@ impl Child {
         self.process.wait().await.unwrap_or_default()
     }
 
-    /// Reads the last words of a process that is gone.
+    /// Reads the last lines of a process that has ended.
     pub async fn drain(self) {
         last_words(self.errors).await;
     }
 }
 
-/// A program as the daemon starts all of them; what it reads and writes is for the caller to say.
+/// Returns the command for a program, as the daemon starts all of them. The caller sets standard input and output.
 pub fn command(program: &Path, arguments: &[OsString], nice: u8) -> Command {
-    // The link leads to this very program even when its file was replaced.
+    // The link leads to this program even after its file was replaced.
     let mut command = Command::new("/proc/self/exe");
     command
         .arg(BECOME)
@@ -140,14 +140,14 @@ pub fn command(program: &Path, arguments: &[OsString], nice: u8) -> Command {
     command
 }
 
-/// Keeps and logs a line that a program says.
+/// Stores and logs a line that a program wrote.
 fn keep(line: &str, shared: &Shared, stream: &str, job: &str) {
     if shared.output.is_confidential(line) {
         return;
     }
     let (mut level, text) = output::parse(&shared.output.without_hidden(line));
     if shared.is_told_to_end() {
-        // ffmpeg calls it an error that it was interrupted.
+        // ffmpeg logs its interruption as an error.
         level = "info";
     }
     if text.is_empty() || text.contains(HARMLESS) {
@@ -166,7 +166,7 @@ fn keep(line: &str, shared: &Shared, stream: &str, job: &str) {
     shared.output.push(Line { at: crate::clock::now(), level, text });
 }
 
-/// Says how many lines were left out, when it is time to.
+/// Logs how many lines were left out, once the window is over.
 pub fn tell_rest(shared: &Shared, stream: &str, job: &str) {
     if let Some(count) = shared.output.left_out(Instant::now()) {
         let text = format!("{count} more lines");
@@ -175,7 +175,7 @@ pub fn tell_rest(shared: &Shared, stream: &str, job: &str) {
     }
 }
 
-/// Reads the last words of a program that is gone.
+/// Reads the last lines of a program that has ended.
 pub async fn last_words(mut listening: JoinHandle<()>) {
     if timeout(LAST_WORDS, &mut listening).await.is_err() {
         listening.abort();

@@ -1,4 +1,4 @@
-//! What programs write to standard error: read line by line, and the last lines of it kept.
+//! The standard error of programs: it is read line by line, and the last lines are kept.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -10,41 +10,41 @@ use weir_model::{Secret, Timestamp};
 
 use super::mask::masked;
 
-/// Older lines are forgotten.
+/// Most lines that are kept.
 const MAX_LINES: usize = 200;
-/// The rest of a longer line is cut off.
+/// Most bytes of a line. The rest is cut off.
 const MAX_LINE: usize = 1000;
-/// A line without an end must not fill the memory.
+/// Most bytes that are read without a line end, so that such a line cannot fill the memory.
 const MAX_READ: u64 = 64 << 10;
-/// So many lines in so long; what is more is counted.
+/// Most lines that are kept per `WINDOW`. Further lines are only counted.
 const MOST_LINES: u64 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
-/// What ffmpeg says after it has said what was wrong.
+/// Lines that ffmpeg writes after the actual error.
 const AFTERWARDS: [&str; 2] = ["Conversion failed!", "To ignore this"];
 
-/// One line.
+/// A line of a program.
 #[derive(Clone, Debug, Serialize)]
 pub struct Line {
-    /// When it was read.
+    /// Time at which the line was read.
     pub at: Timestamp,
-    /// ffmpeg's word for its importance: `info`, `warning`, `error`, `fatal`.
+    /// ffmpeg's level: `info`, `warning`, `error` or `fatal`.
     pub level: &'static str,
-    /// Without secrets.
+    /// Text without secrets.
     pub text: String,
 }
 
-/// What a line means, where that is why a run fails.
+/// Returns the meaning of a line that says why a run fails.
 pub type Explain = fn(&str) -> Option<String>;
 
-/// Finds a secret in a line.
+/// Returns the secret in a line.
 pub type Overhear = fn(&str) -> Option<Secret>;
 
-/// Lines, as they come.
+/// The lines of a program.
 #[derive(Debug, Default)]
 pub struct Output {
     kept: Mutex<Kept>,
     explain: OnceLock<Explain>,
-    /// A masked text of which nothing is to be kept.
+    /// A masked text that is removed from lines.
     hidden: OnceLock<String>,
     overhear: OnceLock<Overhear>,
 }
@@ -54,11 +54,11 @@ struct Kept {
     lines: VecDeque<Line>,
     /// The last error of the run.
     error: Option<String>,
-    /// What the first line means that could be explained.
+    /// Explanation of the first line that has one.
     explained: Option<String>,
-    /// What was overheard in this run.
+    /// The secret that the program wrote in this run.
     secret: Option<Secret>,
-    /// When the lines of this window began, how many there were, and how many were left out.
+    /// Start of the current window, number of its lines, and number of the lines that were left out.
     window: Option<Instant>,
     said: u64,
     left_out: u64,
@@ -85,27 +85,28 @@ impl Kept {
 }
 
 impl Output {
-    /// Errors are told in the words of this function from now on, where it has any.
+    /// Sets the function that explains errors.
     pub fn explain(&self, explain: Explain) {
         let _ = self.explain.set(explain);
     }
 
-    /// This URL is not to be seen in lines, whatever in it may be secret.
+    /// Hides this URL in lines, with or without secrets in it.
     pub fn hide(&self, url: &str) {
         let _ = self.hidden.set(masked(url));
     }
 
-    /// A program that runs with `-loglevel level+verbose` tells a secret. No line with one is kept, and none below a warning.
+    /// Sets the function that finds a secret in the lines of a program that runs with `-loglevel level+verbose`. Lines with a secret, and
+    /// lines below a warning, are not kept.
     pub fn overhear(&self, find: Overhear) {
         let _ = self.overhear.set(find);
     }
 
-    /// The secret that this run of the program has told.
+    /// Returns the secret that the program wrote in this run.
     pub fn secret(&self) -> Option<Secret> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).secret.clone()
     }
 
-    /// Whether a line must not be told: see [`Self::overhear`].
+    /// Returns whether a line must not be logged: see [`Self::overhear`].
     pub fn is_confidential(&self, line: &str) -> bool {
         let Some(find) = self.overhear.get() else { return false };
         if let Some(secret) = find(line) {
@@ -115,7 +116,7 @@ impl Output {
         ["[verbose]", "[info]"].iter().any(|level| line.contains(level))
     }
 
-    /// A line without what is hidden.
+    /// Returns a line without the hidden URL.
     pub fn without_hidden(&self, line: &str) -> String {
         match self.hidden.get() {
             Some(hidden) => line.replace(hidden, "the url of the input"),
@@ -123,7 +124,7 @@ impl Output {
         }
     }
 
-    /// Keeps a line.
+    /// Stores a line.
     pub fn push(&self, line: Line) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.note(line.level, &line.text, self.explain.get().copied());
@@ -133,7 +134,7 @@ impl Output {
         kept.lines.push_back(line);
     }
 
-    /// Keeps a line that says why the run fails, whatever the program says of it.
+    /// Stores a line that says why the run fails. It takes precedence over the program's own lines.
     pub fn push_reason(&self, line: Line) {
         self.kept
             .lock()
@@ -143,7 +144,7 @@ impl Output {
         self.push(line);
     }
 
-    /// Knows a line that is not kept.
+    /// Uses a line for the reason of the run without storing it.
     pub fn note(&self, level: &str, text: &str) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).note(
             level,
@@ -152,22 +153,22 @@ impl Output {
         );
     }
 
-    /// Oldest first.
+    /// Returns the stored lines, the oldest first.
     pub fn lines(&self) -> Vec<Line> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
     }
 
-    /// A run of the program begins.
+    /// Notes that a run of the program begins.
     pub fn begin(&self) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).begin();
     }
 
-    /// What the program said last of why its run fails.
+    /// Returns the last reason that the program gave for the failure of its run.
     pub fn error_of_run(&self) -> Option<String> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).reason()
     }
 
-    /// Whether one more line may be kept at `now`; if not, it is counted. A program that says the same for each frame would
+    /// Returns whether one more line may be kept at `now`, and counts the line if not. A program that repeats a line for each frame would
     /// fill the log.
     pub fn admits(&self, now: Instant) -> bool {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +181,7 @@ impl Output {
         may
     }
 
-    /// How many lines were left out until now, once their window is over.
+    /// Returns how many lines were left out, once their window is over.
     pub fn left_out(&self, now: Instant) -> Option<u64> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = kept.window.is_none_or(|since| now.duration_since(since) >= WINDOW);
@@ -188,7 +189,7 @@ impl Output {
     }
 }
 
-/// Reads until nobody can write any more; `take` is given each line, without secrets.
+/// Reads lines until the other end is closed. Calls `take` with each line, without secrets.
 pub async fn listen(stderr: impl AsyncRead + Unpin, mut take: impl FnMut(String)) {
     let mut input = BufReader::with_capacity(2048, stderr);
     let mut line = Vec::new();
@@ -203,7 +204,7 @@ pub async fn listen(stderr: impl AsyncRead + Unpin, mut take: impl FnMut(String)
     }
 }
 
-/// Level and text of a line as ffmpeg writes it with `-loglevel level+...`: `[flv @ 0x5581] [error] text`.
+/// Returns level and text of a line that ffmpeg writes with `-loglevel level+...`: `[flv @ 0x5581] [error] text`.
 pub fn parse(line: &str) -> (&'static str, String) {
     for level in ["info", "warning", "error", "fatal"] {
         if let Some((before, after)) = line.split_once(&format!("[{level}]")) {
@@ -222,7 +223,7 @@ mod tests {
         assert_eq!(parse("[error] no such file"), ("error", "no such file".to_owned()));
         assert_eq!(parse("[flv @ 0x1] [warning] late"), ("warning", "[flv @ 0x1] late".to_owned()));
         assert_eq!(parse("plain"), ("info", "plain".to_owned()));
-        // What ffmpeg writes between two paragraphs.
+        // ffmpeg writes this between two paragraphs.
         assert_eq!(parse("[error]"), ("error", String::new()));
     }
 
