@@ -1,6 +1,7 @@
-//! Temporary folders, reserved ports, wait-for instead of sleep, and nothing left behind.
+//! Tools for tests: temporary folders, reserved ports, and waits for conditions instead of sleeps. A test leaves
+//! nothing behind.
 //!
-//! A missing tool or product is a panic that says what to run, never a skipped test.
+//! If a tool or product is missing, the test panics with the command to run; no test is skipped.
 
 pub mod api;
 pub mod authority;

@@ -1,6 +1,7 @@
-//! The black-box tests: Debian's stock nginx and ffmpeg driven from outside, with Weir's two products.
+//! The black-box tests: they drive Debian's stock nginx and ffmpeg together with Weir's two products from outside.
 //!
-//! [`mod@bench`] compares; [`fuzz`] sends what nobody should; [`harness`] is what the tests are written with; the tests are in `tests/`, and each file's header says what it proves.
+//! [`mod@bench`] compares; [`fuzz`] sends invalid data; [`harness`] contains the tools for tests. The tests are in
+//! `tests/`, and the header of each file says what it proves.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 

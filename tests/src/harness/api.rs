@@ -1,4 +1,4 @@
-//! The module's API, as a program would use it.
+//! A client of the module's API.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use reqwest::Method;
 use reqwest::blocking::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
-/// An answer: its status, and its JSON (`null` when it is none).
+/// An answer: its status, and its JSON (`null` if it is not JSON).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
     /// The body, parsed.
     pub json: Value,
-    /// The body as it came.
+    /// The body as received.
     pub text: String,
 }
 
 impl Answer {
-    /// Asserts the status, and gives the body.
+    /// Asserts the status, and returns the body.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json
     }
 
-    /// Asserts an error with this status and code, and gives its message.
+    /// Asserts an error with this status and code, and returns its message.
     #[track_caller]
     pub fn error(self, status: u16, code: &str) -> String {
         assert_eq!((self.status, self.json["error"]["code"].as_str()), (status, Some(code)), "{}", self.text);
@@ -40,10 +40,10 @@ pub struct Api {
     client: Client,
 }
 
-/// A key as its creation shows it.
+/// A key as the API returns it after its creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// What it is called.
+    /// The id.
     pub id: String,
     /// The secret itself.
     pub key: String,
@@ -52,19 +52,19 @@ pub struct Key {
 impl Api {
     /// The API below `base`, such as `http://127.0.0.1:8080/api`.
     pub fn new(base: &str) -> Self {
-        // Each request on a connection of its own: a worker that drains closes those that it keeps.
+        // Each request uses a separate connection, because a draining worker closes idle connections.
         let client = Client::builder().timeout(Duration::from_secs(20)).no_proxy().pool_max_idle_per_host(0);
         let client = client.build().unwrap();
         Self { base: base.to_owned(), token: None, client }
     }
 
-    /// The same, with `Authorization: Bearer`.
+    /// Adds `Authorization: Bearer`.
     pub fn with_token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
     }
 
-    /// A request to be finished by hand; `path` begins with a slash.
+    /// Returns a request that the caller completes; `path` begins with a slash.
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = self.client.request(method, format!("{}{path}", self.base));
@@ -74,13 +74,13 @@ impl Api {
         }
     }
 
-    /// Sends a request, and takes the answer whole.
+    /// Sends a request, and reads the whole answer.
     #[track_caller]
     pub fn send(&self, request: RequestBuilder) -> Answer {
         Self::try_send(request).unwrap()
     }
 
-    /// Sends a request that may find nobody who answers.
+    /// Sends a request to a server that may not answer.
     pub fn try_send(request: RequestBuilder) -> reqwest::Result<Answer> {
         let response = request.send()?;
         let status = response.status().as_u16();
@@ -100,7 +100,7 @@ impl Api {
         self.send(self.request("POST", path).json(body))
     }
 
-    /// DELETE, with the content type that changes must have.
+    /// Sends DELETE, with the content type that changes require.
     #[track_caller]
     pub fn delete(&self, path: &str) -> Answer {
         self.send(self.request("DELETE", path).header("Content-Type", "application/json"))
@@ -118,13 +118,13 @@ impl Api {
         Key::of(&self.post("/v1/keys", body).expect(201))
     }
 
-    /// The live streams.
+    /// Returns the live streams.
     #[track_caller]
     pub fn streams(&self) -> Vec<Value> {
         self.get("/v1/streams").expect(200)["streams"].as_array().unwrap().clone()
     }
 
-    /// The live stream of that name, if there is one.
+    /// Returns the live stream of that name, if there is one.
     #[track_caller]
     pub fn stream(&self, app: &str, name: &str) -> Option<Value> {
         self.streams().into_iter().find(|stream| stream["app"] == app && stream["name"] == name)
@@ -132,7 +132,7 @@ impl Api {
 }
 
 impl Key {
-    /// Out of the answer to its creation or rotation.
+    /// Reads the key from the answer to its creation or rotation.
     #[track_caller]
     pub fn of(answer: &Value) -> Self {
         let text =

@@ -1,4 +1,4 @@
-//! A certificate authority of a test's own, made by the command `openssl`.
+//! A certificate authority for one test, made by the command `openssl`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::products;
 
-/// It, in a temporary folder.
+/// The authority, in a temporary folder.
 pub struct Authority {
     folder: TempDir,
 }
@@ -21,7 +21,7 @@ pub struct Certificate {
 }
 
 impl Authority {
-    /// A new one that nobody trusts yet.
+    /// Creates a new authority that nobody trusts yet.
     pub fn create() -> Self {
         let folder = tempfile::Builder::new().prefix("weir-test-").tempdir().unwrap();
         let authority = Self { folder };
@@ -29,17 +29,17 @@ impl Authority {
         authority
     }
 
-    /// Its own certificate, for `weir_trusted_certificate`.
+    /// Returns its own certificate, for `weir_trusted_certificate`.
     pub fn certificate(&self) -> Vec<u8> {
         std::fs::read(self.path("ca.pem")).unwrap()
     }
 
-    /// A certificate for `names`, such as `DNS:a.example,IP:127.0.0.1`.
+    /// Returns a certificate for `names`, such as `DNS:a.example,IP:127.0.0.1`.
     pub fn issue(&self, names: &str) -> Certificate {
         self.issue_for(names, 1)
     }
 
-    /// One that was good until yesterday.
+    /// Returns a certificate that expired yesterday.
     pub fn issue_expired(&self, names: &str) -> Certificate {
         self.issue_for(names, -1)
     }

@@ -11,7 +11,8 @@ use super::ports::Port;
 use super::process::Process;
 use super::{products, wait};
 
-/// Quiet, offline but for what the test opens, and able to run as root. It decides about autoplay as it does for everybody.
+/// Options for a browser without messages and without network access except to the test, which can run as root. Its
+/// rule for autoplay is the usual one.
 const FLAGS: [&str; 9] = [
     "--headless=new",
     "--no-sandbox",
@@ -40,7 +41,7 @@ impl Browser {
         Self::start_with(&[])
     }
 
-    /// Starts one with a camera and a microphone, which it may use: a clock on a green ground, and beeps.
+    /// Starts a browser with a permitted camera and microphone: a clock on a green background, and beeps.
     #[track_caller]
     pub fn with_camera() -> Self {
         Self::start_with(&["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"])
@@ -91,20 +92,20 @@ impl Browser {
         self.post("/url", &json!({ "url": url }));
     }
 
-    /// What the body of a function of JavaScript returns.
+    /// Returns the result of a JavaScript function with this body.
     #[track_caller]
     pub fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// Clicks, as a person does, on what a CSS selector finds first.
+    /// Clicks on the first element that matches a CSS selector.
     #[track_caller]
     pub fn click(&self, selector: &str) {
         let id = self.find(selector);
         self.post(&format!("/element/{id}/click"), &json!({}));
     }
 
-    /// Replaces what is in a field, as a person types it.
+    /// Replaces the text of a field by typing.
     #[track_caller]
     pub fn fill(&self, selector: &str, text: &str) {
         let id = self.find(selector);
@@ -112,7 +113,7 @@ impl Browser {
         self.post(&format!("/element/{id}/value"), &json!({ "text": text }));
     }
 
-    /// Gives the window a size, in pixels.
+    /// Sets the size of the window, in pixels.
     #[track_caller]
     pub fn resize(&self, width: u32, height: u32) {
         self.post(
@@ -122,7 +123,7 @@ impl Browser {
         );
     }
 
-    /// Has pages see a light or a dark system.
+    /// Sets whether pages see a light or a dark colour scheme.
     #[track_caller]
     pub fn prefer(&self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
@@ -130,14 +131,14 @@ impl Browser {
         self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": params }));
     }
 
-    /// Has pages look as on paper, or as on the screen again.
+    /// Shows pages as on paper, or as on the screen again.
     #[track_caller]
     pub fn print_media(&self, is_paper: bool) {
         let params = json!({ "media": if is_paper { "print" } else { "" } });
         self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": params }));
     }
 
-    /// Presses a key with what has the focus: a character, or one of the keys of WebDriver, such as `\u{e004}` for Tab.
+    /// Presses a key in the focused element: a character, or one of the keys of WebDriver, such as `\u{e004}` for Tab.
     #[track_caller]
     pub fn press(&self, key: &str) {
         let actions = json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
@@ -157,7 +158,7 @@ impl Browser {
         found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
     }
 
-    /// The page as it is shown, as PNG.
+    /// Returns a screenshot of the page, as PNG.
     #[track_caller]
     pub fn screenshot(&self) -> Vec<u8> {
         use base64::Engine as _;
@@ -166,7 +167,8 @@ impl Browser {
         base64::engine::general_purpose::STANDARD.decode(answer["value"].as_str().unwrap()).unwrap()
     }
 
-    /// What the console showed since the last call: errors of the network and of Content-Security-Policy too.
+    /// Returns the messages of the console since the last call, including errors of the network and of
+    /// Content-Security-Policy.
     #[track_caller]
     pub fn console(&self) -> Vec<String> {
         let entries = self.post("/se/log", &json!({ "type": "browser" }));
@@ -185,7 +187,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The end of the session ends the browser; what does not follow is killed, so that nothing is left.
+        // The end of the session ends the browser. Remaining processes are killed.
         let processes = Process(self.driver.id() as i32).descendants();
         let _ = self.client.delete(&self.session).send();
         let _ = self.driver.kill();

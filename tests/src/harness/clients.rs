@@ -1,4 +1,4 @@
-//! What publishers and players have in common: a socket, and the client without I/O behind it.
+//! The common part of publishers and players: a socket, and the client without I/O.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -15,23 +15,23 @@ use super::Netns;
 
 /// One connection. Its methods do not wait longer than a few milliseconds.
 pub struct Connection {
-    /// The session; what it wants to send leaves with the next [`turn`](Self::turn).
+    /// The session. The next [`turn`](Self::turn) sends its output.
     pub client: Client,
     socket: Box<dyn Socket>,
 }
 
-/// Where a connection leads.
+/// The destination of a connection.
 #[derive(Debug, Clone)]
 pub enum Way {
-    /// A port of loopback, from an address of 127.0.0.0/8 where one is given.
+    /// A port of loopback, optionally from another address of 127.0.0.0/8.
     Port(u16, Option<IpAddr>),
     /// A port of this machine, from address `nth` of another network.
     Across(Netns, u8, u16),
-    /// This address, as the network of the thread at work has it.
+    /// This address in the network namespace of the current thread.
     To(SocketAddr),
     /// A unix socket.
     Unix(PathBuf),
-    /// A unix socket with a name of the kernel's own, in no folder.
+    /// A unix socket with an abstract name, in no folder.
     Abstract(Vec<u8>),
 }
 
@@ -60,7 +60,8 @@ impl Connection {
         Ok(Self { client, socket })
     }
 
-    /// Sends what is to be sent, takes what came, and gives what happened. A connection that broke is [`Event::Closed`].
+    /// Sends the output, processes received bytes, and returns the events. A broken connection yields
+    /// [`Event::Closed`].
     pub fn turn(&mut self) -> Vec<Event> {
         let mut buffer = [0; 65_536];
         let mut broken = self.send().is_err();
@@ -71,7 +72,7 @@ impl Connection {
             Err(_) => broken = true,
         }
         if broken {
-            // What came before the end is still worth knowing.
+            // Bytes that arrived before the end are still processed.
             while let Ok(count @ 1..) = self.socket.read(&mut buffer) {
                 let _ = self.client.receive(&buffer[..count]);
             }
@@ -80,13 +81,13 @@ impl Connection {
         std::iter::from_fn(|| self.client.next_event()).collect()
     }
 
-    /// Sends what is to be sent.
+    /// Sends the output.
     pub fn send(&mut self) -> std::io::Result<()> {
         let output = self.client.take_output();
         self.socket.write_all(&output)
     }
 
-    /// Sends bytes past the session, whatever they are.
+    /// Sends arbitrary bytes that bypass the session.
     pub fn send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.socket.write_all(bytes)
     }
@@ -105,7 +106,7 @@ fn unix(socket: UnixStream) -> std::io::Result<UnixStream> {
     Ok(socket)
 }
 
-/// Connects, from an address of its own where one is given.
+/// Connects, optionally from another address.
 pub fn connect(to: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
     let Some(source) = source else { return TcpStream::connect(to) };
     let fd = socket::socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;

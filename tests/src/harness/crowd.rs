@@ -1,4 +1,5 @@
-//! Many publishers in one thread: each is a socket and a client without I/O behind it, and sends a little now and then.
+//! Many publishers in one thread: each is a socket and a client without I/O, and sends a small message from time to
+//! time.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,12 +17,12 @@ use super::media::sample;
 use super::publisher::Outcome;
 use super::wait;
 
-/// So many connect at a time: the server's queue of connections is not endless.
+/// The number of simultaneous connects, because the server's backlog is limited.
 const AT_ONCE: usize = 64;
-/// From one message of a publisher to its next.
+/// Time between two messages of a publisher.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// Publishers at work. Dropped, they end their connections without a word.
+/// Running publishers. When dropped, they close their connections without a command.
 pub struct Crowd {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -37,7 +38,7 @@ struct Shared {
 #[derive(Default, Clone)]
 struct Fate {
     outcome: Option<Outcome>,
-    /// Turns to send media that it has had.
+    /// How often it has sent media.
     sent: usize,
     closed: bool,
 }
@@ -45,7 +46,7 @@ struct Fate {
 impl Crowd {
     /// One publisher for each of `paths` (`app/name?args`) at a server's RTMP port.
     pub fn start(port: u16, paths: impl IntoIterator<Item = String>) -> Self {
-        // A socket each is more than the usual limit.
+        // A socket for each publisher exceeds the default limit.
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
         let clients: Vec<_> = paths
@@ -62,7 +63,7 @@ impl Crowd {
         Self { shared, thread: Some(std::thread::spawn(move || work.run())) }
     }
 
-    /// What became of each publish, in their order, waited for.
+    /// Waits for the result of each publish, and returns them in order.
     #[track_caller]
     pub fn outcomes(&self) -> Vec<Outcome> {
         wait::until("the answers to all publishes", 30.0, || {
@@ -76,7 +77,7 @@ impl Crowd {
         })
     }
 
-    /// Asserts that all were accepted.
+    /// Asserts that all publishes were accepted.
     #[track_caller]
     pub fn started(self) -> Self {
         for (nth, outcome) in self.outcomes().into_iter().enumerate() {
@@ -85,20 +86,20 @@ impl Crowd {
         self
     }
 
-    /// How many of those that were accepted the server has sent away since.
+    /// Returns how many accepted publishers the server has disconnected since.
     pub fn broken(&self) -> usize {
         let fates = self.shared.fates.lock().unwrap();
         fates.iter().filter(|fate| fate.closed && fate.outcome == Some(Outcome::Started)).count()
     }
 
-    /// How often each of those that are on air has sent media by now, at least.
+    /// Returns the smallest number of times that any live publisher has sent media so far.
     pub fn sent(&self) -> usize {
         let fates = self.shared.fates.lock().unwrap();
         let live = fates.iter().filter(|fate| !fate.closed && fate.outcome == Some(Outcome::Started));
         live.map(|fate| fate.sent).min().unwrap_or_default()
     }
 
-    /// Sends no media, or sends some again.
+    /// Pauses or resumes the media.
     pub fn silence(&self, silent: bool) {
         self.shared.silent.store(silent, Relaxed);
     }
@@ -113,10 +114,10 @@ impl Drop for Crowd {
     }
 }
 
-/// The crowd's thread.
+/// The thread of the crowd.
 struct Work {
     port: u16,
-    /// Who has not connected yet, the first one last.
+    /// Publishers that have not connected yet, in reverse order.
     waiting: Vec<Client>,
     members: Vec<Member>,
     shared: Arc<Shared>,
@@ -124,9 +125,9 @@ struct Work {
 
 struct Member {
     client: Client,
-    /// `None` once it is closed.
+    /// `None` after it was closed.
     socket: Option<TcpStream>,
-    /// It has been told what became of its publish.
+    /// Whether it has received the result of its publish.
     settled: bool,
     due: Instant,
     sent: usize,
@@ -167,7 +168,7 @@ impl Work {
         }
     }
 
-    /// Those that the server has sent something to; it waits a little for one.
+    /// Returns the publishers with received data, after a short wait for the first.
     fn readable(&self) -> Vec<usize> {
         let open = self.members.iter().enumerate().filter_map(|(nth, member)| {
             let socket = member.socket.as_ref()?;
@@ -181,7 +182,7 @@ impl Work {
 }
 
 impl Fate {
-    /// Notes what happened; true when it tells what became of the publish.
+    /// Records an event. Returns true if it is the result of the publish.
     fn take(&mut self, event: Event) -> bool {
         let outcome = match event {
             Event::Status(status) if status.level == "error" => {
@@ -210,7 +211,7 @@ impl Member {
         std::iter::from_fn(|| self.client.next_event()).collect()
     }
 
-    /// The headers and a key frame first, then a frame a period.
+    /// Sends the headers and a keyframe first, then one frame per period.
     fn send_due(&mut self) {
         let now = Instant::now();
         if self.due > now || self.socket.is_none() || !self.client.is_publishing() {
@@ -227,7 +228,7 @@ impl Member {
         self.send();
     }
 
-    /// What it has to send is little: it fits into the socket, or the server has long stopped reading.
+    /// The output is small, so it fits into the socket unless the server has stopped reading.
     fn send(&mut self) {
         let output = self.client.take_output();
         if self.socket.as_mut().is_some_and(|socket| socket.write_all(&output).is_err()) {

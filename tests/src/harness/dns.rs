@@ -1,4 +1,4 @@
-//! A name server with few names, which change when a test says so.
+//! A name server with a few names, which a test can change.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, UdpSocket};
@@ -29,7 +29,7 @@ struct Shared {
 }
 
 impl Dns {
-    /// Serves on a port of 127.0.0.1: no name is known yet.
+    /// Serves on a port of 127.0.0.1, without any name.
     pub fn start() -> Self {
         let port = Port::reserve();
         let socket = UdpSocket::bind(("127.0.0.1", port.number())).unwrap();
@@ -40,23 +40,23 @@ impl Dns {
         Self { port, shared, thread: Some(thread) }
     }
 
-    /// As `weir_resolver` has it.
+    /// Returns its address in the form of `weir_resolver`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port.number())
     }
 
-    /// This name has these addresses from now on.
+    /// Sets the addresses of a name.
     pub fn set(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         self.shared.names.lock().unwrap().insert(name.to_owned(), addresses);
     }
 
-    /// Answers nobody, or everybody again.
+    /// Stops answering, or starts again.
     pub fn silence(&self, silent: bool) {
         self.shared.silent.store(silent, Ordering::Relaxed);
     }
 
-    /// How many questions came.
+    /// Returns the number of received questions.
     pub fn asked(&self) -> usize {
         self.shared.asked.load(Ordering::Relaxed)
     }
@@ -101,7 +101,7 @@ impl Shared {
                 _ => None,
             })
             .collect();
-        // An answer, recursion available; the code says whether the name exists.
+        // An answer with recursion available; the code says whether the name exists.
         let flags: u16 = if known.is_some() { 0x8180 } else { 0x8183 };
         let mut answer = question[..2].to_vec();
         for word in [flags, 1, records.len() as u16, 0, 0] {
@@ -109,7 +109,7 @@ impl Shared {
         }
         answer.extend_from_slice(question.get(12..end + 4)?);
         for record in records {
-            // The name of the question, class IN, a second to live.
+            // The name of the question, class IN, a time to live of one second.
             answer.extend([0xc0, 12]);
             answer.extend(kind.to_be_bytes());
             answer.extend([0, 1, 0, 0, 0, 1]);
@@ -120,7 +120,7 @@ impl Shared {
     }
 }
 
-/// A name in labels, and where it ends.
+/// Reads a name in labels, and returns its end too.
 fn name_at(bytes: &[u8], mut at: usize) -> Option<(String, usize)> {
     let mut labels = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Encoders that people use, out of Debian's packages: real programs with a tiny picture and a tone.
+//! Common encoders from Debian's packages: real programs with small video and a tone.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -8,19 +8,19 @@ use tempfile::NamedTempFile;
 use super::process::Process;
 use super::{ffmpeg, files, ports, products, wait};
 
-/// Which.
+/// The encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Make {
-    /// ffmpeg, with the RTMP of its own.
+    /// ffmpeg with its own RTMP implementation.
     Ffmpeg,
-    /// GStreamer with `rtmp2sink`, with the RTMP of its own.
+    /// GStreamer with `rtmp2sink`, which has its own RTMP implementation.
     Rtmp2sink,
     /// GStreamer with `rtmpsink`, which is librtmp.
     Rtmpsink,
 }
 
 impl Make {
-    /// All of them.
+    /// All encoders.
     pub const ALL: [Self; 3] = [Self::Ffmpeg, Self::Rtmp2sink, Self::Rtmpsink];
 
     fn command(self, url: &str) -> Command {
@@ -31,7 +31,7 @@ impl Make {
         }
     }
 
-    /// Starts it: it publishes to `url` until it is stopped.
+    /// Starts the encoder, which publishes to `url` until it is stopped.
     pub fn publish(self, url: &str) -> Encoder {
         let messages = NamedTempFile::new().unwrap();
         let child = self
@@ -45,10 +45,10 @@ impl Make {
     }
 }
 
-/// `-e`: told to end, it ends the stream first.
+/// With `-e`, GStreamer ends the stream before it exits.
 fn gstreamer(sink: &str, url: &str) -> Command {
     let mut command = Command::new(products::tool("/usr/bin/gst-launch-1.0"));
-    // What plug-ins there are is looked for once, and not in somebody's home.
+    // GStreamer looks for plug-ins once, and not in the user's home folder.
     command.env("GST_REGISTRY", ports::shared_folder().join("gstreamer.bin"));
     command.args(["-e", "flvmux", "streamable=true", "name=mux", "!", sink]).arg(format!("location={url}"));
     let video = "videotestsrc is-live=true ! video/x-raw,width=160,height=90,framerate=20/1 ! \
@@ -67,35 +67,35 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// What it has said so far.
+    /// Returns its output so far.
     pub fn messages(&self) -> String {
         files::text(self.messages.path())
     }
 
-    /// Whether it has ended by itself.
+    /// Returns whether it has exited.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it exits.
     #[track_caller]
     pub fn wait_ended(&mut self, seconds: f64) -> ExitStatus {
         let make = self.make;
         wait::until(&format!("{make:?} ends"), seconds, || self.child.try_wait().unwrap())
     }
 
-    /// Ctrl-C: it ends its stream, and has nothing to complain about.
+    /// Sends Ctrl-C. The encoder must end its stream without an error.
     #[track_caller]
     pub fn stop(mut self) {
         assert!(!self.has_ended(), "{:?} has ended:\n{}", self.make, self.messages());
         Process(self.child.id() as i32).signal(Signal::SIGINT);
         let status = self.wait_ended(15.0);
-        // ffmpeg's way to tell that somebody ended it.
+        // ffmpeg's exit status after an interrupt.
         let fine = status.success() || (self.make == Make::Ffmpeg && status.code() == Some(255));
         assert!(fine, "{:?} ended with {status}:\n{}", self.make, self.messages());
     }
 
-    /// Ends it without a chance to say anything.
+    /// Kills it.
     pub fn kill(self) {}
 }
 

@@ -1,4 +1,4 @@
-//! ffmpeg as a publisher, and as a judge of what servers wrote.
+//! ffmpeg as a publisher, and ffprobe as a check of the servers' files.
 
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,7 +19,7 @@ impl Ffmpeg {
         Self::publish_with_key_frames(url, 10)
     }
 
-    /// The same, with a key frame in so many frames, of which there are 20 a second.
+    /// The same, with a keyframe per this many frames, of which there are 20 per second.
     pub fn publish_with_key_frames(url: &str, distance: u32) -> Self {
         Self::spawn(publishing_with_key_frames(url, distance))
     }
@@ -45,17 +45,17 @@ impl Ffmpeg {
         Self { child, messages }
     }
 
-    /// What it has said so far.
+    /// Returns its output so far.
     pub fn messages(&self) -> String {
         super::files::text(self.messages.path())
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it exits.
     #[track_caller]
     pub fn wait(&mut self, seconds: f64) -> ExitStatus {
         wait::until("ffmpeg ends", seconds, || self.child.try_wait().unwrap())
@@ -69,7 +69,7 @@ impl Drop for Ffmpeg {
     }
 }
 
-/// The command that does.
+/// Returns the command that publishes.
 pub fn publishing(url: &str) -> Command {
     publishing_with_key_frames(url, 10)
 }
@@ -86,7 +86,7 @@ fn publishing_with_key_frames(url: &str, distance: u32) -> Command {
     command
 }
 
-/// What ffprobe prints of `path` (a file or URL) with `arguments`; panics when it cannot read it.
+/// Returns the output of ffprobe for `path` (a file or URL) with `arguments`. Panics if ffprobe cannot read it.
 #[track_caller]
 pub fn probe(path: &str, arguments: &[&str]) -> String {
     let output = Command::new(products::ffmpeg("ffprobe"))
@@ -100,7 +100,7 @@ pub fn probe(path: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Presentation times of the video packets of a file, in seconds.
+/// Returns the presentation times of the video packets of a file, in seconds.
 #[track_caller]
 pub fn video_times(path: &Path) -> Vec<f64> {
     let lines = probe(&path.to_string_lossy(), &["-select_streams", "v", "-show_entries", "packet=pts_time"]);

@@ -1,9 +1,9 @@
-//! What servers wrote: searched and read.
+//! Searches and reads the files of servers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// All files below `folder`, sorted; empty when it does not exist.
+/// Returns all files below `folder`, sorted; empty if the folder does not exist.
 pub fn below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -20,7 +20,7 @@ pub fn below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The files below `folder` that have `needle` in their name or anywhere in their bytes.
+/// Returns the files below `folder` that have `needle` in their name or content.
 pub fn that_mention(folder: &Path, needle: &str) -> Vec<PathBuf> {
     let mut found = below(folder);
     found.retain(|path| {
@@ -31,12 +31,12 @@ pub fn that_mention(folder: &Path, needle: &str) -> Vec<PathBuf> {
     found
 }
 
-/// A file's text; empty when it does not exist (yet).
+/// Returns a file's text; empty if the file does not exist (yet).
 pub fn text(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
 
-/// The segments that an HLS playlist lists, with their durations in seconds.
+/// Returns the segments of an HLS playlist, with their durations in seconds.
 pub fn segments(playlist: &Path) -> Vec<(String, f64)> {
     let text = text(playlist);
     let mut lines = text.lines();

@@ -1,4 +1,4 @@
-//! Somebody who tries stream keys, as fast as one core can.
+//! A client that guesses stream keys, as fast as one core allows.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -17,13 +17,13 @@ use weir_rtmp::message::Message;
 
 use super::clients;
 
-/// Connections at a time. They share a core.
+/// Number of simultaneous connections, which share a core.
 const AT_ONCE: usize = 64;
-/// The chunk stream that commands usually come on.
+/// The usual chunk stream of commands.
 const COMMANDS: u32 = 3;
-/// What a refusal says.
+/// The text of a refusal.
 const REFUSED: &[u8] = b"NetStream.Publish.BadName";
-/// Longer than the server takes to end a connection, whatever else it does.
+/// Longer than a server needs to close a connection.
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
 
 /// The flood; it ends when dropped.
@@ -35,7 +35,7 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// Begins, from an address of this machine. In another network: inside of that.
+    /// Begins, from an address of this machine. For an address of another network, call this inside that network.
     pub fn start(from: IpAddr, to: SocketAddr) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let [connected, refused] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
@@ -44,7 +44,7 @@ impl Flood {
             std::thread::spawn(move || {
                 keep_to_one_core();
                 while !stop.load(Relaxed) {
-                    // A server that takes no more connections is for others to judge.
+                    // Other checks notice a server that accepts no more connections.
                     let Ok(socket) = clients::connect(to, Some(from)) else { continue };
                     let number = connected.fetch_add(1, Relaxed);
                     refused.fetch_add(usize::from(attempt(socket, number)), Relaxed);
@@ -55,12 +55,12 @@ impl Flood {
         Self { stop, connected, refused, threads }
     }
 
-    /// How many connections it has made so far.
+    /// Returns the number of connections so far.
     pub fn connected(&self) -> usize {
         self.connected.load(Relaxed)
     }
 
-    /// How many keys have been refused so far.
+    /// Returns the number of refused keys so far.
     pub fn refused(&self) -> usize {
         self.refused.load(Relaxed)
     }
@@ -75,10 +75,11 @@ impl Drop for Flood {
     }
 }
 
-/// Sends all of it at once, waits until the key is refused, and is gone; false when the connection ends before that.
+/// Sends the whole session in one write, waits until the key is refused, and closes. Returns false if the connection
+/// ends before.
 fn attempt(mut socket: TcpStream, number: usize) -> bool {
     let _ = socket.set_read_timeout(PATIENCE);
-    // With a reset: an orderly end would keep the port for a minute.
+    // Close with a reset, because an orderly end would keep the port for a minute.
     let _ = setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
     let mut told: Vec<u8> = Vec::new();
     let mut answer = [0; 8192];
@@ -92,7 +93,7 @@ fn attempt(mut socket: TcpStream, number: usize) -> bool {
     false
 }
 
-/// A whole session up to the publish, with nothing in it that depends on what the server says.
+/// A whole session up to the publish, which does not depend on the server's answers.
 fn session(name: &str) -> Vec<u8> {
     const C0_C1_C2: usize = 1 + 1536 + 1536;
     let mut bytes = vec![0; C0_C1_C2];
@@ -110,7 +111,7 @@ fn session(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// The last one that this process may use: one that is alone has the others to itself.
+/// Returns the last core that this process may use.
 fn keep_to_one_core() {
     let this = Pid::from_raw(0);
     let own = sched_getaffinity(this).unwrap();

@@ -1,4 +1,4 @@
-//! An HTTP server that takes what `on_publish` and its like send, and webhooks.
+//! An HTTP server that receives the requests of `on_publish` and similar hooks, and webhooks.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,16 +14,16 @@ pub struct Hook {
     answer: Arc<Mutex<Answer>>,
 }
 
-/// What was asked.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Request {
     head: String,
-    /// After the empty line.
+    /// The body.
     pub body: String,
 }
 
 impl Request {
-    /// A header's value; empty when it is not there.
+    /// Returns a header's value; empty if there is none.
     pub fn header(&self, name: &str) -> String {
         let mut fields = self.head.lines().filter_map(|line| line.split_once(':'));
         let found = fields.find(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -31,27 +31,27 @@ impl Request {
     }
 }
 
-/// What it answers.
+/// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// 200.
     Yes,
-    /// 200, after so many milliseconds.
+    /// 200, after this many milliseconds.
     Late(u32),
     /// 403.
     No,
-    /// 403, after so many milliseconds.
+    /// 403, after this many milliseconds.
     LateNo(u32),
     /// 503.
     Trouble,
-    /// Nothing: the asker waits.
+    /// No answer, so that the client waits.
     Never,
-    /// 302 to this place, which renames the stream.
+    /// 302 to this location, which renames the stream.
     Redirect(String),
 }
 
 impl Hook {
-    /// Serves, in a thread.
+    /// Serves in a thread.
     pub fn start(answer: Answer) -> Self {
         let port = Port::reserve();
         let listener = TcpListener::bind(("127.0.0.1", port.number())).unwrap();
@@ -59,7 +59,7 @@ impl Hook {
         let answer = Arc::new(Mutex::new(answer));
         let (shared, current) = (requests.clone(), answer.clone());
         std::thread::spawn(move || {
-            // Connections that are never answered stay open until then.
+            // Connections without an answer stay open until the test ends.
             let mut open = Vec::new();
             for connection in listener.incoming().flatten() {
                 if let Some((connection, request)) = take(connection) {
@@ -76,33 +76,33 @@ impl Hook {
         Self { port, requests, answer }
     }
 
-    /// Answers otherwise from now on.
+    /// Changes the answer.
     pub fn answer(&self, answer: Answer) {
         *self.answer.lock().unwrap() = answer;
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Its address.
+    /// Returns its address.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port.number())
     }
 
-    /// The bodies of all requests so far.
+    /// Returns the bodies of all requests so far.
     pub fn bodies(&self) -> Vec<String> {
         self.requests().into_iter().map(|request| request.body).collect()
     }
 
-    /// How many requests had `part` in their body.
+    /// Returns the number of requests with `part` in their body.
     pub fn count(&self, part: &str) -> usize {
         self.bodies().iter().filter(|body| body.contains(part)).count()
     }
 }
 
-/// Reads one request, whose body is as long as it says.
+/// Reads one request with a body of the announced length.
 fn take(mut connection: TcpStream) -> Option<(TcpStream, Request)> {
     connection.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     let mut request = Vec::new();
@@ -125,7 +125,7 @@ fn take(mut connection: TcpStream) -> Option<(TcpStream, Request)> {
     }
 }
 
-/// Answers in a thread of its own, so that others are answered meanwhile.
+/// Answers in a separate thread, so that other requests are answered meanwhile.
 fn wait_and_give(connection: TcpStream, ms: u32, answer: Answer) {
     std::thread::spawn(move || {
         wait::until_ok(f64::from(ms) / 1000.0, || false);

@@ -1,4 +1,4 @@
-//! A client of HTTP/2 over plain TCP (RFC 9113), which reads only when it is asked to.
+//! A client of HTTP/2 over plain TCP (RFC 9113), which reads only on request.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
@@ -15,7 +15,7 @@ const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
-/// The largest window there is: nothing but the socket holds the server up.
+/// The largest possible window, so that only the socket limits the server.
 const WINDOW: u32 = (1 << 31) - 1;
 
 /// A connection.
@@ -24,19 +24,19 @@ pub struct Http2 {
     next: u32,
 }
 
-/// What a stream brought.
+/// The received part of a stream.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Brought {
-    /// The status, 0 when none came.
+    /// The status, or 0 if none has arrived.
     pub status: u16,
-    /// The body, as far as it came.
+    /// The received part of the body.
     pub body: Vec<u8>,
-    /// The server ended the stream in order.
+    /// Whether the server ended the stream in an orderly manner.
     pub is_ended: bool,
 }
 
 impl Http2 {
-    /// Connects to a port of this machine. The kernel keeps `receive` bytes for a client that does not read.
+    /// Connects to a port of this machine. The kernel buffers `receive` bytes for a client that does not read.
     #[track_caller]
     pub fn connect(port: u16, receive: Option<usize>) -> Self {
         let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
@@ -56,7 +56,7 @@ impl Http2 {
         client
     }
 
-    /// Sends a request without a body. Returns its stream.
+    /// Sends a request without a body. Returns its stream id.
     #[track_caller]
     pub fn request(&mut self, method: &str, authority: &str, path: &str, more: &[(&str, &str)]) -> u32 {
         let pseudo = [(":method", method), (":scheme", "http"), (":authority", authority), (":path", path)];
@@ -75,14 +75,14 @@ impl Http2 {
         stream
     }
 
-    /// Wants no more of a stream.
+    /// Cancels a stream.
     #[track_caller]
     pub fn reset(&mut self, stream: u32) {
         // CANCEL
         self.send(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
     }
 
-    /// Reads what a stream brings, to its end or until `enough` says so. The end of the connection is an end too.
+    /// Reads a stream to its end, or until `enough` returns true. The end of the connection also ends the stream.
     #[track_caller]
     pub fn read(&mut self, stream: u32, mut enough: impl FnMut(&Brought) -> bool) -> Brought {
         let mut brought = Brought::default();
@@ -107,14 +107,14 @@ impl Http2 {
         brought
     }
 
-    /// A request and its whole answer.
+    /// Sends a request and returns its whole answer.
     #[track_caller]
     pub fn ask(&mut self, method: &str, authority: &str, path: &str, more: &[(&str, &str)]) -> Brought {
         let stream = self.request(method, authority, path, more);
         self.read(stream, |_| false)
     }
 
-    /// `None` at the end of the connection.
+    /// Returns `None` at the end of the connection.
     #[track_caller]
     fn frame(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
@@ -135,12 +135,12 @@ impl Http2 {
         frame.extend_from_slice(&[kind, flags]);
         frame.extend_from_slice(&stream.to_be_bytes());
         frame.extend_from_slice(payload);
-        // A server that is gone is found when it is read from.
+        // The next read detects a closed connection.
         let _ = self.socket.write_all(&frame);
     }
 }
 
-/// The status, which nginx puts first, behind an update of the table's size.
+/// Returns the status, which nginx sends first, after an update of the table's size.
 fn status(block: &[u8]) -> u16 {
     let mut block = block.iter().copied().skip_while(|byte| byte & 0xe0 == 0x20);
     match block.next() {

@@ -1,4 +1,4 @@
-//! A stock keepalived in a network of its own, in the foreground.
+//! A stock keepalived in a separate network, in the foreground.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,21 +9,21 @@ use nix::sys::signal::Signal;
 use super::process::Process;
 use super::{Space, files, products, wait};
 
-/// A running keepalived. Dropped, it is told to end, and must have.
+/// A running keepalived. When dropped, it must end on SIGTERM.
 pub struct Keepalived {
     child: Child,
     folder: PathBuf,
 }
 
 impl Keepalived {
-    /// Runs `keepalived -t` as the machine `id`: its status, and what it said.
+    /// Runs `keepalived -t` as the machine `id`. Returns its status and output.
     pub fn test(config: &Path, id: &str) -> (Option<i32>, String) {
         let output = command(config, id).args(["-t", "-l"]).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&said).into_owned())
     }
 
-    /// Starts it as the machine `id` with this configuration; its files are in `folder`, which is made.
+    /// Starts it as the machine `id` with this configuration; its files are in `folder`, which is created.
     #[track_caller]
     pub fn start(space: &Space, folder: &Path, id: &str, config: &str) -> Self {
         fs::create_dir_all(folder).unwrap();
@@ -31,7 +31,7 @@ impl Keepalived {
         fs::write(&path, config).unwrap();
         let log = File::create(folder.join("log")).unwrap();
         let mut command = command(&path, id);
-        // VRRP alone, in the foreground, each change to standard error.
+        // Only VRRP, in the foreground, with each change on standard error.
         command.args(["-n", "-l", "-D", "-P"]);
         command.arg("-p").arg(folder.join("pid")).arg("-r").arg(folder.join("vrrp.pid"));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -40,17 +40,17 @@ impl Keepalived {
         keepalived
     }
 
-    /// What it said so far.
+    /// Returns its output so far.
     pub fn log(&self) -> String {
         files::text(&self.folder.join("log"))
     }
 
-    /// How often it has said `part` so far.
+    /// Returns how often its output contains `part`.
     pub fn count(&self, part: &str) -> usize {
         self.log().lines().filter(|line| line.contains(part)).count()
     }
 
-    /// Waits until it has said `part` so many times.
+    /// Waits until its output contains `part` this many times.
     #[track_caller]
     pub fn wait_log(&self, part: &str, times: usize) {
         if wait::until_ok(15.0, || self.count(part) >= times).is_none() {
@@ -58,7 +58,7 @@ impl Keepalived {
         }
     }
 
-    /// Tells it to end, as a service manager does.
+    /// Stops it like a service manager.
     pub fn stop(&self) {
         Process(self.child.id() as i32).signal(Signal::SIGTERM);
     }

@@ -1,16 +1,16 @@
-//! More keys than one would make by the API: in a state file.
+//! A state file with more keys than a test could create over the API.
 
 use weir_model::key::KeySecret;
 use weir_model::{KeyId, Secret, State, StreamKey, Timestamp, secret};
 
-/// The secret of key number `nth`.
+/// Returns the secret of key number `nth`.
 pub fn secret(nth: u64) -> Secret {
     let mut random = [7; 20];
     random[..8].copy_from_slice(&nth.to_le_bytes());
     secret::stream_key(random)
 }
 
-/// A state file of so many keys: number `nth` opens `live/show-<nth>`.
+/// Returns a state file with this many keys: number `nth` permits `live/show-<nth>`.
 pub fn state(count: u64) -> String {
     let keys = (0..count).map(|nth| StreamKey {
         id: KeyId(nth),

@@ -1,6 +1,6 @@
-//! A network of several machines: each a network namespace, all at one bridge, apart from this machine's own. Needs root.
+//! A network of several machines: network namespaces on one bridge, separate from this machine's network. Needs root.
 //!
-//! The namespaces have no name in any folder: each is gone, and what is in it, with the last who holds it.
+//! The namespaces have no name in any folder: the kernel removes each with its last user.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -12,15 +12,15 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use super::products;
 
-/// What a machine calls its end of the cable.
+/// The name of a machine's network interface.
 pub const INTERFACE: &str = "eth0";
 
-/// One network namespace. Clones are the same one.
+/// One network namespace. Clones refer to the same one.
 #[derive(Debug, Clone)]
 pub struct Space(Arc<File>);
 
 impl Space {
-    /// A new one, with nothing but loopback.
+    /// Creates a namespace with loopback only.
     #[track_caller]
     pub fn create() -> Self {
         let space = std::thread::spawn(|| {
@@ -32,7 +32,7 @@ impl Space {
         space
     }
 
-    /// Does something over there: sockets that it opens, threads and processes that it starts stay there.
+    /// Runs `work` in the namespace: its sockets, threads and processes stay there.
     pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         let outcome = std::thread::scope(|scope| {
             let thread = scope.spawn(move || {
@@ -44,7 +44,7 @@ impl Space {
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
-    /// Runs `ip` over there, and gives what it prints.
+    /// Runs `ip` in the namespace, and returns its output.
     #[track_caller]
     pub fn ip(&self, arguments: &str) -> String {
         let output = self.inside(|| {
@@ -56,7 +56,7 @@ impl Space {
     }
 }
 
-/// The machines, and what connects them.
+/// The machines and their bridge.
 #[derive(Debug)]
 pub struct Lan {
     switch: Space,
@@ -64,7 +64,7 @@ pub struct Lan {
 }
 
 impl Lan {
-    /// A machine for each address, in one network of 256.
+    /// Creates a machine for each address, in one network of 256 addresses.
     #[track_caller]
     pub fn create(addresses: &[Ipv4Addr]) -> Self {
         let switch = Space::create();
@@ -83,17 +83,17 @@ impl Lan {
         Self { switch, machines }
     }
 
-    /// Cuts a machine off: what it sends is lost, and it is not told, as it is by a cable that is pulled.
+    /// Cuts a machine off. Its packets are lost, but unlike with a pulled cable, the machine is not notified.
     pub fn cut_off(&self, nth: usize) {
         self.switch.ip(&format!("link set port{nth} nomaster"));
     }
 
-    /// The end of that.
+    /// Reconnects the machine.
     pub fn reconnect(&self, nth: usize) {
         self.switch.ip(&format!("link set port{nth} master br0"));
     }
 
-    /// The machine with the address of this place in the list.
+    /// Returns the machine with the address at this position of the list.
     pub fn machine(&self, nth: usize) -> &Space {
         &self.machines[nth]
     }

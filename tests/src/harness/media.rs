@@ -1,4 +1,4 @@
-//! The little stream that test publishers send.
+//! The sample stream of test publishers.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,23 +9,23 @@ use weir_rtmp::flv::{Reader, Tag, TagKind};
 
 use super::{ports, products};
 
-/// Two seconds of colour bars and a beep, H.264 and AAC, a key frame each half second: ten kilobytes.
+/// Two seconds of colour bars and a beep, H.264 and AAC, a keyframe per half second: ten kilobytes.
 pub struct Sample {
-    /// Metadata and sequence headers: sent once.
+    /// Metadata and sequence headers, sent once.
     pub headers: Vec<Tag>,
-    /// Everything else, in order of time.
+    /// All other tags, in order of time.
     pub frames: Vec<Tag>,
-    /// Milliseconds from the beginning of one round to the beginning of the next.
+    /// Duration of one round, in milliseconds.
     pub duration: u32,
 }
 
-/// The sample; ffmpeg makes it when it is wanted for the first time on this machine.
+/// Returns the sample, which ffmpeg makes once on this machine.
 pub fn sample() -> &'static Sample {
     static SAMPLE: LazyLock<Sample> = LazyLock::new(load);
     &SAMPLE
 }
 
-/// The video of the sample with 90x160 pixels and the same times: a phone was turned.
+/// Returns the video of the sample with 90x160 pixels and the same times, like a rotated phone.
 pub fn turned() -> &'static Sample {
     static TURNED: LazyLock<Sample> =
         LazyLock::new(|| read(&made("turned-1.flv", &[&H264, &["-vf", "scale=90:160", "-an"]])));
@@ -61,7 +61,7 @@ fn read(path: &Path) -> Sample {
     Sample { headers, frames, duration: 2000 }
 }
 
-/// Makes a file of the sample's pictures, once on this machine.
+/// Makes a file of the sample's video, once on this machine.
 fn made(name: &str, arguments: &[&[&str]]) -> PathBuf {
     let folder = ports::shared_folder();
     let path = folder.join(name);
@@ -82,16 +82,16 @@ fn made(name: &str, arguments: &[&[&str]]) -> PathBuf {
     path
 }
 
-/// A codec that Enhanced RTMP has a name for and FLV has not.
+/// A codec that has a name in Enhanced RTMP, but no number in FLV.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enhanced {
-    /// With pictures that are shown later than those that are decoded after them.
+    /// A stream in which the decoding order differs from the presentation order.
     Hevc,
-    /// In the order in which it is shown.
+    /// A stream in presentation order.
     Av1,
 }
 
-/// The pictures of the sample in such a codec, with a keyframe each half second, as messages of Enhanced RTMP.
+/// The video of the sample in such a codec, with a keyframe per half second, as messages of Enhanced RTMP.
 pub struct Pictures {
     header: Vec<u8>,
     frames: Vec<Vec<u8>>,
@@ -106,7 +106,7 @@ impl Enhanced {
         }
     }
 
-    /// The pictures in this codec; ffmpeg makes them when they are wanted for the first time on this machine.
+    /// Returns the video in this codec, which ffmpeg makes once on this machine.
     pub fn pictures(self) -> Pictures {
         let (four_cc, configuration, encoder): (_, _, &[&str]) = match self {
             Self::Hevc => (
@@ -138,7 +138,7 @@ impl Enhanced {
                 ],
             ),
         };
-        // A fragment for each frame, with times in milliseconds.
+        // One fragment per frame, with times in milliseconds.
         let container = ["-video_track_timescale", "1000", "-use_editlist", "0", "-movflags"];
         let flags = ["frag_every_frame+delay_moov+default_base_moof", "-f", "mp4"];
         let path = made(&format!("enhanced-{}.mp4", self.name()), &[encoder, &container, &flags]);
@@ -169,12 +169,12 @@ impl Enhanced {
 }
 
 impl Pictures {
-    /// The message with the decoder's configuration.
+    /// Returns the message with the decoder's configuration.
     pub fn header(&self) -> &[u8] {
         &self.header
     }
 
-    /// What is sent in the place of a tag of the sample.
+    /// Returns the replacement of a tag of the sample.
     pub fn replace(&self, tag: Tag) -> Tag {
         let payload = match (tag.kind, tag.is_header()) {
             (TagKind::Video, true) => self.header.clone(),
@@ -188,7 +188,7 @@ impl Pictures {
     }
 }
 
-/// The boxes of a file or of a box, as kind and content.
+/// Returns the boxes of a file or of a box, as kind and content.
 fn boxes(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -199,7 +199,7 @@ fn boxes(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     })
 }
 
-/// From decoding to showing of a fragment's one frame, in milliseconds.
+/// Returns the time from decoding to presentation of a fragment's only frame, in milliseconds.
 fn composition_of(moof: &[u8]) -> u32 {
     let find = |bytes, kind| boxes(bytes).find(|(found, _)| *found == kind).unwrap().1;
     let run = find(find(moof, b"traf"), b"trun");

@@ -1,4 +1,4 @@
-//! The text format 0.0.4 of Prometheus, read line by line.
+//! Reads the text format 0.0.4 of Prometheus line by line.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
@@ -9,7 +9,7 @@ use super::products;
 /// A metric's name, and its labels in their order.
 pub type Series = (String, Vec<(String, String)>);
 
-/// Asserts that Prometheus' own `promtool check metrics` finds nothing to say about an answer.
+/// Asserts that Prometheus' own `promtool check metrics` has no complaint about an answer.
 #[track_caller]
 pub fn lint(text: &str) {
     let mut promtool = Command::new(products::tool("/usr/bin/promtool"))
@@ -25,7 +25,8 @@ pub fn lint(text: &str) {
     assert!(output.status.success() && said.is_empty(), "{}\n{text}", String::from_utf8_lossy(&said));
 }
 
-/// All samples of an answer. Panics where a line is none of the format, where a family has no or two heads, and where a series
+/// Returns all samples of an answer. Panics if a line has a wrong format, if a family has no head or two heads, or if a
+/// series appears twice.
 /// comes twice.
 #[track_caller]
 pub fn read(text: &str) -> BTreeMap<Series, f64> {

@@ -1,4 +1,4 @@
-//! Another machine's network, at the end of a cable that can be pulled. Needs root.
+//! Another machine's network at the other end of a cable that can be pulled. Needs root.
 //!
 //! Loopback is trusted with more than a stranger is, and never loses a packet. The namespace has no name in any folder: it is
 //! gone with the last who holds it, also when a test is killed.
@@ -14,10 +14,10 @@ use super::{clients, ports, products};
 
 /// Out of 198.18.0.0/15, which is set aside for such tests (RFC 2544): one of these for each namespace.
 const NETWORKS: u8 = 200;
-/// What the other side of the cable is called there.
+/// The name of the other side's network interface.
 const INSIDE: &str = "eth0";
 
-/// A network namespace that reaches this machine by one cable. Clones are the same one.
+/// A network namespace that reaches this machine by one cable. Clones refer to the same one.
 #[derive(Debug, Clone)]
 pub struct Netns(Arc<Space>);
 
@@ -29,7 +29,7 @@ struct Space {
 }
 
 impl Netns {
-    /// A new one, its cable plugged.
+    /// Creates a namespace with its cable plugged in.
     #[track_caller]
     pub fn create() -> Self {
         let (number, lock) = reserve();
@@ -47,24 +47,24 @@ impl Netns {
         net.inside(|| {
             ip("link set lo up");
             ip(&format!("address add {}/24 dev {INSIDE}", net.address(1)));
-            // All of the lower half are its own.
+            // All addresses of the lower half belong to it.
             ip(&format!("route add local {}/25 dev lo", net.address(0)));
             ip(&format!("link set {INSIDE} up"));
         });
         net
     }
 
-    /// This machine's end of the cable: what a server listens on, and what the other side connects to.
+    /// Returns the address of this machine's end of the cable: servers listen on it, and the other side connects to it.
     pub fn host(&self) -> Ipv4Addr {
         self.address(254)
     }
 
-    /// An address of the other side, from 1 to 126.
+    /// Returns an address of the other side, from 1 to 126.
     pub fn address(&self, nth: u8) -> Ipv4Addr {
         Ipv4Addr::new(198, 18, self.0.number, nth)
     }
 
-    /// Does something over there: sockets that it opens and processes that it starts stay there.
+    /// Runs `work` in the namespace: its sockets and processes stay there.
     pub fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         let space = &self.0.space;
         let outcome = std::thread::scope(|scope| {
@@ -83,12 +83,12 @@ impl Netns {
         self.inside(|| clients::connect(to, Some(IpAddr::V4(self.address(nth)))))
     }
 
-    /// Pulls the cable: nobody is told.
+    /// Pulls the cable; no process is notified.
     pub fn pull(&self) {
         self.inside(|| ip(&format!("link set {INSIDE} down")));
     }
 
-    /// Lets so many kbit/s through to the other side, and no more; all again without a number.
+    /// Limits the rate to the other side to this many kbit/s; without a number, removes the limit.
     pub fn limit(&self, rate: Option<u32>) {
         let device = self.0.outside();
         let line = match rate {
@@ -102,7 +102,7 @@ impl Netns {
         assert!(output.status.success(), "tc {line}: {said}");
     }
 
-    /// Plugs it again.
+    /// Plugs it in again.
     pub fn plug(&self) {
         self.inside(|| ip(&format!("link set {INSIDE} up")));
     }
@@ -116,19 +116,19 @@ impl Space {
 
 impl Drop for Space {
     fn drop(&mut self) {
-        // The kernel takes its time with a namespace that nobody holds; the name of this end is to be free at once.
+        // The kernel removes an unused namespace only later, but the name of this end must be free immediately.
         let _ = Command::new(products::tool("/usr/sbin/ip")).args(["link", "del", &self.outside()]).status();
     }
 }
 
-/// A network that no other test has.
+/// Returns a network that no other test uses.
 fn reserve() -> (u8, File) {
     let folder = ports::shared_folder().join("networks");
     std::fs::create_dir_all(&folder).unwrap();
     let free = (0..NETWORKS).find_map(|number| {
         let lock = File::create(folder.join(number.to_string())).unwrap();
         lock.try_lock().ok()?;
-        // Who was killed may have left this to the kernel, which has not got to it yet.
+        // A killed test may have left the interface to the kernel, which has not removed it yet.
         let taken = std::path::Path::new(&format!("/sys/class/net/weir{number}")).exists();
         (!taken).then_some((number, lock))
     });

@@ -1,4 +1,4 @@
-//! A stock nginx in a temporary folder, with nginx-rtmp and (unless it is to be bare) Weir's module.
+//! A stock nginx in a temporary folder, with nginx-rtmp and (unless it is bare) Weir's module.
 //!
 //! When it is dropped it must leave no process, no alert or crash in its log, and no report of valgrind's; a test that provokes one
 //! says so with [`Nginx::allow`].
@@ -42,7 +42,7 @@ pub struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("weir-test-").tempdir().unwrap();
-        // Workers may run as somebody else.
+        // Workers may run as another user.
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         Self { folder, rtmp: Port::reserve(), http: Port::reserve() }
     }
@@ -91,7 +91,7 @@ impl Config {
         nginx
     }
 
-    /// Runs `nginx -t`, which must fail, and gives the first message without its place: the folder reads `@DIR@`.
+    /// Runs `nginx -t`, which must fail, and returns the first message without its place, with `@DIR@` for the folder.
     #[track_caller]
     pub fn rejected(self) -> String {
         self.rejected_in(&Place::new())
@@ -116,13 +116,13 @@ impl Config {
         message
     }
 
-    /// Runs `nginx -t`, which must succeed, and gives what it said.
+    /// Runs `nginx -t`, which must succeed, and returns its output.
     #[track_caller]
     pub fn accepted(self) -> String {
         self.accepted_without(&[])
     }
 
-    /// [`accepted`](Self::accepted), and asserts that nginx made none of `names` in the folder.
+    /// [`accepted`](Self::accepted), and asserts that nginx created none of `names` in the folder.
     #[track_caller]
     pub fn accepted_without(self, names: &[&str]) -> String {
         let place = Place::new();
@@ -137,53 +137,53 @@ impl Config {
 }
 
 impl Nginx {
-    /// The RTMP port.
+    /// Returns the RTMP port.
     pub fn rtmp(&self) -> u16 {
         self.place.rtmp.number()
     }
 
-    /// The HTTP port.
+    /// Returns the HTTP port.
     pub fn http(&self) -> u16 {
         self.place.http.number()
     }
 
-    /// The URL of `path`, which begins with a slash, on the HTTP port.
+    /// Returns the URL of `path`, which begins with a slash, on the HTTP port.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.http())
     }
 
-    /// The module's API, where [`Config::with_api`] put it.
+    /// Returns the module's API, where [`Config::with_api`] configured it.
     pub fn api(&self) -> Api {
         Api::new(&self.url("/api"))
     }
 
-    /// A path in the folder that the configuration calls `@DIR@`.
+    /// Returns a path in the folder that the configuration calls `@DIR@`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.place.path(name)
     }
 
-    /// The folder that the configuration calls `@DIR@`.
+    /// Returns the folder that the configuration calls `@DIR@`.
     pub fn folder(&self) -> &Path {
         self.place.folder.path()
     }
 
-    /// The error log so far.
+    /// Returns the error log so far.
     pub fn log(&self) -> String {
         files::text(&self.path("error.log"))
     }
 
-    /// The lines of the error log with `part` in them.
+    /// Returns the lines of the error log that contain `part`.
     pub fn log_lines(&self, part: &str) -> Vec<String> {
         self.log().lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
     }
 
-    /// Waits for a line with `part` in the error log, and gives the first.
+    /// Waits for a line with `part` in the error log, and returns the first.
     #[track_caller]
     pub fn wait_log(&self, part: &str) -> String {
         self.wait_log_for(part, 10.0)
     }
 
-    /// The same, for so many seconds at most.
+    /// The same, with a limit in seconds.
     #[track_caller]
     pub fn wait_log_for(&self, part: &str, seconds: f64) -> String {
         wait::until(&format!("{part:?} in the error log"), seconds, || {
@@ -191,12 +191,12 @@ impl Nginx {
         })
     }
 
-    /// The lines of a log that no test may leave behind.
+    /// Returns the lines of a log that no test may leave behind.
     pub fn complaints(log: &str) -> Vec<String> {
         verdict::complaints(log, "", &[])
     }
 
-    /// Takes lines with `part` in them for no failure of the test.
+    /// Tolerates lines that contain `part`.
     pub fn allow(&mut self, part: &str) {
         self.allowed.push(part.to_owned());
     }

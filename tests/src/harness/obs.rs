@@ -1,4 +1,4 @@
-//! OBS Studio as it comes from Debian, on a screen that nobody sees, with a home, a profile and a scene of its own.
+//! OBS Studio from Debian, on a virtual screen, with a separate home, profile and scene.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::process::Process;
 use super::{files, wait};
 
-/// What is never asked, and where the profile and the scene are.
+/// Answers to its first questions, and the paths of the profile and the scene.
 const GLOBAL: &str = "\
 [General]
 FirstRun=true
@@ -26,7 +26,7 @@ SceneCollection=test
 SceneCollectionFile=test
 ";
 
-/// A small picture, made without a graphics card, and a key frame each second. It comes back soon when it is cut off, as users expect it to.
+/// Small video, without a graphics card, and a keyframe per second. OBS reconnects soon after a disconnect.
 const PROFILE: &str = "\
 [General]
 Name=test
@@ -54,7 +54,7 @@ SampleRate=44100
 ChannelSetup=Stereo
 ";
 
-/// The buttons, as files that are gone once they were pressed.
+/// The buttons, as files that a script removes after each press.
 const BUTTONS: &str = r#"
 obs = obslua
 local function pressed(button)
@@ -67,7 +67,7 @@ end
 function script_load(settings) obs.timer_add(poll, 100) end
 "#;
 
-/// OBS at work, and its screen; killed when dropped.
+/// A running OBS with its screen; killed when dropped.
 pub struct Obs {
     home: TempDir,
     screen: Child,
@@ -75,7 +75,7 @@ pub struct Obs {
 }
 
 impl Obs {
-    /// Starts it: it publishes with `key` to `server` (`rtmp://host:port/app`), as its "Custom" service does.
+    /// Starts it. It publishes with `key` to `server` (`rtmp://host:port/app`), like its "Custom" service.
     #[track_caller]
     pub fn publish(server: &str, key: &str) -> Self {
         let home = tempfile::Builder::new().prefix("weir-obs-").tempdir().unwrap();
@@ -105,12 +105,12 @@ impl Obs {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// What it has said so far.
+    /// Returns its output so far.
     pub fn log(&self) -> String {
         files::text(&self.home.path().join("log"))
     }
 
-    /// Whether it has ended by itself.
+    /// Returns whether it has exited.
     pub fn has_ended(&mut self) -> bool {
         self.obs.try_wait().unwrap().is_some()
     }
@@ -180,7 +180,7 @@ fn furnish(home: &Path, server: &str, key: &str) {
     fs::write(scenes.join("test.json"), collection.to_string()).unwrap();
 }
 
-/// A screen in memory, and what it is called.
+/// A virtual screen and its name.
 #[track_caller]
 fn screen(folder: &Path) -> (Child, String) {
     let path = folder.join("display");

@@ -1,6 +1,6 @@
-//! What a stream is pushed to: an RTMP server that takes it, or fails in a way of its choice, and notes every word.
+//! The target of a push: an RTMP server that accepts streams or fails in a selected manner, and records every command.
 //!
-//! It is written over `weir-rtmp`, and shares nothing with what pushes.
+//! It is written with `weir-rtmp`, and shares no other code with the pushing module.
 
 mod account;
 mod session;
@@ -22,32 +22,32 @@ pub use unbroken::assert_unbroken;
 
 use super::{ports::Port, wait};
 
-/// How it treats who connects.
+/// How it treats clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manners {
-    /// Takes every stream.
+    /// Accepts every stream.
     Takes,
-    /// Accepts the connection, and says nothing.
+    /// Accepts the connection, and sends nothing.
     Silent,
-    /// Shakes hands, and says nothing more.
+    /// Completes the handshake, and sends nothing more.
     Mute,
     /// Refuses `publish` with this code and description.
     Rejects(String, String),
-    /// Takes the stream, and reads nothing more.
+    /// Accepts the stream, and reads nothing more.
     Deaf,
-    /// Resets the connection when the first bytes come.
+    /// Resets the connection when the first bytes arrive.
     Resets,
-    /// Takes the stream, and closes the connection at its first media.
+    /// Accepts the stream, and closes the connection at its first media.
     HangsUp,
     /// Asks for a user and a password.
     Asks(Account),
-    /// Takes every stream, and answers `publish` with this message, or with none.
+    /// Accepts every stream, and answers `publish` with this message, or with none.
     Answers(Option<Message>),
-    /// Takes every stream, or plays it, and then says this.
+    /// Accepts every stream, or plays it, and then sends this message.
     Says(Vec<Message>),
-    /// Takes every stream, and then sends these bytes, whatever they are.
+    /// Accepts every stream, and then sends these arbitrary bytes.
     Sends(Vec<u8>),
-    /// Takes every stream, and announces chunks of this size.
+    /// Accepts every stream, and announces chunks of this size.
     Chunks(u32),
 }
 
@@ -58,15 +58,15 @@ pub struct Call {
     pub app: String,
     /// `tcUrl` likewise.
     pub tc_url: String,
-    /// What was published.
+    /// The published name.
     pub name: String,
     /// The names of all commands, in their order.
     pub commands: Vec<String>,
     /// Media without its headers.
     pub frames: Vec<Frame>,
-    /// When the first media came, headers included.
+    /// The arrival of the first media, including headers.
     pub first_media: Option<Instant>,
-    /// When the other end closed it.
+    /// The time when the other end closed it.
     pub closed: Option<Instant>,
 }
 
@@ -81,7 +81,7 @@ pub struct Frame {
     pub hash: u64,
 }
 
-/// The server. Dropped, it closes everything.
+/// The server. When dropped, it closes everything.
 pub struct Peer {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -106,7 +106,7 @@ impl Peer {
         Self::start(Manners::Takes)
     }
 
-    /// One at this address of the network that this is called in.
+    /// Starts a server at this address of the caller's network namespace.
     pub fn at(address: &str, manners: Manners) -> Self {
         let port = Port::reserve();
         let address = SocketAddr::new(address.parse::<IpAddr>().unwrap(), port.number());
@@ -125,7 +125,7 @@ impl Peer {
         Self { address, shared, thread: Some(thread), _port: None }
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -140,7 +140,7 @@ impl Peer {
         format!("rtmp://{}/{path}", self.address)
     }
 
-    /// Treats those who connect from now on in this way.
+    /// Changes the treatment of new connections.
     pub fn becomes(&self, manners: Manners) {
         *self.shared.manners.lock().unwrap() = manners;
     }
@@ -162,13 +162,13 @@ impl Peer {
         calls.iter().filter(|call| plays(&call.lock().unwrap())).count()
     }
 
-    /// How many frames have come over all connections.
+    /// Returns how many frames have arrived over all connections.
     pub fn frames(&self) -> usize {
         let calls = self.shared.calls.lock().unwrap();
         calls.iter().map(|call| call.lock().unwrap().frames.len()).sum()
     }
 
-    /// Waits for media of this name, and gives its connection.
+    /// Waits for media of this name, and returns its connection.
     #[track_caller]
     pub fn wait_media(&self, name: &str) -> Call {
         wait::until("media at the target", 15.0, || {
@@ -176,7 +176,7 @@ impl Peer {
         })
     }
 
-    /// Waits until so many more frames of this name have come over the connection that is open.
+    /// Waits until this many more frames of this name have arrived over the open connection.
     #[track_caller]
     pub fn wait_frames(&self, name: &str, count: usize) -> Call {
         let frames = |call: &Call| call.frames.len();
@@ -186,7 +186,7 @@ impl Peer {
         })
     }
 
-    /// Waits until the last connection of this name is closed, and gives it.
+    /// Waits until the last connection of this name is closed, and returns it.
     #[track_caller]
     pub fn wait_closed(&self, name: &str) -> Call {
         wait::until("the target's connection is closed", 10.0, || {
@@ -237,5 +237,5 @@ fn wait_readable(socket: &impl std::os::fd::AsFd) {
     nix::poll::poll(&mut sockets, PollTimeout::from(20_u8)).unwrap();
 }
 
-/// How long a read may take until the peer looks whether it is to end.
+/// Time limit of a read, after which the peer checks whether it must end.
 const READ_TIMEOUT: Duration = Duration::from_millis(20);

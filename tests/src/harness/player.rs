@@ -1,4 +1,4 @@
-//! A player: a thread with a connection, that counts what it gets.
+//! A player: a thread with a connection that counts received messages.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +13,12 @@ use weir_rtmp::url::Url;
 use super::clients::{Connection, Way};
 use super::{Netns, wait};
 
-/// What a player has seen. nginx-rtmp answers `play` for streams that do not exist, too: media is the only proof.
+/// The facts about a player. nginx-rtmp also answers `play` for streams that do not exist, so media are the only proof.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     /// Video messages, sequence headers included.
     pub video: usize,
-    /// Audio messages, likewise.
+    /// Audio messages, sequence headers included.
     pub audio: usize,
     /// The first two video messages.
     pub first_videos: Vec<Vec<u8>>,
@@ -26,17 +26,17 @@ pub struct Seen {
     pub first_video: Option<u32>,
     #[allow(missing_docs)]
     pub last_video: Option<u32>,
-    /// When it came.
+    /// The arrival of the last video message.
     last_came: Option<Instant>,
-    /// The longest that it waited for the next one so far.
+    /// The longest wait between two video messages so far.
     longest_gap: Duration,
-    /// What the server said by `onStatus`.
+    /// The server's `onStatus` messages.
     pub statuses: Vec<Status>,
-    /// The server ended the connection.
+    /// Whether the server closed the connection.
     pub closed: bool,
 }
 
-/// A player at work; dropped, it ends its connection.
+/// A running player; when dropped, it closes its connection.
 pub struct Player {
     seen: Arc<Mutex<Seen>>,
     stop: Arc<AtomicBool>,
@@ -59,7 +59,7 @@ impl Player {
         Self::start_over(port, path, Way::Across(net.clone(), nth, port))
     }
 
-    /// The same, at an address of the network that this is called in.
+    /// The same, at an address of the caller's network namespace.
     pub fn start_at(address: SocketAddr, path: &str) -> Self {
         Self::start_over(address.port(), path, Way::To(address))
     }
@@ -83,25 +83,25 @@ impl Player {
         Self { seen, stop, thread: Some(thread) }
     }
 
-    /// Waits until the server has said that it plays, with or without media.
+    /// Waits until the server has reported the start of playback, with or without media.
     #[track_caller]
     pub fn wait_playing(&self) {
         let playing = |status: &Status| status.code == "NetStream.Play.Start";
         wait::until("the answer to play", 10.0, || self.seen().statuses.iter().any(playing));
     }
 
-    /// Waits until the server has ended the connection.
+    /// Waits until the server has closed the connection.
     #[track_caller]
     pub fn wait_closed(&self, seconds: f64) {
         wait::until("the server closes the player's connection", seconds, || self.seen().closed);
     }
 
-    /// What it has seen so far.
+    /// Returns the facts so far.
     pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Waits until `count` video messages more than now have come.
+    /// Waits until `count` more video messages have arrived.
     #[track_caller]
     pub fn wait_video(&self, count: usize) {
         let goal = self.seen().video + count;
@@ -110,7 +110,7 @@ impl Player {
 }
 
 impl Seen {
-    /// The longest time without video so far, from the first message on and until now.
+    /// Returns the longest time without video so far, from the first message until now.
     pub fn gap(&self) -> Duration {
         self.longest_gap.max(self.last_came.map_or(Duration::ZERO, |last| last.elapsed()))
     }

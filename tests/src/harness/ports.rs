@@ -5,11 +5,11 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below the range from which the kernel takes ports for outgoing connections.
+/// The start of the range, below the kernel's ports for outgoing connections.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
-/// A port that is this test's for as long as it lives: other tests see the lock on its file.
+/// A port that belongs to this test while the value exists: other tests see the lock on its file.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -17,10 +17,10 @@ pub struct Port {
 }
 
 impl Port {
-    /// A free one.
+    /// Reserves a free port.
     pub fn reserve() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
-        // Each process begins somewhere else.
+        // Each process starts at another port.
         let begin = (std::process::id() as u16).wrapping_mul(97) % COUNT;
         for _ in 0..COUNT {
             let number = FIRST + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
@@ -46,7 +46,7 @@ impl Port {
     }
 }
 
-/// Where the tests of this user keep what they share.
+/// The folder that the tests of this user share.
 pub fn shared_folder() -> PathBuf {
     let folder = std::env::temp_dir().join(format!("weir-tests-{}", nix::unistd::getuid()));
     std::fs::create_dir_all(&folder).unwrap();

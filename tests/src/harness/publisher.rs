@@ -1,4 +1,4 @@
-//! A publisher: a thread with a connection, that sends the sample round and round.
+//! A publisher: a thread with a connection that sends the sample repeatedly.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,23 +15,23 @@ use super::clients::{Connection, Way};
 use super::media::{Sample, sample};
 use super::{Netns, wait};
 
-/// What became of a publish.
+/// The result of a publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// `NetStream.Publish.Start`.
     Started,
-    /// The server said no.
+    /// The server refused the publish.
     Refused {
-        /// `NetStream.Publish.BadName` and the like.
+        /// A code such as `NetStream.Publish.BadName`.
         code: String,
         /// The reason, for people.
         description: String,
     },
-    /// The connection ended without a word.
+    /// The connection ended without an answer.
     Closed,
 }
 
-/// What is told to the publisher's thread.
+/// An order to the publisher's thread.
 enum Order {
     Stall,
     Resume,
@@ -40,7 +40,7 @@ enum Order {
     Manual(Box<dyn FnOnce(&mut Connection) + Send>),
 }
 
-/// What the publisher's thread knows.
+/// The state of the publisher's thread.
 #[derive(Default)]
 struct State {
     outcome: Option<Outcome>,
@@ -52,7 +52,7 @@ struct State {
     statuses: Vec<Status>,
 }
 
-/// How to publish; [`start`](Self::start) does it.
+/// The settings of a publisher; [`start`](Self::start) starts it.
 pub struct Builder {
     way: Way,
     url: Url,
@@ -63,11 +63,11 @@ pub struct Builder {
     edit: Edit,
 }
 
-/// What is sent in the place of a tag.
+/// Returns the replacement of a tag.
 type Edit = Box<dyn Fn(Tag) -> Option<Tag> + Send>;
 
 impl Builder {
-    /// Publishes this name instead, whatever its bytes.
+    /// Publishes another name, which may have any bytes.
     pub fn name(mut self, name: &[u8]) -> Self {
         self.name = Some(name.to_vec());
         self
@@ -85,7 +85,7 @@ impl Builder {
         self
     }
 
-    /// Goes to this address of the network that [`start`](Self::start) is called in.
+    /// Connects to this address of the network namespace in which [`start`](Self::start) is called.
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.way = Way::To(address);
         self
@@ -109,13 +109,13 @@ impl Builder {
         self
     }
 
-    /// Connects and creates its stream; the rest is up to [`Publisher::manually`].
+    /// Connects and creates its stream; [`Publisher::manually`] does the rest.
     pub fn manual(mut self) -> Self {
         self.role = |url, options| Client::connect(url, options);
         self
     }
 
-    /// Only shakes hands.
+    /// Only completes the handshake.
     pub fn unconnected(mut self) -> Self {
         self.role = |url, options| Client::manual(url, options);
         self
@@ -127,13 +127,13 @@ impl Builder {
         self
     }
 
-    /// Sends media at once, without waiting for the answer to `publish`.
+    /// Sends media immediately, without waiting for the answer to `publish`.
     pub fn hasty(mut self) -> Self {
         self.options.wait_for_start = false;
         self
     }
 
-    /// Sends each tag of the sample as `edit` makes it, with the time at which it is sent; `None` is not sent.
+    /// Sends each tag of the sample as `edit` changes it, with the time at which it is sent; `None` is not sent.
     pub fn edited(mut self, edit: impl Fn(Tag) -> Option<Tag> + Send + 'static) -> Self {
         self.edit = Box::new(edit);
         self
@@ -159,7 +159,7 @@ impl Builder {
     }
 }
 
-/// A publisher at work. Dropped, it ends its connection without a word, as a crashed encoder would.
+/// A running publisher. When dropped, it closes its connection without a command, like a crashed encoder.
 pub struct Publisher {
     state: Arc<Mutex<State>>,
     orders: Sender<Order>,
@@ -180,7 +180,7 @@ impl Publisher {
         }
     }
 
-    /// What became of the publish, waited for.
+    /// Waits for the result of the publish, and returns it.
     #[track_caller]
     pub fn outcome(&self) -> Outcome {
         wait::until("the server's answer to publish", 15.0, || self.state.lock().unwrap().outcome.clone())
@@ -193,7 +193,7 @@ impl Publisher {
         self
     }
 
-    /// Asserts that the publish was refused with `code` and the connection then closed, and gives the description.
+    /// Asserts that the publish was refused with `code` and the connection then closed, and returns the description.
     #[track_caller]
     pub fn refused(self, code: &str) -> String {
         match self.outcome() {
@@ -205,7 +205,7 @@ impl Publisher {
         }
     }
 
-    /// Asserts that the publish was refused, with whichever code, and the connection then closed.
+    /// Asserts that the publish was refused with any code, and the connection then closed.
     #[track_caller]
     pub fn refused_somehow(self) {
         match self.outcome() {
@@ -214,25 +214,25 @@ impl Publisher {
         }
     }
 
-    /// Waits until the server has given a stream to publish on.
+    /// Waits until the server has created a stream.
     #[track_caller]
     pub fn wait_stream_created(&self) {
         wait::until("the stream is created", 10.0, || self.state.lock().unwrap().stream_created);
     }
 
-    /// Waits until the handshake is done.
+    /// Waits until the handshake is complete.
     #[track_caller]
     pub fn wait_handshaken(&self) {
         wait::until("the handshake is done", 10.0, || self.state.lock().unwrap().handshaken);
     }
 
-    /// Waits until the server has ended the connection.
+    /// Waits until the server has closed the connection.
     #[track_caller]
     pub fn wait_closed(&self, seconds: f64) {
         wait::until("the server closes the publisher's connection", seconds, || self.is_closed());
     }
 
-    /// Whether the server has ended the connection.
+    /// Returns whether the server has closed the connection.
     pub fn is_closed(&self) -> bool {
         self.state.lock().unwrap().closed
     }
@@ -242,34 +242,34 @@ impl Publisher {
         self.state.lock().unwrap().sent_ms
     }
 
-    /// Waits until `ms` milliseconds of media more have been sent.
+    /// Waits until `ms` more milliseconds of media have been sent.
     #[track_caller]
     pub fn send_more(&self, ms: u32) {
         let goal = self.sent_ms() + ms;
         wait::until("media is sent", f64::from(ms) / 1000.0 + 10.0, || self.sent_ms() >= goal);
     }
 
-    /// Everything the server said by `onStatus`.
+    /// Returns the server's `onStatus` messages.
     pub fn statuses(&self) -> Vec<Status> {
         self.state.lock().unwrap().statuses.clone()
     }
 
-    /// Sends no more media, but stays connected and answers pings.
+    /// Stops sending media, but stays connected and answers pings.
     pub fn stall(&self) {
         self.order(Order::Stall);
     }
 
-    /// Sends media again.
+    /// Resumes media.
     pub fn resume(&self) {
         self.order(Order::Resume);
     }
 
-    /// Does something of its own with the connection, in the publisher's thread.
+    /// Runs a function on the connection, in the publisher's thread.
     pub fn manually(&self, act: impl FnOnce(&mut Connection) + Send + 'static) {
         self.order(Order::Manual(Box::new(act)));
     }
 
-    /// Ends politely: `FCUnpublish`, `deleteStream`, then closes.
+    /// Ends in an orderly manner: `FCUnpublish`, `deleteStream`, then close.
     pub fn close(mut self) {
         self.end(Order::Close);
     }
@@ -280,7 +280,7 @@ impl Publisher {
     }
 
     fn order(&self, order: Order) {
-        // A thread whose connection ended takes no more orders.
+        // A thread whose connection has ended accepts no more orders.
         let _ = self.orders.send(order);
     }
 
@@ -311,12 +311,12 @@ struct Session {
     edit: Edit,
 }
 
-/// Where in the endless stream the publisher is.
+/// The publisher's position in the endless stream.
 struct Clock {
-    /// When the stream began, moved on by the time it was stalled.
+    /// The start of the stream, moved by the length of stalls.
     begin: Instant,
     next_frame: usize,
-    /// When the next frame is due, in milliseconds of the stream.
+    /// The time of the next frame, in milliseconds of the stream.
     due: u32,
     stalled_since: Option<Instant>,
 }

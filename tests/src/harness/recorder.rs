@@ -1,4 +1,4 @@
-//! A proxy that keeps what clients send, so that it can be sent again.
+//! A proxy that records the bytes of clients, so that a test can send them again.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::ports::Port;
 
-/// How long a server may take to end a connection whose client has said all that it had to say.
+/// How long a server may take to close a connection after the client's last byte.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The proxy; it serves until the test ends.
@@ -17,7 +17,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Stands before a port of loopback. It keeps the bytes of one client: the next one's follow.
+    /// Starts a proxy for a port of loopback. It appends the bytes of all clients.
     pub fn before(server: u16) -> Self {
         let port = Port::reserve();
         let listener = TcpListener::bind(("127.0.0.1", port.number())).unwrap();
@@ -35,12 +35,12 @@ impl Recorder {
         Self { port, recorded }
     }
 
-    /// Where clients connect to.
+    /// Returns the port for clients.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// What they have sent so far.
+    /// Returns the recorded bytes so far.
     pub fn recorded(&self) -> Vec<u8> {
         self.recorded.lock().unwrap().clone()
     }
@@ -58,8 +58,8 @@ fn copy(mut from: TcpStream, mut to: TcpStream, mut keep: impl FnMut(&[u8])) {
     let _ = from.shutdown(Shutdown::Read);
 }
 
-/// Sends bytes to a port of loopback as fast as they are taken, whatever comes back, and waits until the server has closed
-/// the connection; false when it does not.
+/// Sends bytes to a port of loopback as fast as the server accepts them, ignores the answers, and waits until the
+/// server has closed the connection. Returns false if the server does not.
 pub fn replay(port: u16, bytes: &[u8]) -> bool {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.set_nodelay(true).unwrap();
@@ -72,12 +72,12 @@ pub fn replay(port: u16, bytes: &[u8]) -> bool {
             match answers.read(&mut buffer) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                // A reset is an end, too.
+                // A reset counts as a close.
                 Ok(0) | Err(_) => return true,
             }
         }
     });
-    // The server may end it at any byte.
+    // The server may close at any byte.
     let _ = socket.write_all(bytes);
     let _ = socket.shutdown(Shutdown::Write);
     reader.join().unwrap()

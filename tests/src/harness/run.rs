@@ -1,4 +1,4 @@
-//! The whole product as `make run` starts it.
+//! The whole product, started by `make run`.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::ports::Port;
 use super::process::Process;
 use super::{Api, files, products, wait};
 
-/// `scripts/run.sh` at work, out of a temporary folder; stopped when dropped.
+/// A running `scripts/run.sh` in a temporary folder; stopped when dropped.
 pub struct Run {
     script: Script,
     place: Place,
@@ -35,7 +35,7 @@ impl Drop for Script {
     }
 }
 
-/// The folder and the ports of a run; they outlive it, so that another one may follow in the same place.
+/// The folder and the ports of a run. They survive the run, so that another one may follow in the same place.
 pub struct Place {
     folder: TempDir,
     rtmp: Port,
@@ -50,9 +50,9 @@ impl Place {
         Self { folder, rtmp: Port::reserve(), http: Port::reserve(), web: Port::reserve() }
     }
 
-    /// The command that runs the product here.
+    /// Returns the command that runs the product here.
     pub fn command(&self) -> Command {
-        // Who starts the tests in the background may have left Ctrl-C ignored, which is inherited.
+        // A shell that starts the tests in the background may ignore Ctrl-C, which children inherit.
         let mut command = Command::new("env");
         command
             .arg("--default-signal=INT")
@@ -90,7 +90,7 @@ impl Place {
 }
 
 impl Run {
-    /// Starts it in a new place, without a test stream, and waits until it has said where everything is.
+    /// Starts it in a new place, without a test stream, and waits until it has printed its addresses.
     #[track_caller]
     pub fn start() -> Self {
         Place::reserve().start()
@@ -119,12 +119,12 @@ impl Run {
         run
     }
 
-    /// What it has printed so far.
+    /// Returns its output so far.
     pub fn output(&self) -> String {
         files::text(&self.place.folder.path().join("output"))
     }
 
-    /// The word after `label` in what it has printed.
+    /// Returns the word after `label` in its output.
     #[track_caller]
     pub fn printed(&self, label: &str) -> String {
         let output = self.output();
@@ -160,14 +160,14 @@ impl Run {
         processes
     }
 
-    /// Ctrl-C, and its end.
+    /// Sends Ctrl-C and waits for the end.
     #[track_caller]
     pub fn interrupt(&mut self) -> ExitStatus {
         self.script.process().signal(Signal::SIGINT);
         self.wait_ended()
     }
 
-    /// Ctrl-C; gives the place back once everything has ended.
+    /// Sends Ctrl-C, waits for the end of everything, and returns the place.
     #[track_caller]
     pub fn leave(mut self) -> Place {
         self.interrupt();

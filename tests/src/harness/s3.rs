@@ -1,4 +1,4 @@
-//! A server that speaks S3: moto, as `make test` puts it into `build/s3-server`.
+//! An S3 server: moto, installed by `make test` in `build/s3-server`.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -9,10 +9,10 @@ use super::ports::Port;
 use super::process::Process;
 use super::{files, products, wait};
 
-/// The bucket that there is.
+/// The only bucket.
 pub const BUCKET: &str = "recordings";
 
-/// It asks for a name, and believes it.
+/// The credentials; the server accepts any.
 const ANYBODY: &str =
     "AWS4-HMAC-SHA256 Credential=testing/20261120/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
 
@@ -49,24 +49,24 @@ impl S3 {
         s3
     }
 
-    /// Its address, without a slash at the end.
+    /// Returns its address, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port.number())
     }
 
-    /// Its process.
+    /// Returns its process.
     pub fn process(&self) -> Process {
         Process(self.child.id() as i32)
     }
 
-    /// A line for each request that it has answered.
+    /// Returns a line for each answered request.
     pub fn log(&self) -> String {
         files::text(&self.folder.path().join("log"))
     }
 
-    /// What is there under a key.
+    /// Returns the object of a key.
     pub fn object(&self, key: &str) -> Option<Vec<u8>> {
-        // It looks at who asks only where nobody says anything.
+        // The server checks access only for requests without credentials.
         let request = client().get(format!("{}/{BUCKET}/{key}", self.url())).header("Authorization", ANYBODY);
         let answer = request.send().unwrap();
         answer.status().is_success().then(|| answer.bytes().unwrap().to_vec())

@@ -1,6 +1,6 @@
-//! `weir serve` beside an nginx of the tests.
+//! A `weir serve` beside an nginx of the tests.
 //!
-//! When it is dropped it must end on SIGTERM, leave no process and no panic in its log.
+//! When it is dropped, it must end on SIGTERM, and leave no process, and no panic in its log.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -39,7 +39,7 @@ impl Sidecar {
         sidecar
     }
 
-    /// The same; nginx need not be there yet.
+    /// The same, but nginx need not run yet.
     #[track_caller]
     pub fn start_early(nginx: &Nginx, config: &str) -> Self {
         Self::start_at(nginx, &nginx.url("/api"), config)
@@ -62,8 +62,8 @@ impl Sidecar {
         Self { child, folder, http, web, addresses, seen: Vec::new() }
     }
 
-    /// Starts one with a whole weir.toml, in which only what this machine has differently is changed: the ports of the daemon, its
-    /// socket, log and history. `web` is the port of its pages.
+    /// Starts one with a whole weir.toml. Only the ports of the daemon, its socket, log and history are changed for
+    /// this machine. `web` is the port of its pages.
     #[track_caller]
     pub fn start_whole(nginx: &Nginx, web: u16, text: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-sidecar-").tempdir().unwrap();
@@ -84,44 +84,44 @@ impl Sidecar {
         std::fs::write(folder.path().join("weir.toml"), text).unwrap();
         let addresses = [nginx.url("/api"), format!("rtmp://127.0.0.1:{}", nginx.rtmp()), String::new()];
         let child = spawn(folder.path());
-        // Its pages are at the port of who starts it.
+        // The caller's port is that of its pages.
         let web = Port::reserve();
         let mut sidecar = Self { child, folder, http, web, addresses, seen: Vec::new() };
         sidecar.wait_healthy();
         sidecar
     }
 
-    /// Its socket.
+    /// Returns its socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("weir.sock")
     }
 
-    /// Where `@MEDIA@` is.
+    /// Returns the folder `@MEDIA@`.
     pub fn media(&self) -> PathBuf {
         self.folder.path().join("media")
     }
 
-    /// Its weir.toml.
+    /// Returns its weir.toml.
     pub fn configuration(&self) -> PathBuf {
         self.folder.path().join("weir.toml")
     }
 
-    /// A file of a stream of the application `live`.
+    /// Returns a file of a stream of the application `live`.
     pub fn file(&self, stream: &str, name: &str) -> PathBuf {
         self.media().join("live").join(stream).join(name)
     }
 
-    /// The daemon.
+    /// Returns the process of the daemon.
     pub fn process(&self) -> Process {
         Process(self.child.id() as i32)
     }
 
-    /// Its log so far.
+    /// Returns its log so far.
     pub fn log(&self) -> String {
         files::text(&self.folder.path().join("log"))
     }
 
-    /// Its folder for ffmpeg's sockets.
+    /// Returns its folder for ffmpeg's sockets.
     pub fn sockets(&self) -> PathBuf {
         self.folder.path().join("out")
     }
@@ -134,7 +134,7 @@ impl Sidecar {
         }
     }
 
-    /// Changes the configuration and has it read.
+    /// Changes the configuration and reloads it.
     #[track_caller]
     pub fn reload(&self, config: &str) {
         write_config(self.folder.path(), [&self.http, &self.web], &self.addresses, config);
@@ -149,7 +149,7 @@ impl Sidecar {
         self.process().signal(Signal::SIGHUP);
     }
 
-    /// Kills the daemon as nobody should.
+    /// Kills the daemon with SIGKILL.
     #[track_caller]
     pub fn kill(&mut self) {
         self.process().signal(Signal::SIGKILL);
@@ -172,7 +172,7 @@ impl Sidecar {
         assert!(healthy.is_some(), "weir serve is not healthy:\n{}", self.log());
     }
 
-    /// What a path of its HTTP port answers, when that is a success.
+    /// Returns the answer of its HTTP port for a path, if that is a success.
     pub fn get(&self, path: &str) -> Option<String> {
         let url = format!("http://127.0.0.1:{}{path}", self.http.number());
         let response =
@@ -190,7 +190,7 @@ impl Sidecar {
         self.web.number()
     }
 
-    /// The first event of this kind since the daemon runs; waits for it.
+    /// Waits for the first event of this kind since the start of the daemon, and returns it.
     #[track_caller]
     pub fn told(&self, kind: &str) -> Value {
         let mut stream = TcpStream::connect(("127.0.0.1", self.http())).unwrap();
@@ -209,7 +209,7 @@ impl Sidecar {
         }
     }
 
-    /// How many events of a kind it has told so far.
+    /// Returns how many events of a kind it has sent so far.
     pub fn count_told(&self, kind: &str) -> usize {
         let mut stream = TcpStream::connect(("127.0.0.1", self.http())).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
@@ -219,17 +219,17 @@ impl Sidecar {
         lines.filter(|line| *line == format!("event: {kind}")).count()
     }
 
-    /// `weir job ...` asked of this daemon: its exit status, output and errors.
+    /// Runs `weir job ...` against this daemon. Returns exit status, output and errors.
     pub fn job(&self, arguments: &[&str]) -> (i32, String, String) {
         self.command(&[&["job"], arguments].concat())
     }
 
-    /// The file of its history.
+    /// Returns the file of its history.
     pub fn history(&self) -> PathBuf {
         self.folder.path().join("history.db")
     }
 
-    /// A command of `weir` that is asked of this daemon: its exit status, output and errors.
+    /// Runs a command of `weir` against this daemon. Returns exit status, output and errors.
     pub fn command(&self, arguments: &[&str]) -> (i32, String, String) {
         let socket = self.folder.path().join("weir.sock");
         let output =
@@ -238,7 +238,7 @@ impl Sidecar {
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     }
 
-    /// Its jobs.
+    /// Returns its jobs.
     #[track_caller]
     pub fn jobs(&self) -> Vec<Value> {
         let (status, text, errors) = self.job(&["list", "--json"]);
@@ -247,13 +247,13 @@ impl Sidecar {
         answer["jobs"].as_array_mut().unwrap().drain(..).collect()
     }
 
-    /// A job, when there is one.
+    /// Returns a job, if it exists.
     #[track_caller]
     pub fn find(&self, id: &str) -> Option<Value> {
         self.jobs().into_iter().find(|job| job["id"] == id)
     }
 
-    /// Waits until the job's ffmpeg makes progress, and gives its process.
+    /// Waits until the job's ffmpeg makes progress, and returns its process.
     #[track_caller]
     pub fn wait_running(&mut self, id: &str, seconds: f64) -> Process {
         let running = wait::until_ok(seconds, || {
@@ -266,7 +266,7 @@ impl Sidecar {
         process
     }
 
-    /// Its children that run ffmpeg.
+    /// Returns its children that run ffmpeg.
     pub fn ffmpegs(&self) -> Vec<Process> {
         let mut children = self.process().children();
         children.retain(|child| child.title().contains("ffmpeg"));
@@ -286,7 +286,7 @@ impl Sidecar {
 
 fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp, nginx]: &[String; 3], config: &str) {
     let place = folder.display();
-    // Whoever serves viewers has nginx's secret, if there is one.
+    // A daemon that serves viewers needs nginx's secret, if there is one.
     let secret = match config.contains("[web]\n") && Path::new(nginx).join("secret").exists() {
         true => format!("secret_file = \"{nginx}/secret\"\n"),
         false => String::new(),
@@ -298,7 +298,7 @@ fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp, nginx]: &[St
         true => (config.replacen("[web]\n", &listen, 1), ""),
         false => (config.to_owned(), "[web]\nlisten = \"off\"\n"),
     };
-    // Nothing of the tests is left on this machine.
+    // Tests must leave nothing on this machine.
     let history = match config.contains("[history]\n") {
         true => String::new(),
         false => format!("[history]\nfile = \"{place}/history.db\"\n"),
@@ -314,7 +314,7 @@ fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp, nginx]: &[St
 
 fn spawn(folder: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    // What the caller's umask is makes no difference, so it is the strangest one that there is: keepalived's.
+    // The caller's umask must not matter, so this is an unusual one: keepalived's.
     Command::new("/bin/sh")
         .args(["-c", "umask 0177; exec \"$0\" serve --config \"$1\""])
         .arg(products::weir())

@@ -8,17 +8,18 @@ use std::process::{Child, Command, Stdio};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-/// Stands over a folder: whoever looks for something below it waits. What is open already can be read and written. It is an autofs
-/// (the kernel's documentation, filesystems/autofs.rst) whose daemon reads no request. Mounting needs root.
+/// Mounts a file system over a folder, so that look-ups below the folder block. Open files can still be read and
+/// written. It is an autofs (the kernel's documentation, filesystems/autofs.rst) whose daemon reads no request.
+/// Mounting needs root.
 pub struct Silent {
     folder: PathBuf,
     requests: Option<PipeReader>,
-    /// Lends its process group to the mount: the kernel lets that of the daemon pass.
+    /// Gives its process group to the mount, because the kernel lets the daemon's process group pass.
     group: Child,
 }
 
 impl Silent {
-    /// From now on, until it is dropped.
+    /// Blocks look-ups until it is dropped.
     pub fn over(folder: &Path) -> Self {
         let (requests, writer) = std::io::pipe().unwrap();
         let group = Command::new("sleep").arg("infinity").process_group(0).spawn().unwrap();
@@ -31,7 +32,7 @@ impl Silent {
 
 impl Drop for Silent {
     fn drop(&mut self) {
-        // The next request that the kernel cannot write ends the wait of all (autofs_catatonic_mode).
+        // When the kernel fails to write the next request, it ends all waits (autofs_catatonic_mode).
         drop(self.requests.take());
         let mut ask = Command::new("stat");
         let _ = ask.arg(self.folder.join("nothing")).stdout(Stdio::null()).stderr(Stdio::null()).status();

@@ -1,4 +1,4 @@
-//! A small file system of its own, to be filled.
+//! A small file system that a test can fill.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -13,7 +13,7 @@ pub struct Tmpfs {
 }
 
 impl Tmpfs {
-    /// One of `kilobytes`.
+    /// Mounts a file system of `kilobytes`.
     pub fn mount(kilobytes: usize) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-small-").tempdir().unwrap();
         let size = format!("size={kilobytes}k,mode=0777");
@@ -22,17 +22,17 @@ impl Tmpfs {
         Self { folder }
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Takes so many kilobytes.
+    /// Uses this many kilobytes.
     pub fn take(&self, kilobytes: usize) {
         std::fs::write(self.folder.path().join("filler"), vec![0; kilobytes * 1024]).unwrap();
     }
 
-    /// Leaves no room.
+    /// Fills the file system.
     pub fn fill(&self) {
         let mut file = File::create(self.folder.path().join("filler")).unwrap();
         loop {
@@ -44,7 +44,7 @@ impl Tmpfs {
         }
     }
 
-    /// Gives the room back.
+    /// Frees the space.
     pub fn empty(&self) {
         std::fs::remove_file(self.folder.path().join("filler")).unwrap();
     }

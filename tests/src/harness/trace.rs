@@ -1,4 +1,4 @@
-//! What a worker asks of the kernel.
+//! Traces the system calls of a worker.
 
 use std::fs::File;
 use std::process::{Command, Stdio};
@@ -8,7 +8,8 @@ use nix::sys::signal::Signal;
 use super::process::Process;
 use super::{Nginx, files, products, until};
 
-/// The system calls `calls` of a worker and its threads while `work` is done, one a line, with the paths of open files.
+/// Returns the system calls `calls` of a worker and its threads during `work`, one per line, with the paths of open
+/// files.
 pub fn traced(nginx: &Nginx, worker: Process, calls: &str, work: impl FnOnce()) -> Vec<String> {
     let (output, said) = (nginx.path("trace"), nginx.path("strace.log"));
     let mut strace = Command::new(products::tool("/usr/bin/strace"))

@@ -10,25 +10,25 @@ use std::sync::LazyLock;
 
 use super::{files, ports, products};
 
-/// How much longer everything may take.
+/// The factor by which time limits grow.
 const PATIENCE: f64 = 6.0;
 
-/// What a stack names that goes through the module.
+/// A name in each stack that goes through the module.
 const MODULE: &str = "ngx_rtmp_weir_module";
 
-/// Whether nginx runs under valgrind.
+/// Returns whether nginx runs under valgrind.
 pub fn is_on() -> bool {
     static ON: LazyLock<bool> =
         LazyLock::new(|| std::env::var_os("WEIR_VALGRIND").is_some_and(|it| it == "1"));
     *ON
 }
 
-/// How long to wait for what takes so many seconds without valgrind.
+/// Returns the time limit for an operation that takes this many seconds without valgrind.
 pub fn patience(seconds: f64) -> f64 {
     if is_on() { seconds * PATIENCE } else { seconds }
 }
 
-/// A command that runs `program`, which leaves its reports in `folder`: a file a process.
+/// Returns a command that runs `program` and writes one report file per process to `folder`.
 pub fn command(program: &Path, folder: &Path) -> Command {
     if !is_on() {
         return Command::new(program);
@@ -40,9 +40,9 @@ pub fn command(program: &Path, folder: &Path) -> Command {
         "--show-leak-kinds=definite",
         "--errors-for-leak-kinds=definite",
         "--error-limit=no",
-        // Leaks are told by whose stack they have: it must reach down to the module.
+        // Leaks are attributed by their stacks, so the stacks must reach down to the module.
         "--num-callers=40",
-        // Its pipes in /tmp would outlive a worker that is killed.
+        // valgrind's pipes in /tmp would remain after a worker is killed.
         "--vgdb=no",
     ]);
     command.arg(format!("--log-file={}/valgrind.%p", folder.display()));
@@ -50,7 +50,7 @@ pub fn command(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// What valgrind holds against the processes whose reports are in `folder`: every wrong access, and what the module lost.
+/// Returns valgrind's errors in the reports in `folder`: every wrong access, and the module's leaks.
 pub fn complaints(folder: &Path) -> Vec<String> {
     let reports = files::below(folder)
         .into_iter()
@@ -60,7 +60,7 @@ pub fn complaints(folder: &Path) -> Vec<String> {
     reports.iter().flat_map(|text| blocks(text)).filter(|block| is_complaint(block)).collect()
 }
 
-/// The reports of a file, which empty lines part; each line has the process in front.
+/// Returns the reports of a file, which empty lines separate; each line begins with the process.
 fn blocks(text: &str) -> Vec<String> {
     let mut blocks = vec![String::new()];
     for line in text.lines() {
@@ -73,14 +73,14 @@ fn blocks(text: &str) -> Vec<String> {
     blocks
 }
 
-/// Warnings have no stack. nginx forgets a little of its own on its way out.
+/// Warnings have no stack. nginx itself leaks a little at its exit.
 fn is_complaint(block: &str) -> bool {
     let has_stack = block.contains("   at 0x");
     has_stack && (!block.contains(" definitely lost ") || block.contains(MODULE))
 }
 
-/// A library that keeps every other one loaded. nginx unloads its modules before it exits, and then all that their statics hold
-/// would count as lost.
+/// A library that keeps every other library loaded. nginx unloads its modules before it exits, so that valgrind would
+/// count the memory of their statics as lost.
 static LOADED: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = tempfile::tempdir_in(ports::shared_folder()).unwrap();
     let (source, built) = (folder.path().join("loaded.c"), folder.path().join("loaded.so"));
@@ -91,7 +91,7 @@ static LOADED: LazyLock<PathBuf> = LazyLock::new(|| {
         .status()
         .unwrap();
     assert!(status.success(), "gcc: {status}");
-    // In one step: other tests may be running with it.
+    // Replace the file in one step, because other tests may use it.
     let library = ports::shared_folder().join("loaded.so");
     std::fs::rename(built, &library).unwrap();
     library

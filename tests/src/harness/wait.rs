@@ -1,16 +1,16 @@
-//! Waiting for a condition: the only place of the tests that sleeps.
+//! Waits for a condition. This is the only place of the tests that sleeps.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::{sanitized, valgrind};
 
-/// What a condition gives: a `bool`, or the thing waited for.
+/// The result of a condition: a `bool`, or the expected value.
 pub trait Condition {
-    /// The thing waited for.
+    /// The expected value.
     type Found;
 
-    /// It, or `None` when it is not there yet.
+    /// Returns the value, or `None` if the condition does not hold yet.
     fn found(self) -> Option<Self::Found>;
 }
 
@@ -39,7 +39,8 @@ fn slack(seconds: f64) -> f64 {
     if *EXACT { seconds } else { seconds * SLACK }
 }
 
-/// Asks `condition` until it holds. Panics with `what` if it does not hold within `seconds` on a machine without other work.
+/// Checks `condition` until it holds. Panics with `what` if it does not hold within `seconds` on a machine without
+/// other work.
 #[track_caller]
 pub fn until<C: Condition>(what: &str, seconds: f64, condition: impl FnMut() -> C) -> C::Found {
     let seconds = slack(seconds);
@@ -49,7 +50,8 @@ pub fn until<C: Condition>(what: &str, seconds: f64, condition: impl FnMut() -> 
     }
 }
 
-/// Asks `condition` until it holds; `None` when it does not within `seconds`, or several times as long where nginx is watched.
+/// Checks `condition` until it holds. Returns `None` if it does not within `seconds`, or several times as long under
+/// valgrind or sanitizers.
 pub fn until_ok<C: Condition>(seconds: f64, mut condition: impl FnMut() -> C) -> Option<C::Found> {
     let deadline = Instant::now() + Duration::from_secs_f64(patience(seconds));
     loop {

@@ -1,4 +1,4 @@
-//! A WebSocket client (RFC 6455) that reads messages, and can stop reading.
+//! A WebSocket client (RFC 6455) that reads messages, and can pause reading.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -9,11 +9,11 @@ use nix::sys::socket::{setsockopt, sockopt};
 /// A message of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// JSON here.
+    /// A text message: JSON here.
     Text(String),
-    /// Media here.
+    /// A binary message: media here.
     Binary(Vec<u8>),
-    /// The end, with its code and reason.
+    /// The close, with its code and reason.
     Close(u16, String),
 }
 
@@ -24,12 +24,12 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    /// Connects to a path with more headers; the status and body when the server does not switch.
+    /// Connects to a path with additional headers. Returns status and body if the server does not switch protocols.
     pub fn connect(port: u16, path: &str, headers: &[&str]) -> Result<Self, (u16, String)> {
         Self::over(TcpStream::connect(("127.0.0.1", port)).unwrap(), path, headers)
     }
 
-    /// Likewise with a small receive buffer.
+    /// The same with a small receive buffer.
     pub fn connect_narrow(port: u16, path: &str) -> Self {
         let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
         setsockopt(&socket, sockopt::RcvBuf, &65_536).unwrap();
@@ -83,7 +83,7 @@ impl WebSocket {
         self.socket.write_all(&frame)
     }
 
-    /// The next message; pings are answered. None when the connection is gone.
+    /// Returns the next message, and answers pings. Returns `None` after the connection has ended.
     pub fn receive(&mut self) -> Option<Message> {
         loop {
             if let Some((opcode, payload)) = self.frame() {
@@ -114,7 +114,7 @@ impl WebSocket {
         }
     }
 
-    /// The messages of the next so many seconds.
+    /// Returns the messages of the next this many seconds.
     pub fn during(&mut self, seconds: f64) -> Vec<Message> {
         let deadline = Instant::now() + Duration::from_secs_f64(seconds);
         let mut messages = Vec::new();
@@ -127,7 +127,7 @@ impl WebSocket {
         messages
     }
 
-    /// The first whole frame that was read.
+    /// Returns the first complete received frame.
     fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let &[first, second, ref rest @ ..] = self.unread.as_slice() else { return None };
         assert_eq!((first & 0x80, second & 0x80), (0x80, 0), "a fragment or a mask");

@@ -1,4 +1,4 @@
-//! What `weir init` has written, as it would be installed: with the folders and the ports of this machine in it, and nothing else changed.
+//! The files of `weir init` as an admin would install them: only folders and ports are changed for this machine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use super::nginx::Config;
 use super::ports::Port;
 use super::{Nginx, Sidecar, files, products};
 
-/// Files of a role.
+/// The files of a role.
 pub struct Written {
     folder: TempDir,
     http: Port,
@@ -20,7 +20,7 @@ pub struct Written {
 }
 
 impl Written {
-    /// Runs `weir init` with these words, ports of its own, and a folder; `@HTTP@` stands for the port.
+    /// Runs `weir init` with these arguments, separate ports, and a folder; `@HTTP@` means the port.
     #[track_caller]
     pub fn init(words: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-init-").tempdir().unwrap();
@@ -33,7 +33,7 @@ impl Written {
         written
     }
 
-    /// Runs it once more, into the same folder.
+    /// Runs it again into the same folder.
     pub fn again(&self, words: &[&str]) -> Output {
         let (http, rtmp) = (self.http.number().to_string(), self.rtmp.number().to_string());
         let words = words.iter().map(|word| word.replace("@HTTP@", &http));
@@ -48,7 +48,7 @@ impl Written {
         self.folder.path().join(name)
     }
 
-    /// Where viewers find its nginx.
+    /// Returns the address of its nginx for viewers.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.http.number())
     }
@@ -58,7 +58,7 @@ impl Written {
         self.rtmp.number()
     }
 
-    /// A file with this machine's folders in it.
+    /// Returns a file with this machine's folders.
     pub fn text(&self, name: &str) -> String {
         let place = |name: &str| self.path(name).display().to_string();
         let modules: String = [products::nginx_rtmp(), products::module()]
@@ -67,7 +67,7 @@ impl Written {
             .collect();
         files::text(&self.path(name))
             .replace("include /etc/nginx/modules-enabled/*.conf;", &modules)
-            // Not every container may raise it.
+            // Not every container may raise the limit.
             .replace("worker_rlimit_nofile 65536;\n", "")
             .replace("user www-data;", "user root;\ndaemon off;")
             .replace("pid /run/nginx.pid;", "pid @DIR@/nginx.pid;")
@@ -85,7 +85,7 @@ impl Written {
             .replace("http {\n", &format!("http {{\n{}", temporary_paths()))
     }
 
-    /// Starts nginx with its nginx.conf, beside its own ports on those that the tests expect.
+    /// Starts nginx with its nginx.conf, which listens on the tests' ports in addition to its own.
     #[track_caller]
     pub fn start_nginx(&self) -> Nginx {
         let (http, rtmp) = (self.http.number(), self.rtmp.number());
@@ -132,7 +132,7 @@ impl Written {
     }
 }
 
-/// Runs `nginx -t` on a text: whether nginx takes it, and what it said.
+/// Runs `nginx -t` on a text. Returns whether nginx accepts it, and the output.
 pub fn try_nginx(folder: &Path, text: &str) -> (bool, String) {
     let path = folder.join("try.conf");
     fs::write(&path, text.replace("@DIR@", &folder.display().to_string())).unwrap();
@@ -142,7 +142,7 @@ pub fn try_nginx(folder: &Path, text: &str) -> (bool, String) {
     (output.status.success() && !said.contains("[emerg]"), said)
 }
 
-/// Debian's nginx wants folders of its own for these.
+/// Folders that Debian's nginx needs.
 pub fn temporary_paths() -> String {
     ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()

@@ -1,4 +1,4 @@
-//! XML through the eyes of libxml2: what it does not take is not well-formed.
+//! Checks XML with libxml2: a text that it rejects is not well-formed.
 
 use std::io::Write;
 use std::process::{Command, Output};

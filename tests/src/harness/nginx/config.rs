@@ -1,4 +1,4 @@
-//! What an nginx is configured with.
+//! The configuration of an nginx.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use super::Place;
 use crate::harness::written::temporary_paths;
 use crate::harness::{Netns, products};
 
-/// An nginx configuration in parts. In each part `@DIR@`, `@RTMP@` and `@HTTP@` stand for folder and ports.
+/// An nginx configuration in parts. In each part `@DIR@`, `@RTMP@` and `@HTTP@` mean folder and ports.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The modules to load, in order.
@@ -18,30 +18,30 @@ pub struct Config {
     pub connections: usize,
     /// `master_process`.
     pub master: bool,
-    /// Go into the background, as a service manager has it; an upgrade of the binary needs it.
+    /// Whether nginx runs in the background, as under a service manager, which an upgrade of the binary needs.
     pub daemon: bool,
-    /// How much the error log holds.
+    /// The level of the error log.
     pub log_level: String,
-    /// Who the workers run as.
+    /// The user of the workers.
     pub user: String,
     /// Directives of the main level.
     pub main: String,
-    /// Directives of `rtmp`, beside its one server.
+    /// Directives of `rtmp`, outside of its one server.
     pub rtmp: String,
     /// Directives of the RTMP server: applications.
     pub server: String,
-    /// Directives of `http`, beside its one server.
+    /// Directives of `http`, outside of its one server.
     pub web: String,
     /// Directives of the HTTP server: locations.
     pub http: String,
-    /// A whole file in the place of all parts.
+    /// A whole file that replaces all parts.
     pub whole: Option<String>,
-    /// Files to be in the folder, by name and content.
+    /// Additional files in the folder, by name and content.
     pub files: Vec<(String, Vec<u8>)>,
 }
 
 impl Config {
-    /// nginx and nginx-rtmp alone.
+    /// Returns nginx with nginx-rtmp only.
     pub fn stock() -> Self {
         Self {
             modules: vec![products::nginx_rtmp()],
@@ -61,25 +61,25 @@ impl Config {
         }
     }
 
-    /// nginx with nginx-rtmp, then Weir's module.
+    /// Returns nginx with nginx-rtmp, then Weir's module.
     pub fn weir() -> Self {
         let mut config = Self::stock();
         config.modules.push(products::module());
         config
     }
 
-    /// A whole file as it is, but for `@DIR@`, `@RTMP@` and `@HTTP@`.
+    /// Uses a whole file unchanged, except for `@DIR@`, `@RTMP@` and `@HTTP@`.
     pub fn whole(text: &str) -> Self {
         Self { whole: Some(text.to_owned()), ..Self::weir() }
     }
 
-    /// So many workers.
+    /// Sets the number of workers.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// So many connections a worker, and the files for them.
+    /// Sets the number of connections per worker, and the number of open files for them.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self.main(&format!("worker_rlimit_nofile {};", connections + 512))
@@ -106,12 +106,12 @@ impl Config {
         self
     }
 
-    /// Listens for RTMP at the end of a cable, too.
+    /// Listens for RTMP on the cable of another network, too.
     pub fn reached_from(self, net: &Netns) -> Self {
         self.server(&format!("listen {}:@RTMP@;", net.host()))
     }
 
-    /// Adds an application that is live, with these directives.
+    /// Adds a live application with these directives.
     pub fn app(self, name: &str, text: &str) -> Self {
         self.server(&format!("application {name} {{ live on; {text} }}"))
     }
@@ -135,13 +135,13 @@ impl Config {
         self.main("weir_zone 2m;").http("location /api { weir_api; }")
     }
 
-    /// Puts a file into the folder before nginx starts.
+    /// Adds a file to the folder before nginx starts.
     pub fn file(mut self, name: &str, content: impl AsRef<[u8]>) -> Self {
         self.files.push((name.to_owned(), content.as_ref().to_vec()));
         self
     }
 
-    /// The whole file.
+    /// Returns the whole file.
     pub(super) fn text(&self, place: &Place) -> String {
         let mut text = String::new();
         for module in &self.modules {

@@ -10,17 +10,17 @@ use crate::harness::process::Process;
 use crate::harness::{valgrind, wait};
 
 impl Nginx {
-    /// The master.
+    /// Returns the master.
     pub fn master(&self) -> Process {
         self.master
     }
 
-    /// The workers that take connections.
+    /// Returns the workers that accept connections.
     pub fn workers(&self) -> Vec<Process> {
         self.children(false)
     }
 
-    /// The workers that only see old connections to their end.
+    /// Returns the workers that only serve old connections to their end.
     pub fn draining(&self) -> Vec<Process> {
         self.children(true)
     }
@@ -47,12 +47,12 @@ impl Nginx {
         children
     }
 
-    /// Kills a worker (its death is then no failure of the test), and waits until the master has another in its place.
+    /// Kills a worker (its death is then no failure of the test), and waits until the master has replaced it.
     #[track_caller]
     pub fn kill_worker(&mut self, worker: Process) {
         let count = self.workers().len();
         self.allow(&format!("worker process {} exited on signal 9", worker.0));
-        // The master breaks what it died with.
+        // The master releases the locks of the dead worker.
         self.allow(&format!("was locked by {}", worker.0));
         worker.signal(Signal::SIGKILL);
         wait::until("the master replaces the worker", 10.0, || {
@@ -61,15 +61,15 @@ impl Nginx {
         });
     }
 
-    /// Has each connection that `connect` makes accepted by this worker: the others are stopped meanwhile. It waits for no more
-    /// than the answer of this one.
+    /// Makes this worker accept each connection that `connect` opens: the other workers are stopped meanwhile.
+    /// `connect` may wait only for an answer of this worker.
     #[track_caller]
     pub fn on_worker<T>(&self, worker: Process, connect: impl FnOnce() -> T) -> T {
         let workers = self.workers();
         assert!(workers.contains(&worker), "{worker:?} takes no connections, but {workers:?}");
         let others = Stopped(workers.into_iter().filter(|other| *other != worker).collect());
         for other in &others.0 {
-            // One that stops with the zone's lock in its hands would stop this worker as well.
+            // A worker that is stopped while it holds the zone's lock would block this worker too.
             wait::until("another worker stops at its rest", 10.0, || {
                 other.signal(Signal::SIGSTOP);
                 wait::until("another worker stops", 20.0, || other.is_stopped());
@@ -83,13 +83,13 @@ impl Nginx {
         connect()
     }
 
-    /// Changes the configuration file; [`reload`](Self::reload) makes it count.
+    /// Changes the configuration file for the next [`reload`](Self::reload).
     pub fn edit(&mut self, change: impl FnOnce(Config) -> Config) {
         self.config = change(self.config.clone());
         self.place.write(&self.config);
     }
 
-    /// Reloads, and waits until the new workers serve and the old ones take no more connections.
+    /// Reloads, and waits until the new workers serve and the old ones accept no more connections.
     #[track_caller]
     pub fn reload(&self) {
         let old = self.workers();
@@ -100,7 +100,7 @@ impl Nginx {
         });
     }
 
-    /// Reloads a configuration that nginx must reject, allows the message, and gives it.
+    /// Reloads a configuration that nginx must reject. Allows the message, and returns it.
     #[track_caller]
     pub fn reload_rejected(&mut self) -> String {
         let before = self.log_lines("[emerg]").len();
@@ -114,7 +114,7 @@ impl Nginx {
         message
     }
 
-    /// Runs `nginx -t` with the configuration and the folder of this nginx; it must fail. Gives what it said.
+    /// Runs `nginx -t` with the configuration and the folder of this nginx; it must fail. Returns its output.
     #[track_caller]
     pub fn test_rejected(&self) -> String {
         let output = self.place.command().arg("-t").output().unwrap();
@@ -123,7 +123,7 @@ impl Nginx {
         text
     }
 
-    /// Stops nginx (SIGTERM), lets `meanwhile` do something to the folder, and starts it again.
+    /// Stops nginx (SIGTERM), calls `meanwhile` to change the folder, and starts nginx again.
     #[track_caller]
     pub fn restart(&mut self, meanwhile: impl FnOnce(&Self)) {
         let everyone = self.everyone();
@@ -163,8 +163,8 @@ impl Nginx {
         self.wait_started();
     }
 
-    /// Starts the new binary beside the old (SIGUSR2), and waits until its workers serve. The old master is given back: it
-    /// and its workers serve as well until it is told to quit.
+    /// Starts the new binary beside the old (SIGUSR2), and waits until its workers serve. Returns the old master, which
+    /// continues to serve with its workers until it is told to quit.
     #[track_caller]
     pub fn upgrade(&mut self) -> Process {
         assert!(self.config.daemon, "nginx replaces its binary only when it is a daemon");
@@ -180,7 +180,7 @@ impl Nginx {
     }
 }
 
-/// Workers that go on when this is dropped.
+/// Stopped workers that continue when this is dropped.
 struct Stopped(Vec<Process>);
 
 impl Drop for Stopped {

@@ -1,8 +1,8 @@
-//! What a log says about the health of its server.
+//! Judges the health of a server by its log.
 
 use std::path::Path;
 
-/// Any of these in a log is a failure.
+/// Each of these texts in a log is a failure.
 const COMPLAINTS: &[&str] = &[
     "[alert]",
     "[emerg]",

@@ -1,12 +1,12 @@
-//! A user and a password, asked for as Adobe's and Limelight's servers did: the server's side.
+//! Authentication by user and password as on Adobe's and Limelight's servers: the server's side.
 //!
-//! The tests hold it against ffmpeg's client as well, which neither this nor what pushes has a line in common with.
+//! The tests also check it with ffmpeg's client, which shares no code with this module or with the pushing module.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
-/// How it is asked.
+/// The method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// `authmod=adobe`.
@@ -15,18 +15,18 @@ pub enum Method {
     Llnw,
 }
 
-/// Who may publish.
+/// The account that may publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// How it is asked.
+    /// The method.
     pub method: Method,
-    /// Who.
+    /// The user.
     pub user: String,
     /// Their password.
     pub password: String,
 }
 
-/// What `connect` is answered with.
+/// The answer to `connect`.
 pub(super) enum Verdict {
     Yes,
     /// `_error` with this description.

@@ -25,12 +25,12 @@ const LARGEST: usize = 8 << 20;
 const CONTROL: u32 = 2;
 const COMMAND: u32 = 3;
 
-/// Serves a connection to its end, or until `stop`.
+/// Serves a connection to its end, or until `stop` is set.
 pub(super) fn run(mut socket: TcpStream, manners: &Manners, call: &Mutex<Call>, stop: &AtomicBool) {
     socket.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
     socket.set_nodelay(true).unwrap();
     if *manners == Manners::Deaf {
-        // Nor does the kernel read in its place, whatever this machine's buffers are.
+        // The kernel must not buffer much for the peer either, whatever the default of this machine is.
         setsockopt(&socket.as_fd(), sockopt::RcvBuf, &65_536).unwrap();
     }
     let session = Session {
@@ -60,7 +60,7 @@ struct Session<'s> {
     manners: &'s Manners,
     call: &'s Mutex<Call>,
     account: Option<Account>,
-    /// What came of the handshake; `None` when it is over.
+    /// The state of the handshake; `None` after it is complete.
     greeting: Option<Vec<u8>>,
     reader: Reader,
     writer: Writer,
@@ -73,7 +73,7 @@ impl Session<'_> {
         let mut buffer = [0; 65_536];
         while !stop.load(Ordering::Relaxed) {
             if self.is_deaf() {
-                // It waits for the end of the test, reading nothing.
+                // It waits for the end of the test without reading.
                 super::super::wait::until_ok(600.0, || stop.load(Ordering::Relaxed));
                 return None;
             }
@@ -82,7 +82,7 @@ impl Session<'_> {
                 Ok(_) if matches!(self.manners, Manners::Silent) => {}
                 Ok(count) => {
                     let goes_on = self.receive(&buffer[..count]);
-                    // What it said last is still sent.
+                    // Its last messages are still sent.
                     socket.write_all(&std::mem::take(&mut self.output)).ok()?;
                     goes_on?;
                 }
@@ -117,7 +117,7 @@ impl Session<'_> {
         Some(())
     }
 
-    /// The simple handshake (specification, section 5.2): C0 and C1 are answered at once, C2 is not looked at.
+    /// The simple handshake (specification, section 5.2): it answers C0 and C1 immediately, and ignores C2.
     fn greet(&mut self) {
         let Some(greeting) = &mut self.greeting else { return };
         if greeting.len() > PACKET && !greeting.is_empty() && greeting[0] == 3 {
@@ -217,7 +217,7 @@ impl Session<'_> {
         Some(())
     }
 
-    /// What it says when it has answered.
+    /// Its messages after the answer.
     fn goes_on(&mut self) {
         match self.manners.clone() {
             Manners::Says(messages) => messages.iter().for_each(|message| self.send(5, message)),
@@ -277,7 +277,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Tells one payload from others.
+/// Returns a hash to compare payloads.
 pub(super) fn hash(payload: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     payload.hash(&mut hasher);

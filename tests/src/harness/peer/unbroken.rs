@@ -1,13 +1,13 @@
-//! Whether what came is what was sent: each frame of the sample after the one before, at its time.
+//! Checks that the received media equal the sent media: each frame of the sample follows the one before, at its time.
 
 use weir_rtmp::flv::TagKind;
 
 use super::{Frame, session};
 use crate::harness::media::sample;
 
-/// Asserts that these are frames of the endless sample without a gap, none twice, in their order and at their times.
+/// Asserts that these are frames of the endless sample without a gap or duplicate, in order and at their times.
 ///
-/// nginx-rtmp begins with sound, and has pictures follow from the next key frame on: what comes before does not count.
+/// nginx-rtmp begins with audio, and sends video from the next keyframe on. Earlier frames do not count.
 #[track_caller]
 pub fn assert_unbroken(frames: &[Frame]) {
     let sample = sample();
