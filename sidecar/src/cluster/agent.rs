@@ -1,4 +1,4 @@
-//! An edge: tells its origins of itself every two seconds, and learns what it may pull.
+//! An edge: reports to its origins every two seconds, and learns which streams it may pull.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -23,46 +23,46 @@ use crate::http::{self, innermost};
 use crate::nginx::Nginx;
 use crate::streams::StreamId;
 
-/// An origin that has not answered by then is asked again with the next renewal.
+/// Time limit of an answer. After it, the origin is asked again with the next renewal.
 const TIMEOUT: Duration = Duration::from_millis(1800);
-/// nginx answers from memory.
+/// Time limit of nginx's answers, which come from memory.
 const NGINX: Duration = Duration::from_millis(500);
-/// A clock that differs by more is told of, in milliseconds.
+/// Difference of the clocks from which it is logged, in milliseconds.
 const SKEW_MS: i64 = 2000;
 
-/// Why this node is no edge.
+/// Reason why this node cannot be an edge.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The secret.
+    /// The secret of the cluster cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// Its own credential.
+    /// The edge's own credential cannot be used.
     #[error(transparent)]
     Credential(#[from] CredentialError),
-    /// The credential of another edge.
+    /// The credential belongs to another edge.
     #[error("[edge]: name = {0:?}: credential_file is for {1:?}: set this name, or join again")]
     Other(String, String),
-    /// The name.
+    /// The name is not valid.
     #[error("[edge]: name: {0}")]
     Name(#[from] EdgeIdError),
-    /// No HTTP client.
+    /// The HTTP client cannot be created.
     #[error("[edge]: {0}")]
     Http(#[from] reqwest::Error),
 }
 
-/// Tells the origins until it is dropped.
+/// Reports to the origins until it is dropped.
 #[derive(Debug)]
 pub struct Agent {
     shared: Arc<Shared>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    /// What the first origin has that this edge may pull.
+    /// Streams of the first origin that this edge may pull.
     pub streams: watch::Receiver<BTreeSet<StreamId>>,
 }
 
 #[derive(Debug)]
 struct Shared {
     key: Key,
-    /// Of its credential; none where it has the secret of the cluster.
+    /// Claim of the edge's credential; `None` if the edge signs with the secret of the cluster.
     claim: Option<Claim>,
     http: reqwest::Client,
     edge: Edge,
@@ -70,17 +70,17 @@ struct Shared {
     origins: Vec<Origin>,
 }
 
-/// What is known of an origin.
+/// Known state of an origin.
 #[derive(Debug)]
 struct Origin {
     url: Base,
-    /// Its clock minus ours, in milliseconds.
+    /// The origin's clock minus this machine's, in milliseconds.
     offset: AtomicI64,
-    /// It says that this edge is drained.
+    /// The origin reports that this edge is drained.
     drained: AtomicBool,
-    /// What was logged last.
+    /// The last logged state.
     told: Mutex<String>,
-    /// Addresses of other edges that live.
+    /// Addresses of other live edges.
     neighbours: Mutex<Vec<String>>,
 }
 
@@ -88,17 +88,17 @@ struct Origin {
 #[derive(Clone, Debug)]
 pub struct Membership(Arc<Shared>);
 
-/// What an origin has answered last.
+/// Last answer of an origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// Its pages.
+    /// URL of the origin's pages.
     pub origin: String,
-    /// `joined`, `drained`, or why this edge is not in its table; empty before the first answer.
+    /// `joined`, `drained`, or the reason why this edge is not in the origin's table; empty before the first answer.
     pub state: String,
 }
 
 impl Membership {
-    /// One per origin, in the order of weir.toml.
+    /// Returns one standing per origin, in the order of weir.toml.
     pub fn standings(&self) -> Vec<Standing> {
         let standing = |origin: &Origin| Standing {
             origin: origin.url.as_str().to_owned(),
@@ -107,7 +107,7 @@ impl Membership {
         self.0.origins.iter().map(standing).collect()
     }
 
-    /// Addresses of other edges, as the origins named them last.
+    /// Returns the addresses of other edges from the origins' last answers.
     pub fn neighbours(&self) -> Vec<String> {
         let mut all = Vec::new();
         for origin in &self.0.origins {
@@ -128,7 +128,7 @@ impl Drop for Agent {
 }
 
 impl Agent {
-    /// Begins; none where the configuration has no `[edge]`.
+    /// Starts the agent. Returns `None` if the configuration has no `[edge]`.
     pub fn start(config: &Arc<Config>) -> Result<Option<Self>, Error> {
         let Some(edge) = &config.edge else { return Ok(None) };
         let Some((key, claim)) = key(config, edge)? else { return Ok(None) };
@@ -164,19 +164,19 @@ impl Agent {
         let (sender, streams) = watch::channel(BTreeSet::new());
         let mut tasks = vec![tokio::spawn(measure(shared.clone(), config.clone()))];
         for nth in 0..shared.origins.len() {
-            // Streams are pulled from the first.
+            // Streams are pulled from the first origin.
             let sender = (nth == 0).then(|| sender.clone());
             tasks.push(tokio::spawn(renew(shared.clone(), nth, sender)));
         }
         Ok(Some(Self { shared, tasks, streams }))
     }
 
-    /// What this edge knows of its place.
+    /// Returns the edge's membership.
     pub fn membership(&self) -> Membership {
         Membership(self.shared.clone())
     }
 
-    /// Tells all origins that no more viewers are to come, and waits for their answers a moment.
+    /// Tells all origins that the edge takes no more viewers, and waits briefly for their answers.
     pub async fn leave(self) {
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         let all = self.shared.origins.iter().map(|origin| self.shared.tell(origin, true));
@@ -184,7 +184,7 @@ impl Agent {
     }
 }
 
-/// What it signs with: its own credential where there is one, otherwise the secret of the cluster.
+/// Returns the signing key: of the edge's credential if there is one, or else the secret of the cluster.
 fn key(config: &Config, edge: &Edge) -> Result<Option<(Key, Option<Claim>)>, Error> {
     if let Some(file) = &edge.credential_file {
         let Credential { claim, key, .. } = Credential::read(file)?;
@@ -197,7 +197,7 @@ fn key(config: &Config, edge: &Edge) -> Result<Option<(Key, Option<Claim>)>, Err
     Ok(file.map(|file| Key::read(file)).transpose()?.map(|key| (key, None)))
 }
 
-/// Keeps the report true.
+/// Keeps the report up to date.
 async fn measure(shared: Arc<Shared>, config: Arc<Config>) {
     let at = &config.nginx;
     let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok();
@@ -227,21 +227,21 @@ async fn measure(shared: Arc<Shared>, config: Arc<Config>) {
     }
 }
 
-/// What keepalived's `track_file` says: any number but 0.
+/// Returns whether keepalived's `track_file` asks for a drain: any number but 0.
 fn is_draining(text: &str) -> bool {
     text.trim().parse::<i64>().is_ok_and(|number| number != 0)
 }
 
 async fn renew(shared: Arc<Shared>, nth: usize, streams: Option<watch::Sender<BTreeSet<StreamId>>>) {
     let Some(origin) = shared.origins.get(nth) else { return };
-    // Edges that start together do not ask together.
+    // Edges that start at the same time must not ask at the same time.
     tokio::time::sleep(Duration::from_millis(u64::from(clock::random_u32() % 200))).await;
     let mut ticks = interval(RENEW);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let mut outcome = shared.tell(origin, false).await;
-        // With the origin's clock, or behind what it has already: once more.
+        // The report is repeated once with the origin's clock, or with a later time than the origin has.
         if matches!(outcome, Err(Failure::Clock)) {
             outcome = shared.tell(origin, false).await;
         }
@@ -273,16 +273,16 @@ fn ids(streams: &[String]) -> BTreeSet<StreamId> {
     streams.iter().filter_map(id).collect()
 }
 
-/// Why an origin does not have this edge in its table.
+/// Reason why an origin does not have this edge in its table.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    /// It does not answer, or something else does.
+    /// The origin does not answer, or another program does.
     #[error("{0}")]
     Away(String),
-    /// In its own words.
+    /// The origin refused, with its reason.
     #[error("{0}")]
     Refused(String),
-    /// Its clock is another one, which is known now.
+    /// The origin's clock differs. The difference is known now.
     #[error("the clocks of this machine and the origin differ")]
     Clock,
 }
@@ -294,7 +294,7 @@ impl Shared {
         let body =
             serde_json::to_vec(&Request { report, leaving }).map_err(|e| Failure::Away(e.to_string()))?;
         let nonce = signature::nonce().ok_or_else(|| Failure::Away("no random bytes".into()))?;
-        // Never the same twice, whatever the clock does.
+        // The number never repeats, even if the clock is set.
         let now = clock::next_number();
         let time = now.saturating_add_signed(origin.offset.load(Ordering::Relaxed));
         let header = self.key.sign(Purpose::Request, time, &nonce, &body);

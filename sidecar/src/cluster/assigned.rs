@@ -1,27 +1,27 @@
-//! What an origin can check of an edge's load: the viewers that it has sent there itself.
+//! The load of an edge as the origin can check it: the viewers that the origin has sent there.
 //!
-//! An edge may say that it sends nothing. It counts as sending what its new viewers need, which fades as viewers leave. Strangers ask
-//! too: a viewer counts once, and an address only so often.
+//! An edge may report that it sends nothing. It counts as sending what its new viewers need, and this amount fades as viewers leave.
+//! Strangers ask too, so a viewer counts once, and the viewers per address are limited.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::record::EdgeId;
 
-/// After so long, in seconds, a viewer counts for 37 %.
+/// Time in seconds after which a viewer counts for 37 %.
 const FADES_S: f64 = 60.0;
-/// Below this, in bit/s, nothing is left.
+/// Rate in bit/s below which an edge's amount counts as zero.
 const NOTHING: f64 = 1000.0;
-/// Viewers of one address that count: a school may have one address.
+/// Most counted viewers per address: a school may have one address.
 const MOST_OF_ADDRESS: f64 = 50.0;
-/// Viewers and addresses that are remembered: 10 MB. Beyond that nobody counts until some have faded.
+/// Most viewers and addresses that are remembered: 10 MB. Beyond that, no viewer counts until some have faded.
 const MOST: usize = 200_000;
 
 /// Bit/s of the viewers that were sent to each edge. Times are seconds of any clock.
 #[derive(Debug, Default)]
 pub struct Assigned {
     edges: HashMap<EdgeId, Fading>,
-    /// When a viewer counted.
+    /// Time at which a viewer counted.
     viewers: HashMap<u64, f64>,
     addresses: HashMap<IpAddr, Fading>,
 }
@@ -43,13 +43,13 @@ impl Fading {
 }
 
 impl Assigned {
-    /// A viewer of so many bit/s is sent to an edge.
+    /// Counts a viewer of `bitrate` bit/s that is sent to an edge.
     pub fn add(&mut self, id: &EdgeId, viewer: u64, address: IpAddr, bitrate: u64, now: f64) {
         let is_known = self.viewers.get(&viewer).is_some_and(|at| now - at < FADES_S);
         if is_known || self.viewers.len() >= MOST {
             return;
         }
-        // A proxy on this machine that is not trusted to name its clients stands for many.
+        // A proxy on this machine that is not trusted to name its clients represents many viewers.
         if !address.to_canonical().is_loopback() {
             let of_address = self.addresses.entry(client(address)).or_default();
             if of_address.left(now) >= MOST_OF_ADDRESS {
@@ -64,12 +64,12 @@ impl Assigned {
         }
     }
 
-    /// What viewers that were sent to an edge lately need, in bit/s.
+    /// Returns the rate that recently sent viewers of an edge need, in bit/s.
     pub fn of(&self, id: &EdgeId, now: f64) -> u64 {
         self.edges.get(id).map_or(0, |edge| edge.left(now) as u64)
     }
 
-    /// Forgets edges that nobody was sent to for long, and viewers who may count again.
+    /// Forgets edges that got no viewers for a long time, and viewers who may count again.
     pub fn tidy(&mut self, now: f64) {
         self.edges.retain(|_, edge| edge.left(now) > NOTHING);
         self.viewers.retain(|_, at| now - *at < FADES_S);
@@ -77,7 +77,7 @@ impl Assigned {
     }
 }
 
-/// An IPv6 client has 64 bits of its own.
+/// Returns the client of an address: an IPv4 address, or the /64 of an IPv6 address.
 fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -113,7 +113,7 @@ mod tests {
             assigned.add(&id, 7, at(1), 1_000_000, 0.0);
         }
         assert_eq!(assigned.of(&id, 0.0), 1_000_000);
-        // Another name of the browser, and another address of the same network, each time.
+        // Each request has another browser name, and another address of the same network.
         for n in 0..1000 {
             assigned.add(&id, 100 + u64::from(n), at(n), 1_000_000, 0.0);
         }

@@ -1,4 +1,4 @@
-//! nginx in front of the edges: a file with the edges that live, which nginx includes, and a reload when they change.
+//! nginx in front of the edges: writes a file with the live edges, which nginx includes, and reloads nginx after a change.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use super::store::{LEASE, Table};
 use crate::config::cluster::LoadBalancer;
 use crate::files::PUBLISHED;
 
-/// Changes that come close together are one reload,
+/// Time in which changes are collected for one reload.
 const BUNCH: Duration = Duration::from_millis(500);
-/// and reloads are no closer together.
+/// Shortest time between two reloads.
 const PAUSE: Duration = Duration::from_secs(3);
-/// A program that takes longer is ended.
+/// Time limit of a program.
 const PROGRAM: Duration = Duration::from_secs(20);
-/// Without news, the file is looked at all the same: listed edges come and go.
+/// Interval of checks without news, because listed edges come and go.
 const LOOK: Duration = Duration::from_secs(1);
-/// A server that nginx did not take is tried again after so long: its name may be in the DNS by then.
+/// Time after which a server that nginx refused is tried again: DNS may have its name by then.
 const AGAIN: Duration = Duration::from_secs(60);
-/// Bit/s of one unit of weight.
+/// Bit/s per unit of weight.
 const WEIGHT: u64 = 100_000_000;
 
-/// Why nginx does not have the edges.
+/// Reason why nginx does not have the edges.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("{}: {why}", path.display())]
@@ -35,22 +35,22 @@ enum Error {
     Program { program: String, why: String },
 }
 
-/// One server of the file.
+/// A server in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Server {
     host: String,
     weight: u64,
 }
 
-/// Writes the file again and again, until it is dropped.
+/// Keeps the file up to date until the future is dropped.
 pub async fn run(settings: LoadBalancer, origin: Arc<Origin>) {
     let mut table = origin.watch();
-    // Edges that join by themselves need a moment after a restart of this daemon.
+    // After a restart of this daemon, edges that join by themselves need a moment.
     let began = Instant::now();
     let mut written: Option<Vec<Server>> = None;
     let mut failed: Option<String> = None;
     let mut again: Option<Instant> = None;
-    // nginx may have missed what a daemon before this one wrote.
+    // nginx may have missed the file of an earlier daemon.
     let mut needs_reload = true;
     loop {
         let _ = timeout(LOOK, table.changed()).await;
@@ -101,7 +101,7 @@ fn servers(settings: &LoadBalancer, origin: &Origin, table: &watch::Receiver<Arc
     all
 }
 
-/// The file. The key of the hash is a variable that nginx.conf sets.
+/// Returns the text of the file. The key of the hash is a variable that nginx.conf sets.
 fn text(servers: &[Server]) -> String {
     let mut text = String::from(
         "# Written by `weir serve` ([loadbalancer] of weir.toml): the edges that live. Changes here are lost.\n\
@@ -111,14 +111,14 @@ fn text(servers: &[Server]) -> String {
         text += &format!("    server {host} weight={weight} max_fails=2 fail_timeout=5s;\n");
     }
     if servers.is_empty() {
-        // nginx needs one.
+        // nginx requires at least one server.
         text += "    server 127.0.0.1:9 down;\n";
     }
     text + "}\n"
 }
 
-/// Puts the servers in place, without those that nginx does not take: returns why each one is left out. What was there comes back when
-/// nginx complains of something else. `needs_reload` says whether nginx may have another file than this one.
+/// Writes the servers, without those that nginx refuses, and returns the reason for each of these. If nginx complains about anything
+/// else, the old file is restored. `needs_reload` says whether nginx may have another file than this one.
 async fn apply(
     settings: &LoadBalancer,
     mut servers: Vec<Server>,
@@ -154,7 +154,8 @@ async fn apply(
 }
 
 impl Error {
-    /// Whether nginx complains of this server: `host not found in upstream "HOST:PORT" in FILE:LINE` (ngx_http_upstream_server).
+    /// Returns whether nginx complains about this server: `host not found in upstream "HOST:PORT" in FILE:LINE`
+    /// (ngx_http_upstream_server).
     fn names(&self, server: &Server) -> bool {
         matches!(self, Self::Program { why, .. } if why.contains(&format!("\"{}\"", server.host)))
     }

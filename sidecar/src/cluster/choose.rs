@@ -1,59 +1,59 @@
-//! Which edge a viewer is sent to. No clock and no I/O: the edges come in as they are, and the same viewer gets the same answer.
+//! Chooses the edge for a viewer. No clock and no I/O: the edges are an argument, and the same viewer gets the same answer.
 //!
-//! Edges are sorted into bands: first by what they send of their bandwidth, in steps of 5 %, then by load per core. Viewers go to
-//! the best band; of many edges, to the best tenth of them at least, so that a crowd does not fall upon a single one. Within a band
-//! each edge has points on a ring, and a viewer belongs to the next point behind his own: he returns to the same edge, and an edge
-//! that comes or goes moves only the viewers next to it.
+//! Edges are sorted into bands: first by the used share of their bandwidth, in steps of 5 %, then by load per core. Viewers are sent to
+//! the best band. If there are many edges, the best band has at least a tenth of them, so that not all viewers are sent to a single edge.
+//! Within a band, each edge has points on a ring, and a viewer belongs to the next point behind the viewer's own point. So a viewer
+//! returns to the same edge, and an edge that joins or leaves moves only the viewers next to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::record::EdgeId;
 
-/// Steps of the share of the bandwidth.
+/// Steps of the used share of the bandwidth.
 const STEPS: f64 = 20.0;
-/// An edge with this share of its bandwidth in use is full.
+/// Used share of the bandwidth from which an edge is full.
 const FULL: f64 = 0.95;
 /// Steps of the load per core.
 pub const LOADS: [f64; 3] = [0.3, 0.5, 0.8];
-/// The best band has at least this share of the edges.
+/// The best band has at least one tenth of the edges.
 const BEST: usize = 10;
-/// Viewers may take this share of the bandwidth of the best band before the bands are out of date: half a step.
+/// Share of the best band's bandwidth that new viewers may use before the bands are out of date: half a step.
 const MARGIN: f64 = 0.5 / STEPS;
-/// Points on all rings together, and at most so many of one edge.
+/// Most points on all rings together, and most points of one edge.
 const POINTS: usize = 20_000;
 const MOST_POINTS: usize = 16;
 
-/// An edge, as far as viewers are concerned.
+/// An edge, with the facts that matter to viewers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// What it is called.
+    /// Name of the edge.
     pub id: EdgeId,
-    /// Where its viewers go.
+    /// Address for viewers.
     pub address: String,
-    /// Where it is.
+    /// Region of the edge.
     pub region: Option<String>,
-    /// What it can send, in bit/s.
+    /// Rate that the edge can send, in bit/s.
     pub bandwidth: u64,
-    /// What it sends, in bit/s.
+    /// Rate that the edge sends, in bit/s.
     pub egress: u64,
-    /// What viewers who were sent there lately need, in bit/s.
+    /// Rate that recently sent viewers need, in bit/s.
     pub assigned: u64,
     /// Load per core.
     pub load: f64,
-    /// How many watch, and how many may.
+    /// Number of viewers.
     pub viewers: u32,
-    /// No limit where there is none.
+    /// Most viewers; `None` without a limit.
     pub max_viewers: Option<u32>,
 }
 
 impl Candidate {
-    /// The share of its bandwidth that is in use.
+    /// Returns the used share of the bandwidth.
     pub fn share(&self) -> f64 {
         self.egress.max(self.assigned) as f64 / self.bandwidth.max(1) as f64
     }
 
-    /// Whether it takes no more viewers.
+    /// Returns whether the edge takes no more viewers.
     pub fn is_full(&self) -> bool {
         self.share() >= FULL || self.max_viewers.is_some_and(|most| self.viewers >= most)
     }
@@ -64,7 +64,7 @@ impl Candidate {
     }
 }
 
-/// All edges that take viewers, prepared for many questions.
+/// All edges that take viewers, prepared for many queries.
 #[derive(Debug, Default)]
 pub struct Fleet {
     edges: Vec<Candidate>,
@@ -72,11 +72,11 @@ pub struct Fleet {
     regions: BTreeMap<String, Pool>,
 }
 
-/// Bands, the best first, each a ring sorted by its points.
+/// Bands, the best first. Each band is a ring, sorted by its points.
 #[derive(Debug, Default)]
 struct Pool(Vec<Vec<(u64, usize)>>);
 
-/// A number for anything that is the same everywhere and always: a viewer, a point of an edge.
+/// Returns a hash that is the same on all machines and at all times, of a viewer or of a point of an edge.
 pub fn number(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
@@ -84,7 +84,7 @@ pub fn number(of: &impl Hash) -> u64 {
 }
 
 impl Fleet {
-    /// Leaves out those that are full.
+    /// Prepares the edges, without those that are full.
     pub fn new(edges: impl IntoIterator<Item = Candidate>) -> Self {
         let edges: Vec<Candidate> = edges.into_iter().filter(|edge| !edge.is_full()).collect();
         let points = (POINTS / edges.len().max(1)).clamp(1, MOST_POINTS);
@@ -99,7 +99,7 @@ impl Fleet {
         Self { edges, all, regions }
     }
 
-    /// The edge for a viewer; none when all are full. Edges of the viewer's region come first. `not` are edges that the
+    /// Returns the edge for a viewer, or `None` if all are full. Edges of the viewer's region have priority. `not` are edges that the
     /// viewer could not reach.
     pub fn choose(&self, viewer: u64, region: Option<&str>, not: &[EdgeId]) -> Option<&Candidate> {
         let near = region.and_then(|name| self.regions.get(name));
@@ -108,7 +108,7 @@ impl Fleet {
         found.map(|at| &self.edges[at])
     }
 
-    /// Bit/s that the best band takes before the bands are out of date.
+    /// Returns the rate that the best band can take before the bands are out of date, in bit/s.
     pub fn margin(&self) -> u64 {
         let mut best: Vec<usize> = self.all.0.first().into_iter().flatten().map(|(_, at)| *at).collect();
         best.sort_unstable();
@@ -118,7 +118,7 @@ impl Fleet {
         (bandwidth as f64 * MARGIN) as u64
     }
 
-    /// At most so many edges in the order in which this viewer would be sent to them, each once.
+    /// Returns at most `most` edges, each once, in the order in which this viewer would be sent to them.
     pub fn near(
         &self,
         viewer: u64,
@@ -134,12 +134,12 @@ impl Fleet {
         others.filter(|edge| !not.contains(&edge.id)).take(most)
     }
 
-    /// How many take viewers.
+    /// Returns the number of edges that take viewers.
     pub fn len(&self) -> usize {
         self.edges.len()
     }
 
-    /// Whether none does.
+    /// Returns whether no edge takes viewers.
     pub fn is_empty(&self) -> bool {
         self.edges.is_empty()
     }
@@ -171,7 +171,7 @@ impl Pool {
         self.0.iter().find_map(|ring| Self::points(ring, viewer).find(|at| !not.contains(&edges[*at].id)))
     }
 
-    /// The edges of a ring's points, from the one behind the viewer on.
+    /// Returns the edges of a ring's points, starting behind the viewer's point.
     fn points(ring: &[(u64, usize)], viewer: u64) -> impl Iterator<Item = usize> {
         let first = ring.partition_point(|(point, _)| *point < viewer);
         let (before, behind) = ring.split_at(first);

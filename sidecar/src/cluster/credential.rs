@@ -1,8 +1,8 @@
-//! What an edge signs with that must not hold the secret of the cluster: a key that is derived from the secret, for one name and
-//! until one time.
+//! The credential of an edge that must not have the secret of the cluster: a key that is derived from the secret, for one name and until
+//! one time.
 //!
-//! The origin derives the same key from the name and the time that the edge states in a header, so it keeps nothing. Somebody who breaks
-//! into a rented server can speak for this edge until that time, and for nobody else.
+//! The origin derives the same key from the name and the time that the edge sends in a header, so the origin stores nothing. An attacker
+//! who breaks into a rented server can act as this edge until that time, and as no other edge.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,31 +13,31 @@ use weir_model::{Secret, Timestamp};
 use super::record::EdgeId;
 use super::signature::Key;
 
-/// The header with [`Claim`], beside that of the signature.
+/// Header with the [`Claim`], beside the signature's header.
 pub const HEADER: &str = "weir-edge";
-/// How the file begins.
+/// Start of the file.
 const FORMAT: &str = "weir-edge-1";
 
-/// Whose key it is, and until when.
+/// Owner and end of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The edge.
+    /// Name of the edge.
     pub id: EdgeId,
-    /// Seconds since 1970.
+    /// End in seconds since 1970.
     pub until: u64,
 }
 
-/// An edge's own credential.
+/// The credential of an edge.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    /// Whose it is.
+    /// Owner and end.
     pub claim: Claim,
-    /// What it signs with.
+    /// Signing key.
     pub key: Key,
     hex: Secret,
 }
 
-/// Why a file holds no credential.
+/// Reason why a file contains no credential.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("[edge]: credential_file: {}: {why}", path.display())]
 pub struct CredentialError {
@@ -46,38 +46,38 @@ pub struct CredentialError {
 }
 
 impl Claim {
-    /// The header's value.
+    /// Returns the header's value.
     pub fn header(&self) -> String {
         format!("{} {}", self.id, self.until)
     }
 
-    /// Reads a header's value.
+    /// Parses a header's value.
     pub fn parse(value: &str) -> Option<Self> {
         let (id, until) = value.split_once(' ')?;
         Some(Self { id: id.parse().ok()?, until: until.parse().ok()? })
     }
 
-    /// The key of this edge, from the secret of the cluster.
+    /// Derives the key of this edge from the secret of the cluster.
     pub fn key(&self, cluster: &Key) -> Option<(Key, Secret)> {
         let bytes = cluster.derive(&format!("{FORMAT}\n{}\n{}\n", self.id, self.until))?;
         Some((Key::new(&bytes)?, Secret::new(HEXLOWER.encode(&bytes))))
     }
 
-    /// Whether it is too late.
+    /// Returns whether the credential has expired.
     pub fn is_over(&self, now: Timestamp) -> bool {
         now.as_seconds() >= self.until
     }
 }
 
 impl Credential {
-    /// The credential of an edge, from the secret of the cluster.
+    /// Issues the credential of an edge, with the secret of the cluster.
     pub fn issue(cluster: &Key, id: EdgeId, until: u64) -> Option<Self> {
         let claim = Claim { id, until };
         let (key, hex) = claim.key(cluster)?;
         Some(Self { claim, key, hex })
     }
 
-    /// What is written to the file.
+    /// Returns the content of the file.
     pub fn text(&self) -> Secret {
         Secret::new(format!("{FORMAT} {} {} {}\n", self.claim.id, self.claim.until, self.hex.expose()))
     }
@@ -90,7 +90,7 @@ impl Credential {
     }
 }
 
-/// The text is no credential.
+/// Error of a text that is not a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no credential")]
 pub struct NoCredential;

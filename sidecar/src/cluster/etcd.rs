@@ -1,7 +1,7 @@
 //! The table of edges in etcd, for several origins: each edge is a key with a lease, and all origins watch the keys.
 //!
-//! While etcd is away, the last table holds, flagged stale. Edges that renew meanwhile are kept by this daemon alone, and only the
-//! watcher asks etcd again, so that nothing storms it when it returns.
+//! While etcd is away, the last table is used, and flagged as stale. Only this daemon stores edges that renew meanwhile. Only the watcher
+//! asks etcd again, so that etcd is not overloaded when it returns.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use client::Client;
 pub use client::Error as EtcdError;
 use inner::Inner;
 
-/// The table, and what this daemon holds in etcd.
+/// The table, and the state that this daemon has in etcd.
 #[derive(Debug)]
 pub struct Etcd {
     inner: Arc<Inner>,
@@ -34,7 +34,7 @@ impl Drop for Etcd {
 }
 
 impl Etcd {
-    /// Begins to follow etcd, which need not be there yet. Runs in the current runtime until it is dropped.
+    /// Follows etcd, which need not be running yet, in the current runtime until this is dropped.
     ///
     /// # Errors
     ///

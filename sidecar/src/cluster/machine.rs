@@ -1,4 +1,4 @@
-//! How busy this machine is: load per core and what its network sends, as Linux counts them in `/proc`.
+//! Measures the load of this machine: load per core and network egress, from Linux's `/proc`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,26 +7,26 @@ use std::thread::available_parallelism;
 
 use tokio::time::Instant;
 
-/// Two looks closer together would count single packets, in seconds.
+/// Shortest time between two measurements, in seconds. A shorter time would measure single packets.
 const LEAST: f64 = 0.5;
 
-/// How busy a machine is.
+/// Load of a machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Busy {
-    /// The load of the last minute per core.
+    /// Load average of the last minute, per core.
     pub load: f64,
-    /// Cores.
+    /// Number of cores.
     pub cores: usize,
-    /// What it sends, in bit/s.
+    /// Network egress in bit/s.
     pub egress: u64,
 }
 
-/// Measures between two looks.
+/// Measures between two calls.
 #[derive(Debug, Default)]
 pub struct Meter(Mutex<Option<(Instant, u64, Busy)>>);
 
 impl Meter {
-    /// How busy this machine is now: its egress is the mean since the last look, 0 at the first.
+    /// Returns the current load. The egress is the mean since the last call, and 0 at the first call.
     pub fn look(&self) -> Busy {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -50,12 +50,12 @@ impl Meter {
     }
 }
 
-/// The load of the last minute.
+/// Returns the load average of the last minute.
 fn load(loadavg: &str) -> f64 {
     loadavg.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default()
 }
 
-/// The interfaces with a default route: what bridges and containers send goes through them once more.
+/// Returns the interfaces with a default route. Traffic of bridges and containers passes through them again.
 fn outward(route: &str) -> BTreeSet<String> {
     let default = |line: &str| {
         let mut words = line.split_whitespace();
@@ -65,19 +65,19 @@ fn outward(route: &str) -> BTreeSet<String> {
     route.lines().filter_map(default).collect()
 }
 
-/// Bytes sent over these interfaces; over all but loopback where there is none.
+/// Returns the bytes sent over these interfaces, or over all interfaces but loopback if the set is empty.
 fn sent(dev: &str, outward: &BTreeSet<String>) -> u64 {
     let counts = dev.lines().filter_map(|line| {
         let (name, numbers) = line.split_once(':')?;
         let name = name.trim();
         let counts = if outward.is_empty() { name != "lo" } else { outward.contains(name) };
-        // The ninth number (proc_net(5)).
+        // The count of sent bytes is the ninth number (proc_net(5)).
         counts.then(|| numbers.split_whitespace().nth(8)?.parse::<u64>().ok())?
     });
     counts.sum()
 }
 
-/// In words that a viewer understands: of a load per core, and of a share of the bandwidth.
+/// Returns a word that viewers understand, for a load per core or a share of the bandwidth.
 pub fn word(load: f64) -> &'static str {
     let [light, medium, heavy] = super::choose::LOADS;
     if load < light {
@@ -91,7 +91,7 @@ pub fn word(load: f64) -> &'static str {
     }
 }
 
-/// A sentence for the worse of load and egress.
+/// Returns a sentence about the worse of load and egress.
 pub fn sentence(load: f64, share: f64) -> &'static str {
     match word(load.max(share)) {
         "relaxed" => "This server has plenty of free capacity.",

@@ -11,9 +11,9 @@ use tokio::time::{Instant, interval};
 use super::record::{EdgeId, Record};
 use super::store::{Board, Error, LEASE, Store, Table};
 
-/// How often leases are looked at.
+/// Interval of the checks of leases.
 const LOOK: Duration = Duration::from_millis(200);
-/// Older requests are refused for their time by then.
+/// Time for which the reports of removed edges are remembered. Older requests are refused because of their time.
 const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// The table, and the leases of its edges.
@@ -27,9 +27,9 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Leases {
     until: BTreeMap<EdgeId, Instant>,
-    /// When edges that are gone reported last.
+    /// Times of the last reports of removed edges.
     gone: BTreeMap<EdgeId, (u64, Instant)>,
-    /// Those that were drained once and are no longer: what an edge remembers of that is out of date.
+    /// Edges whose drain has ended: the state that such an edge remembers is out of date.
     undrained: BTreeSet<EdgeId>,
 }
 
@@ -40,7 +40,7 @@ impl Drop for Memory {
 }
 
 impl Memory {
-    /// An empty table. Runs in the current runtime until it is dropped.
+    /// Returns an empty table, which runs in the current runtime until it is dropped.
     pub fn start() -> Self {
         let (board, leases) = (Board::new(Table::default()), Arc::new(Mutex::new(Leases::default())));
         let tasks =
@@ -48,7 +48,7 @@ impl Memory {
         Self { board, leases, tasks }
     }
 
-    /// The edge's last report, in the table or gone, was before `sent`.
+    /// Checks that the last report of the edge, existing or removed, was before `sent`.
     fn check_new(&self, leases: &Leases, id: &EdgeId, sent: u64) -> Result<(), Error> {
         let last = self.board.look(|table| table.edges.get(id).map(|record| record.sent));
         let last = last.or_else(|| leases.gone.get(id).map(|(sent, _)| *sent));

@@ -1,4 +1,4 @@
-//! An origin: takes the reports of edges, and tells viewers where to watch.
+//! An origin: receives the reports of edges, and tells viewers where to watch.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -25,31 +25,31 @@ use super::wire::{Answer, Fault, Request};
 use crate::clock;
 use crate::config::cluster::{self as settings, Region};
 
-/// A viewer of a stream whose bitrate nobody knows, in bit/s.
+/// Assumed bitrate of a stream with an unknown bitrate, in bit/s.
 const BITRATE: u64 = 3_000_000;
-/// So many edges are named to a page,
+/// Most edges that are named to a page.
 const NEAR: usize = 32;
-/// as they were so long ago at most.
+/// Greatest age of the list of these edges.
 const NEWS: Duration = Duration::from_secs(1);
-/// Refused requests are logged no more often.
+/// Shortest time between two log lines about refused requests.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Why this node is no origin.
+/// Reason why this node cannot be an origin.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The secret.
+    /// The secret cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// etcd's files.
+    /// A file of the etcd configuration cannot be used.
     #[error(transparent)]
     Etcd(#[from] EtcdError),
 }
 
-/// Takes reports and answers viewers.
+/// Receives reports, and answers viewers.
 #[derive(Debug)]
 pub struct Origin {
     key: Option<Key>,
-    /// Requests from before this daemon are refused: nobody knows whether they were here already.
+    /// Requests from before the start of this daemon are refused, because they may have arrived already.
     started: u64,
     max_bandwidth: u64,
     store: Box<dyn Store>,
@@ -64,65 +64,65 @@ pub struct Origin {
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-/// Where a viewer goes.
+/// Answer for a viewer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// The edge.
+    /// Name of the edge.
     pub edge: String,
-    /// Its address for viewers.
+    /// Address of the edge for viewers.
     pub address: String,
 }
 
-/// Why there is no place for a viewer.
+/// Reason why there is no edge for a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlace {
-    /// No edge lives.
+    /// No edge is live.
     #[error("there is no edge at the moment")]
     NoEdge,
-    /// All that live are full or drained.
+    /// All live edges are full or drained.
     #[error("all edges are full")]
     Full,
 }
 
-/// Who asks where to watch.
+/// A viewer who asks where to watch.
 #[derive(Clone, Copy, Debug)]
 pub struct Viewer<'v> {
-    /// The same for the same viewer.
+    /// Hash that is always the same for the same viewer.
     pub hash: u64,
-    /// Where he is.
+    /// Address of the viewer.
     pub address: IpAddr,
-    /// Of the stream, in bit/s; 0 when nobody knows.
+    /// Bitrate of the stream, in bit/s; 0 if unknown.
     pub bitrate: u64,
-    /// Edges that he could not reach.
+    /// Edges that the viewer could not reach.
     pub not: &'v [EdgeId],
 }
 
-/// An edge, as it is listed.
+/// An edge in the list of edges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
-    /// What it is called.
+    /// Name of the edge.
     pub id: String,
-    /// Where its viewers go.
+    /// Address for viewers.
     pub address: String,
-    /// Where it is.
+    /// Region of the edge.
     pub region: Option<String>,
-    /// `up`, `full`, `draining` (by its own word), `drained` (by an administrator) or `down`.
+    /// `up`, `full`, `draining` (as the edge reports), `drained` (by an administrator) or `down`.
     pub state: String,
-    /// What it can send, in bit/s.
+    /// Rate that the edge can send, in bit/s.
     pub bandwidth: u64,
-    /// What it says that it sends, in bit/s.
+    /// Rate that the edge reports as sent, in bit/s.
     pub egress: u64,
-    /// How many watch there.
+    /// Number of viewers.
     pub viewers: u32,
     /// Load per core.
     pub load: f64,
-    /// Of its daemon.
+    /// Version of the edge's daemon.
     pub version: String,
-    /// What is live there.
+    /// Streams that are live on the edge.
     pub streams: Vec<String>,
-    /// weir.toml lists it.
+    /// weir.toml lists the edge.
     pub listed: bool,
-    /// Since its last report, in milliseconds; none of one that does not report.
+    /// Time since the edge's last report, in milliseconds; `None` if the edge sends no reports.
     #[serde(default)]
     pub age_ms: Option<u64>,
 }
@@ -134,7 +134,7 @@ impl Drop for Origin {
 }
 
 impl Origin {
-    /// As configured. Runs in the current runtime until it is dropped.
+    /// Starts the origin as configured, in the current runtime until it is dropped.
     pub fn start(config: &settings::Cluster) -> Result<Arc<Self>, Error> {
         let key = config.secret_file.as_deref().map(Key::read).transpose()?;
         let store: Box<dyn Store> = match &config.store {
@@ -170,19 +170,19 @@ impl Origin {
         }))
     }
 
-    /// The table now, and each change of it.
+    /// Returns the table, and notifies of each change.
     pub fn watch(&self) -> watch::Receiver<Arc<Table>> {
         self.table.clone()
     }
 
-    /// What lives of the edges that weir.toml lists.
+    /// Returns the live edges of those that weir.toml lists.
     pub fn listed(&self) -> impl Iterator<Item = &settings::ListedEdge> {
         self.listed.iter().filter(|listed| listed.lives()).map(|listed| &listed.edge)
     }
 
-    /// Takes a request of an edge: its status, its body, and the body's signature where the request had a good one. `streams` is
-    /// what is live here.
-    /// `edge` is the header with the claim of an edge that has a credential instead of the cluster's secret.
+    /// Handles a request of an edge. Returns the status, the body, and the body's signature if the request had a valid one. `streams` are
+    /// the streams that are live here. `edge` is the header with the claim of an edge that has a credential instead of the cluster's
+    /// secret.
     pub async fn take(
         &self,
         header: Option<&str>,
@@ -206,12 +206,12 @@ impl Origin {
                 (Some(signed), Some(Refused::Credential))
             }
             Ok(signed) => {
-                // What was sent before this daemon began may have been here then.
+                // A request that was sent before this daemon started may have arrived then.
                 let since = i64::try_from(self.started.saturating_sub(signed.time)).unwrap_or(i64::MAX);
                 let refused = (since > 0).then_some(Refused::Clock(-since));
                 (Some(signed), refused)
             }
-            // Only a sender with a valid signature is told the time of this machine.
+            // Only a sender with a valid signature learns the time of this machine.
             Err(why @ Refused::Clock(_)) => (header.and_then(Signed::parse), Some(why)),
             Err(why) => (None, Some(why)),
         };
@@ -252,7 +252,7 @@ impl Origin {
         }
     }
 
-    /// The edge, and whether it is drained.
+    /// Returns the edge, and whether it is drained.
     async fn report(
         &self,
         signed: &Signed,
@@ -293,7 +293,7 @@ impl Origin {
         }
     }
 
-    /// A ticket with which an edge of this name joins once. None where edges cannot join.
+    /// Returns a ticket with which an edge of this name can join once, or `None` if edges cannot join.
     pub fn ticket(&self, id: EdgeId, valid: Duration, credential: Duration) -> Option<Secret> {
         self.key.as_ref()?;
         let until = clock::now().plus_seconds(credential.as_secs()).as_seconds();
@@ -319,7 +319,7 @@ impl Origin {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drains an edge, or ends that; false when there is no such edge.
+    /// Drains an edge, or ends its drain. Returns false if there is no such edge.
     pub async fn drain(&self, id: EdgeId, drained: bool) -> Result<bool, store::Error> {
         let is_known = {
             let table = self.table.borrow();
@@ -334,7 +334,7 @@ impl Origin {
         Ok(is_known)
     }
 
-    /// Where a viewer goes.
+    /// Returns the edge for a viewer.
     pub fn place(&self, viewer: Viewer<'_>) -> Result<Place, NoPlace> {
         let fleet = self.fleet();
         let region = self.region(viewer.address);
@@ -351,15 +351,16 @@ impl Origin {
         Ok(Place { edge: chosen.id.to_string(), address: chosen.address.clone() })
     }
 
-    /// Where a viewer is.
+    /// Returns the region of a viewer.
     fn region(&self, address: IpAddr) -> Option<&str> {
         let is_here = |region: &&Region| region.networks.iter().any(|network| network.contains(address));
         self.regions.iter().find(is_here).map(|region| region.name.as_str())
     }
 
-    /// Addresses of edges for a viewer, at most [`NEAR`]: those that he would be sent to come first. Sends nobody anywhere.
+    /// Returns the addresses of edges for a viewer, at most [`NEAR`], in the order in which the viewer would be sent to them. Does not
+    /// count the viewer anywhere.
     pub fn near(&self, hash: u64, address: Option<IpAddr>, not: &[EdgeId]) -> Vec<String> {
-        // Each renewal of an edge asks, and changes the table: Weir does not prepare the fleet again for each one.
+        // Each renewal of an edge asks for this list and changes the table, so the fleet is not prepared again for each renewal.
         let known = {
             let prepared = self.prepared();
             let is_new = prepared.of.as_ref().is_some_and(|(_, at)| at.elapsed() < NEWS);
@@ -378,7 +379,7 @@ impl Origin {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The edges that take viewers, as they were a moment ago.
+    /// Returns the edges that take viewers, as they were a moment ago.
     fn fleet(&self) -> Arc<Fleet> {
         let mut prepared = self.prepared();
         let table = self.table.borrow().clone();
@@ -395,7 +396,7 @@ impl Origin {
         prepared.fleet.clone()
     }
 
-    /// All edges by their names, and their states. One that is listed and reports is as it reports.
+    /// Returns all edges by name, with their states. An edge that is listed and reports has the state of its reports.
     fn candidates(&self, table: &Table) -> BTreeMap<EdgeId, (Candidate, &'static str)> {
         let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
@@ -443,7 +444,7 @@ impl Origin {
         all.collect()
     }
 
-    /// All edges, and why that may be out of date.
+    /// Returns all edges, and the reason if the list may be out of date.
     pub fn list(&self) -> (Vec<View>, Option<String>) {
         let table = self.table.borrow().clone();
         let now = clock::now().as_millis();
@@ -462,7 +463,7 @@ impl Origin {
                 version: report.map(|report| report.version.clone()).unwrap_or_default(),
                 streams: report.map(|report| report.streams.clone()).unwrap_or_default(),
                 listed: report.is_none(),
-                // By the clock of the edge.
+                // The age is computed with the edge's clock.
                 age_ms: record.map(|record| now.saturating_sub(record.sent)),
             }
         });
@@ -470,7 +471,7 @@ impl Origin {
     }
 }
 
-/// The hash of a viewer: by his address and what he calls his browser.
+/// Returns the hash of a viewer, of the address and the browser's user agent.
 pub fn viewer_hash(address: IpAddr, agent: &[u8]) -> u64 {
     number(&(address, agent))
 }

@@ -14,25 +14,25 @@ use weir_model::Secret;
 use crate::config::cluster::Etcd;
 use crate::http::{self, innermost};
 
-/// A member that has not answered by then is away.
+/// Time after which a silent member counts as away.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// gRPC's number for a token that is not good (any more).
+/// gRPC status of a token that is not valid, or no longer valid.
 const UNAUTHENTICATED: i64 = 16;
-/// etcd 3.4 has this number for a token that it does not know, with "invalid auth token" in the message.
+/// Message of etcd 3.4 for a token that it does not know.
 const UNKNOWN_TOKEN: &str = "invalid auth token";
 
-/// Why etcd does not do what it is asked for.
+/// Reason why a request to etcd failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No member answers.
     #[error("etcd does not answer: {0}")]
     Unreachable(String),
-    /// In etcd's words.
+    /// etcd refused, with its reason.
     #[error("etcd refuses: {message}")]
     Refused {
-        /// gRPC's number of the error.
+        /// gRPC status of the error.
         code: i64,
-        /// One line.
+        /// Message on one line.
         message: String,
     },
     /// A file of the configuration cannot be used.
@@ -40,7 +40,7 @@ pub enum Error {
     File(String),
 }
 
-/// Speaks with one member, and with the next when that does not answer.
+/// Client of one member, and of the next member if the first does not answer.
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
@@ -74,7 +74,7 @@ impl Client {
         Ok(Self { http, endpoints, at: AtomicUsize::new(0), user, token: Mutex::default() })
     }
 
-    /// One answer.
+    /// Sends a request, and returns its one answer.
     pub(super) async fn ask(&self, path: &str, body: &Value) -> Result<Value, Error> {
         let asked = async {
             let response = self.send(path, body).await?;
@@ -87,7 +87,7 @@ impl Client {
         }
     }
 
-    /// An answer that goes on and on.
+    /// Sends a request whose answer has no end.
     pub(super) async fn follow(&self, path: &str, body: &Value) -> Result<reqwest::Response, Error> {
         match tokio::time::timeout(TIMEOUT, self.send(path, body)).await {
             Ok(Ok(response)) => Ok(response),
@@ -96,7 +96,7 @@ impl Client {
         }
     }
 
-    /// The next question goes to the next member, unless this one has answered.
+    /// Uses the next member for the next request, unless this member has answered.
     fn elsewhere(&self, error: Error) -> Error {
         if matches!(error, Error::Unreachable(_)) {
             self.at.fetch_add(1, Ordering::Relaxed);
@@ -153,7 +153,7 @@ impl Client {
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
         let message = answer["message"].as_str().or(answer["error"].as_str());
         match (status.as_u16(), message) {
-            // etcd's words for a member without a leader and the like: the next may have one.
+            // etcd reports this for a member without a leader, for example. The next member may have one.
             (503 | 504, message) => {
                 Err(Error::Unreachable(format!("{endpoint}: {}", message.unwrap_or("is unavailable"))))
             }
@@ -168,17 +168,17 @@ impl Client {
     }
 }
 
-/// A key or value as the gateway takes it.
+/// Encodes a key or value for the gateway.
 pub(super) fn encode(text: &str) -> String {
     STANDARD.encode(text)
 }
 
-/// The reverse; none for what is no text.
+/// Decodes a key or value. Returns `None` if it is not text.
 pub(super) fn decode(value: &Value) -> Option<String> {
     String::from_utf8(STANDARD.decode(value.as_str()?).ok()?).ok()
 }
 
-/// A number, which the gateway writes as a text, and leaves out where it is 0.
+/// Reads a number, which the gateway writes as a text, and leaves out if it is 0.
 pub(super) fn number(value: &Value) -> i64 {
     value.as_str().and_then(|text| text.parse().ok()).or(value.as_i64()).unwrap_or_default()
 }

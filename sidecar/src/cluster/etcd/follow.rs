@@ -1,4 +1,4 @@
-//! Follows the keys in etcd: all of them once, then each change, from where a broken connection ended.
+//! Follows the keys in etcd: reads all of them once, and then each change. After a broken connection, it continues from there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::clock;
 use crate::cluster::record::Record;
 use crate::supervise::backoff::Backoff;
 
-/// Before all keys, and behind all of them.
+/// Range of the keys: the first key, and the end.
 const FIRST: &str = "/weir/";
 const LAST: &str = "/weir0";
-/// Between attempts to reach etcd, each a little different.
+/// Pauses between attempts to reach etcd, with jitter.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(250), max: Duration::from_secs(3) };
-/// A connection on which nothing comes says nothing of whether etcd is there: it is asked.
+/// Interval of queries: a silent connection does not show whether etcd is alive.
 const ASK: Duration = Duration::from_secs(2);
-/// Edges that this daemon alone knows end by themselves.
+/// Interval of checks of the edges that only this daemon knows.
 const LOOK: Duration = Duration::from_millis(250);
-/// The longest line of a watch.
+/// Longest line of a watch.
 const MAX_LINE: usize = 64 << 20;
 
-/// Runs until it is dropped.
+/// Runs until the future is dropped.
 pub(super) async fn run(inner: Arc<Inner>) {
     let mut revision = None;
     let mut failures = 0;
@@ -47,7 +47,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
     }
 }
 
-/// One connection; it ends with an error.
+/// Handles one connection, which ends with an error.
 async fn session(inner: &Inner, revision: &mut Option<i64>) -> client::Error {
     match follow(inner, revision).await {
         Err(error) => error,
@@ -97,12 +97,12 @@ async fn follow(
     }
 }
 
-/// Takes a line of the watch.
+/// Handles a line of the watch.
 fn take(inner: &Inner, line: &[u8], revision: &mut Option<i64>) -> Result<(), client::Error> {
     let answer: Value = serde_json::from_slice(line).unwrap_or_default();
     let result = &answer["result"];
     if result["canceled"].as_bool() == Some(true) || !answer["error"].is_null() {
-        // What it would have to resume from is compacted: all keys are asked for again.
+        // The revision to resume from is compacted, so all keys are read again.
         *revision = None;
         let why =
             result["cancel_reason"].as_str().or(answer["error"]["message"].as_str()).unwrap_or("no reason");
@@ -152,7 +152,7 @@ fn forget(inner: &Inner, key: Key, revision: i64) {
     match key {
         Key::Drained(id) => drop(inner.board.change(|table| table.drained.remove(&id))),
         Key::Edge(id) => {
-            // What this daemon has put since is not what was deleted.
+            // The deleted key is not the one that this daemon has put since.
             let is_old = inner.held(|held| {
                 let is_newer = held.revisions.get(&id).is_some_and(|known| *known > revision);
                 if !is_newer {
@@ -167,7 +167,7 @@ fn forget(inner: &Inner, key: Key, revision: i64) {
     }
 }
 
-/// All keys as they are, in the place of what was known; edges that this daemon alone knows stay.
+/// Replaces the table with all current keys. Edges that only this daemon knows stay.
 fn take_all(inner: &Inner, all: &Value) {
     inner.held(|held| held.revisions.clear());
     let kept: Vec<_> = inner.held(|held| held.alone.keys().cloned().collect());
@@ -182,7 +182,7 @@ fn take_all(inner: &Inner, all: &Value) {
     }
 }
 
-/// Ends the edges that this daemon alone knows and that do not renew.
+/// Removes the edges that only this daemon knows and that do not renew.
 async fn expire(inner: &Inner) -> std::convert::Infallible {
     let mut ticks = interval(LOOK);
     loop {

@@ -1,4 +1,4 @@
-//! What this daemon holds in etcd, and what it knows of the table.
+//! The state that this daemon has in etcd, and the table as it knows it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,9 +10,9 @@ use super::client::{self, Client, decode, encode, number};
 use crate::cluster::record::{EdgeId, Record};
 use crate::cluster::store::{Board, Error, LEASE};
 
-/// The keys of edges, with the edge's name behind.
+/// Prefix of the keys of edges. The edge's name follows.
 const EDGES: &str = "/weir/edges/";
-/// The keys of edges that are drained.
+/// Prefix of the keys of drained edges.
 const DRAINED: &str = "/weir/drained/";
 
 #[derive(Debug)]
@@ -24,11 +24,11 @@ pub(super) struct Inner {
 
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Leases that this daemon renews, by their edges.
+    /// Leases that this daemon renews, by edge.
     pub(super) leases: BTreeMap<EdgeId, String>,
-    /// The revisions of the keys in the table.
+    /// Revisions of the keys in the table.
     pub(super) revisions: BTreeMap<EdgeId, i64>,
-    /// Edges that this daemon alone knows, until etcd is back.
+    /// Edges that only this daemon knows, until etcd is back.
     pub(super) alone: BTreeMap<EdgeId, Instant>,
 }
 
@@ -72,14 +72,14 @@ impl Inner {
         self.board.change(|table| table.edges.insert(record.report.id.clone(), Arc::new(record)));
     }
 
-    /// Puts the record under a lease that is good for [`LEASE`], unless a later one is there. Gives the key's revision.
+    /// Puts the record with a lease of [`LEASE`], unless a later record exists. Returns the key's revision.
     async fn put(&self, record: &Record) -> Result<i64, PutError> {
         let id = &record.report.id;
         let lease = self.lease(id).await?;
         let mut known = self.held(|held| held.revisions.get(id).copied().unwrap_or_default());
         let key = encode(&format!("{EDGES}{id}"));
         let value = encode(&serde_json::to_string(record).unwrap_or_default());
-        // The second time with what somebody else has put meanwhile.
+        // A repeated try uses the record that another origin has put meanwhile.
         for _ in 0..3 {
             let body = json!({
                 "compare": [{ "key": key, "target": "MOD", "result": "EQUAL", "mod_revision": known.to_string() }],
@@ -100,7 +100,7 @@ impl Inner {
         Err(PutError::Etcd(client::Error::Unreachable("the key changes all the time".into())))
     }
 
-    /// A lease of this edge with all of its time; a new one where the old one is over.
+    /// Returns a renewed lease of this edge, or a new one if the old lease has expired.
     async fn lease(&self, id: &EdgeId) -> Result<String, PutError> {
         if let Some(lease) = self.held(|held| held.leases.get(id).cloned()) {
             let answer = self.client.ask("lease/keepalive", &json!({ "ID": lease })).await?;
@@ -123,7 +123,7 @@ impl Inner {
         });
         self.board.change(|table| table.edges.remove(&id));
         if self.board.look(|table| table.stale.is_some()) {
-            // Its lease ends by itself.
+            // The lease of the edge expires by itself.
             return Ok(());
         }
         let away = |error: client::Error| Error::Away(error.to_string());
@@ -149,7 +149,7 @@ impl Inner {
         Ok(())
     }
 
-    /// etcd is away: the table holds as it is.
+    /// Notes that etcd is away. The table stays as it is.
     pub(super) fn lost(&self, why: &str) {
         let news = self.board.change(|table| table.stale.replace(why.to_owned()).is_none());
         if news {
@@ -158,7 +158,7 @@ impl Inner {
     }
 }
 
-/// Why a record is not in etcd.
+/// Reason why a record is not in etcd.
 enum PutError {
     Replayed,
     Etcd(client::Error),
@@ -170,7 +170,7 @@ impl From<client::Error> for PutError {
     }
 }
 
-/// What a key of ours is of.
+/// Kind of a key of this daemon.
 pub(super) enum Key {
     Edge(EdgeId),
     Drained(EdgeId),
