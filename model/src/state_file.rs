@@ -15,7 +15,7 @@ use crate::key::{KeyId, KeySecret, MAX_NETWORKS, StreamKey, check_note};
 use crate::secret::Digest;
 use crate::target::{PatchTarget, Target, TargetId};
 use crate::time::Timestamp;
-use crate::token::{MAX_REVOCATIONS, Revocation};
+use crate::token::{MAX_KEPT_REVOCATIONS, Revocation};
 
 mod mark;
 mod put;
@@ -123,7 +123,7 @@ pub enum Damage {
     /// Two targets have the same id.
     #[error("target {0} is there twice")]
     TargetTwice(TargetId),
-    /// The file has more than [`MAX_REVOCATIONS`] revocations, or a revocation twice.
+    /// The file has more than [`MAX_KEPT_REVOCATIONS`] revocations, or a revocation twice.
     #[error("bad list of revoked tokens")]
     BadRevocations,
 }
@@ -196,7 +196,7 @@ pub enum ChangeError {
     #[error("no target {0}")]
     UnknownTarget(TargetId),
     /// The maximum number of revocations is reached.
-    #[error("{MAX_REVOCATIONS} revocations are in it already")]
+    #[error("{MAX_KEPT_REVOCATIONS} revocations are in it already")]
     ManyRevocations,
     /// The key differs from the old key of the change.
     #[error("key {0} was changed meanwhile")]
@@ -390,7 +390,7 @@ impl State {
             return Ok(known.merge(revocation));
         }
         let now = revocation.revoked_at;
-        if self.revocations.iter().filter(|known| !known.is_over(now)).count() >= MAX_REVOCATIONS {
+        if self.revocations.iter().filter(|known| !known.is_over(now)).count() >= MAX_KEPT_REVOCATIONS {
             return Err(ChangeError::ManyRevocations);
         }
         self.revocations.retain(|known| !known.is_over(now));
@@ -490,7 +490,7 @@ fn check_targets(targets: &[Target]) -> Result<(), Damage> {
 
 fn check_revocations(revocations: &[Revocation]) -> Result<(), Damage> {
     let mut known = HashSet::new();
-    let are_good = revocations.len() <= MAX_REVOCATIONS
+    let are_good = revocations.len() <= MAX_KEPT_REVOCATIONS
         && revocations.iter().all(|revocation| known.insert(&revocation.what));
     if are_good { Ok(()) } else { Err(Damage::BadRevocations) }
 }

@@ -21,7 +21,9 @@ mod revocation;
 
 pub use known::{Verifier, Verify};
 pub use request::{MAX_TTL_S, TokenRequest};
-pub use revocation::{MAX_KEPT_S, MAX_REVOCATIONS, Revocation, Revoked, RevokedTokens, TokenMark};
+pub use revocation::{
+    MAX_KEPT_REVOCATIONS, MAX_KEPT_S, MAX_REVOCATIONS, Revocation, Revoked, RevokedTokens, TokenMark,
+};
 
 /// Maximum length of a token, in bytes; longer tokens are refused.
 pub const MAX_TOKEN_LEN: usize = 4096;

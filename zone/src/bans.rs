@@ -1,11 +1,16 @@
 //! Temporarily banned keys: a table of fixed size. A new ban replaces the one that ends first.
+//!
+//! No more than [`MAX_BANS`] are to be made here. Both nodes of a pair may make as many: there is room for all of them.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use weir_model::{KeyId, Timestamp};
 use zerocopy::FromBytes;
 
-const ROWS: usize = 64;
+/// How many keys may be banned for one more to be banned.
+pub const MAX_BANS: usize = 128;
+
+const ROWS: usize = 2 * MAX_BANS;
 
 #[derive(Default, FromBytes)]
 #[repr(C)]

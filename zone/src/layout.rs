@@ -13,7 +13,7 @@ use crate::viewer_table::ViewerBucket;
 
 /// Version of the layout. It must rise with any change of a type below: Weir refuses a reload into a module with
 /// another version.
-pub const VERSION: u64 = 8;
+pub const VERSION: u64 = 9;
 
 /// The smallest zone, in bytes: enough for the root and a few hundred records.
 pub const MIN_SIZE: usize = 128 * 1024;

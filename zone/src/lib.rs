@@ -72,6 +72,7 @@ mod workers;
 
 pub use arena::{Locked, Mutex, Zone};
 pub use audiences::{Audience, StreamAudience};
+pub use bans::MAX_BANS;
 pub use block::Block;
 pub use error::ZoneFull;
 pub use events::{Event, Resume};

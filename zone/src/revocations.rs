@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
 
 use weir_model::{
     AppName, StreamName, Timestamp,
-    token::{MAX_REVOCATIONS, Revocation, Revoked, Subject},
+    token::{MAX_KEPT_REVOCATIONS, MAX_REVOCATIONS, Revocation, Revoked, Subject},
 };
 
 use crate::arena::{Locked, Mutex, Zone};
@@ -33,7 +33,7 @@ const UNSAVED: u64 = 1 << 24;
 pub enum RevocationError {
     /// The maximum number of revocations is reached.
     #[error(
-        "{MAX_REVOCATIONS} revocations are kept already, as many as possible: revoke the tokens of a whole stream or application, \
+        "{MAX_REVOCATIONS} revocations or more are kept already, as many as possible: revoke the tokens of a whole stream or application, \
          or replace the secret"
     )]
     TooMany,
@@ -52,9 +52,18 @@ impl<M: Mutex> Zone<'_, M> {
 impl<M: Mutex> Locked<'_, '_, M> {
     /// Revokes tokens immediately, even if the state file does not contain the revocation yet.
     pub fn revoke_tokens(&self, revocation: &Revocation) -> Result<(), RevocationError> {
+        self.revoke_at_most(revocation, MAX_REVOCATIONS)
+    }
+
+    /// The same for what the other node of a pair has revoked: there is room for all of both.
+    pub fn replicate_revocation(&self, revocation: &Revocation) -> Result<(), RevocationError> {
+        self.revoke_at_most(revocation, MAX_KEPT_REVOCATIONS)
+    }
+
+    fn revoke_at_most(&self, revocation: &Revocation, most: usize) -> Result<(), RevocationError> {
         let places = self.revocation_places();
         let known = places.get(&revocation.what).and_then(|at| self.zone.block(*at));
-        if known.is_none() && places.len() >= MAX_REVOCATIONS {
+        if known.is_none() && places.len() >= most {
             return Err(RevocationError::TooMany);
         }
         self.write_revocation(known, revocation, UNSAVED)?;

@@ -4,6 +4,7 @@ use weir_model::throttle::LogLine;
 use weir_model::{KeyId, Timestamp};
 
 use crate::arena::{Locked, Mutex, Zone};
+use crate::bans::MAX_BANS;
 use crate::bucket::Bucket;
 use crate::refusals::{GUARD_REASONS, PUBLISH_REASONS};
 use crate::throttle::Summary;
@@ -76,6 +77,14 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Ends the count of a connection that has published, played or closed. Ignores a connection whose row was dropped.
     pub fn connection_settled(&self, worker: WorkerId, bucket: Bucket) {
         self.zone.root.connections.settled(self.zone.seed(), worker.to_word(), bucket);
+    }
+
+    /// Whether these keys can be banned in addition to those that are.
+    #[must_use]
+    pub fn can_ban(&self, keys: &[KeyId], now: Timestamp) -> bool {
+        let banned = self.bans(now);
+        let is_new = |id: &&KeyId| banned.iter().all(|(known, _)| known != *id);
+        banned.len() + keys.iter().filter(is_new).count() <= MAX_BANS
     }
 
     /// Bans a key until a time.

@@ -379,14 +379,14 @@ fn revoked_tokens_are_kept_and_raise_the_version() {
     state.apply(&revoke(r#"{"app":"live","stream":"*"}"#, 60)).unwrap();
     assert_eq!((state.generation, state.revocations.len()), (10, 2));
     // What is over makes room.
-    for number in 0..MAX_REVOCATIONS - 2 {
+    for number in 0..MAX_KEPT_REVOCATIONS - 2 {
         state.apply(&revoke(&format!(r#"{{"jti":"n{number}"}}"#), 60)).unwrap();
     }
     let one_more = revoke(r#"{"jti":"b"}"#, 60);
     assert_eq!(state.apply(&one_more), Err(ChangeError::ManyRevocations));
     assert_eq!(State::decode(state.encode().as_bytes()).unwrap(), state);
     state.apply(&revoke(r#"{"jti":"b"}"#, 30 + crate::token::MAX_KEPT_S)).unwrap();
-    assert_eq!(state.revocations.len(), MAX_REVOCATIONS);
+    assert_eq!(state.revocations.len(), MAX_KEPT_REVOCATIONS);
 }
 
 fn noted(note: &str, text: &str) -> StreamKey {

@@ -14,8 +14,11 @@ use crate::time::Timestamp;
 /// lifetime of the API's tokens.
 pub const MAX_KEPT_S: u64 = MAX_TTL_S + 86_400;
 
-/// The most revocations that Weir keeps at the same time.
+/// How many revocations there may be for one more to be made.
 pub const MAX_REVOCATIONS: usize = 4096;
+
+/// How many are kept at the same time: both nodes of a pair may make as many while they do not reach each other.
+pub const MAX_KEPT_REVOCATIONS: usize = 2 * MAX_REVOCATIONS;
 
 /// The tokens that are revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -107,7 +107,7 @@ fn put_target(call: &Call<'_>, was: Option<Target>, is: Target) -> Answer {
 }
 
 fn revoke(call: &Call<'_>, revocation: Revocation) -> Result<Change, ApiError> {
-    let revoked = call.runtime.zone().lock(process::pid()).revoke_tokens(&revocation);
+    let revoked = call.runtime.zone().lock(process::pid()).replicate_revocation(&revocation);
     revoked.map_err(|error| ApiError::conflict(error.to_string()))?;
     Ok(Change::RevokeTokens(revocation))
 }

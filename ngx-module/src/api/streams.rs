@@ -15,7 +15,7 @@ use weir_model::{
     ServerAddr, Timestamp, api::ApiError, fields::TWICE, snapshot::StreamSnapshot, verdict::Credential,
     viewers::Report,
 };
-use weir_zone::LiveStream;
+use weir_zone::{LiveStream, MAX_BANS};
 
 use super::{
     applications,
@@ -97,6 +97,12 @@ fn drop_all(call: &Call<'_>, sessions: &mut Sessions<'_>, asked: &Asked, streams
     let banned: Option<Timestamp> = (asked.ban_s > 0).then_some(until);
     let zone = call.runtime.zone().lock(process::pid());
     if banned.is_some() {
+        if !zone.can_ban(&keys, process::now()) {
+            let message = format!(
+                "{MAX_BANS} keys are banned already, as many as possible: drop the publisher without \"ban_s\", or revoke its key"
+            );
+            return Err(ApiError::conflict(message));
+        }
         keys.into_iter().for_each(|id| zone.ban_key(id, until));
     }
     let dropped = streams.iter().filter(|stream| zone.order_close(stream.id)).count();

@@ -81,6 +81,13 @@ fn the_table_has_an_end() {
     // What is there can be revoked once more.
     zone.lock(PID).revoke_tokens(&of_token(7)).unwrap();
     assert_eq!(zone.lock(PID).revocations().len(), MAX_REVOCATIONS);
+    // As many of the other node of a pair.
+    for number in MAX_REVOCATIONS..2 * MAX_REVOCATIONS {
+        zone.lock(PID).replicate_revocation(&of_token(number)).unwrap();
+    }
+    let refused = zone.lock(PID).replicate_revocation(&of_token(2 * MAX_REVOCATIONS));
+    assert_eq!(refused, Err(RevocationError::TooMany));
+    assert_eq!(zone.lock(PID).revocations().len(), 2 * MAX_REVOCATIONS);
 }
 
 #[test]
