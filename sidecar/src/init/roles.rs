@@ -177,8 +177,7 @@ fn restream(answers: &Answers) -> Result<Vec<File>, Drift> {
             answers.text("weir.toml", daemon, DAEMON),
         ]);
     };
-    let nginx = nginx
-        .put("#   weir_pair_secret /etc/weir/pair.secret;", "weir_pair_secret /etc/weir/pair.secret;")?;
+    let nginx = with_pair_secret(nginx)?;
     let [a, b] = pair.machines.map(|machine| format!("{}:{PEER_PORT}", pair::bracketed(&machine)));
     Ok(vec![
         answers.text("nginx.conf", answers.fill(nginx), NGINX),
@@ -186,6 +185,10 @@ fn restream(answers: &Answers) -> Result<Vec<File>, Drift> {
         answers.text("weir-b.toml", of_pair(daemon, &b, &a)?, DAEMON),
         pair_secret(),
     ])
+}
+
+fn with_pair_secret(nginx: Sample) -> Result<Sample, Drift> {
+    nginx.put("#   weir_pair_secret /etc/weir/pair.secret;", "weir_pair_secret /etc/weir/pair.secret;")
 }
 
 /// Fills in the weir.toml of one node of a pair.
@@ -206,12 +209,30 @@ fn origin(answers: &Answers) -> Result<Vec<File>, Drift> {
         .daemon(sample!("origin/weir.toml"))?
         .put("\"http://origin.example.org:8080/tv\"", &format!("\"{pages}\""))?
         .put("\"origin.example.org\"", &format!("\"{host}\""))?;
-    Ok(vec![
-        answers.text("nginx.conf", nginx, NGINX),
-        answers.text("weir.toml", daemon, DAEMON),
-        secret(),
-        cluster_secret(),
-    ])
+    let mut files = match &answers.pair {
+        None => {
+            vec![answers.text("nginx.conf", nginx, NGINX), answers.text("weir.toml", daemon, DAEMON)]
+        }
+        Some(pair) => {
+            // The pages of the other one are behind its nginx.
+            let of = |machine| {
+                let pages = format!("http://{}:{}/tv", pair::bracketed(machine), answers.http_port);
+                daemon.clone().put(
+                    "#pair_secret_file = \"/etc/weir/pair.secret\"\n#peer = \"http://192.0.2.12:8080/tv\"",
+                    &format!("pair_secret_file = \"/etc/weir/pair.secret\"\npeer = \"{pages}\""),
+                )
+            };
+            let [a, b] = &pair.machines;
+            vec![
+                answers.text("nginx.conf", with_pair_secret(nginx)?, NGINX),
+                answers.text("weir-a.toml", of(b)?, DAEMON),
+                answers.text("weir-b.toml", of(a)?, DAEMON),
+                pair_secret(),
+            ]
+        }
+    };
+    files.extend([secret(), cluster_secret()]);
+    Ok(files)
 }
 
 fn edge(answers: &Answers) -> Result<Vec<File>, Drift> {

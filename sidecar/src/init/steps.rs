@@ -81,24 +81,24 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
     let port = answers.http_port;
     let pages = answers.url.as_ref().map(|url| format!("{}/tv", url.as_str().trim_end_matches('/')));
     let pages = pages.unwrap_or_default();
+    let pair = match answers.pair {
+        Some(_) => {
+            "Install the files of this folder on the second machine, too, with the same secrets; then weir pair says \"in step\" on \
+             both, and each key and target is on both.\n"
+        }
+        None => "",
+    };
     match answers.role {
         Role::Single => format!(
             "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n"
         ),
         Role::Restream => {
-            let pair = match answers.pair {
-                Some(_) => {
-                    "Install the files of this folder on the second machine, too, with the same pair.secret; then weir pair says \
-                            \"in step\" on both, and each key and target is on both.\n"
-                }
-                None => "",
-            };
             format!(
                 "\nweir key add live show prints the two lines for OBS; weir target add live show --url-file - adds a service.\n{pair}"
             )
         }
         Role::Origin => format!(
-            "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n\
+            "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n{pair}\
              For each edge, copy cluster.secret there and run:\n\
              \n  weir init edge --origin {pages} --cluster-secret cluster.secret --address http://EDGE:8080 --bandwidth 1g\n"
         ),

@@ -82,6 +82,19 @@ fn each_answer_is_in_its_place_and_no_example_is_left() {
         );
         assert!(daemon.contains(&web) && daemon.contains(&peer), "{name}: {daemon}");
     }
+    let origins = files(&answers(Role::Origin)).unwrap();
+    assert!(text(&origins, "nginx.conf").contains("\nweir_pair_secret /etc/weir/pair.secret;"));
+    for (name, other) in [("weir-a.toml", 12), ("weir-b.toml", 11)] {
+        let daemon = text(&origins, name);
+        let pair = format!(
+            "\npair_secret_file = \"/etc/weir/pair.secret\"\npeer = \"http://203.0.113.{other}:8880/tv\"\n"
+        );
+        assert!(
+            daemon.contains(&pair) && daemon.contains("\nlisten = \"127.0.0.1:8090\"\n"),
+            "{name}: {daemon}"
+        );
+    }
+    assert!(origins.iter().any(|file| file.name == "pair.secret"));
     let daemon = text(&files(&answers(Role::Edge)).unwrap(), "weir.toml");
     for line in [
         "origin = \"https://origin.example.net/tv\"",
