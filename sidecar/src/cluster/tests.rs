@@ -1,5 +1,6 @@
 //! One suite for every store. etcd is a real one on loopback.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,31 +13,93 @@ use super::record::{EdgeId, Record, sample};
 use super::store::{Error, LEASE, Store, Table};
 use crate::config::cluster::Etcd as Settings;
 
+/// The password of the user `weir` of etcd.
+const PASSWORD: &str = "correct horse";
+
 /// etcd in a folder of its own; it can be ended and started again.
 struct Server {
     folder: TempDir,
     ports: [u16; 2],
     child: Option<Child>,
+    /// With a certificate of an authority of its own.
+    is_tls: bool,
 }
 
 impl Server {
     fn start() -> Self {
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let ports = [free(), free()].map(|listener| listener.local_addr().unwrap().port());
-        let mut server = Self { folder: tempfile::tempdir().unwrap(), ports, child: None };
+        let mut server = Self::new(false);
         server.run();
         server
     }
 
+    /// With TLS, and users: `weir` reads and writes what docs/cluster.md says.
+    fn start_closed() -> Self {
+        let mut server = Self::new(true);
+        std::fs::write(server.path("password"), format!("{PASSWORD}\n")).unwrap();
+        std::fs::write(server.path("wrong"), "another horse").unwrap();
+        std::fs::write(server.path("san"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+        let new = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj";
+        for words in [
+            format!("{new} /CN=authority -x509 -days 2 -keyout ca.key -out ca.pem"),
+            format!("{new} /CN=stranger -x509 -days 2 -keyout other.key -out other.pem"),
+            format!("{new} /CN=etcd -keyout key -out request"),
+            "x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out certificate".to_owned(),
+        ] {
+            let mut command = Command::new("openssl");
+            let done = command.args(words.split(' ')).current_dir(server.folder.path()).output();
+            let done = done.expect("openssl is missing: run `make deps`");
+            assert!(done.status.success(), "{words}: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        server.run();
+        let range = r#"{"permType":"READWRITE","key":"L3dlaXIv","range_end":"L3dlaXIw"}"#;
+        for (path, body) in [
+            ("user/add", r#"{"name":"root","password":"root"}"#.to_owned()),
+            ("role/add", r#"{"name":"root"}"#.to_owned()),
+            ("user/grant", r#"{"user":"root","role":"root"}"#.to_owned()),
+            ("user/add", format!(r#"{{"name":"weir","password":"{PASSWORD}"}}"#)),
+            ("role/add", r#"{"name":"weir"}"#.to_owned()),
+            // From /weir/ to /weir0, the first name behind those.
+            ("role/grant", format!(r#"{{"name":"weir","perm":{range}}}"#)),
+            ("user/grant", r#"{"user":"weir","role":"weir"}"#.to_owned()),
+            ("enable", "{}".to_owned()),
+        ] {
+            server.administer(path, &body);
+        }
+        server
+    }
+
+    fn new(is_tls: bool) -> Self {
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ports = [free(), free()].map(|listener| listener.local_addr().unwrap().port());
+        Self { folder: tempfile::tempdir().unwrap(), ports, child: None, is_tls }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn url(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.ports[0])
+    }
+
+    /// A request to etcd's own administration, which is there after a while.
+    fn administer(&self, path: &str, body: &str) {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--fail-with-body", "--noproxy", "*", "--retry", "20", "--retry-delay", "1"]);
+        command.args(["--retry-connrefused", "--cacert"]).arg(self.path("ca.pem")).args(["-d", body]);
+        let done = command.arg(format!("{}/v3/auth/{path}", self.url())).output();
+        let done = done.expect("curl is missing: run `make deps`");
+        assert!(done.status.success(), "{path}: {done:?}");
+    }
+
     fn run(&mut self) {
-        let [client, peer] = self.ports.map(|port| format!("http://127.0.0.1:{port}"));
+        let (client, peer) = (self.url(), format!("http://127.0.0.1:{}", self.ports[1]));
         let mut command = Command::new("etcd");
-        command.args(["--data-dir"]).arg(self.folder.path()).args([
-            "--logger",
-            "zap",
-            "--log-level",
-            "error",
-        ]);
+        if self.is_tls {
+            command.arg("--cert-file").arg(self.path("certificate")).arg("--key-file").arg(self.path("key"));
+        }
+        command.args(["--data-dir"]).arg(self.path("data")).args(["--logger", "zap", "--log-level", "error"]);
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
         command.args(["--initial-cluster", &format!("default={peer}"), "--unsafe-no-fsync"]);
@@ -61,8 +124,14 @@ impl Server {
     }
 
     fn settings(&self) -> Settings {
-        let endpoints = vec!["http://127.0.0.1:1".into(), format!("http://127.0.0.1:{}", self.ports[0])];
+        let endpoints = vec!["http://127.0.0.1:1".into(), self.url()];
         Settings { endpoints, ca_file: None, user: None }
+    }
+
+    /// The files are in the folder.
+    fn closed(&self, ca: Option<&str>, password: Option<&str>) -> Settings {
+        let user = password.map(|file| ("weir".to_owned(), self.path(file)));
+        Settings { ca_file: ca.map(|file| self.path(file)), user, ..self.settings() }
     }
 }
 
@@ -151,6 +220,35 @@ async fn etcd_keeps_the_same_promises() {
     let server = Server::start();
     let (one, other) = (Etcd::start(&server.settings()).unwrap(), Etcd::start(&server.settings()).unwrap());
     suite(&one, &other).await;
+}
+
+#[tokio::test]
+async fn etcd_keeps_them_with_tls_and_a_password() {
+    let mut server = Server::start_closed();
+    let right = server.closed(Some("ca.pem"), Some("password"));
+    let (one, other) = (Etcd::start(&right).unwrap(), Etcd::start(&right).unwrap());
+    suite(&one, &other).await;
+    // Nobody else has the table, and each is told why.
+    for (ca, password, why) in [
+        (Some("ca.pem"), Some("wrong"), "authentication failed"),
+        (Some("ca.pem"), None, "user name is empty"),
+        (Some("other.pem"), Some("password"), "ertificate"),
+        (None, Some("password"), "ertificate"),
+    ] {
+        let refused = Etcd::start(&server.closed(ca, password)).unwrap();
+        let is_said = |table: &Table| {
+            table.edges.is_empty() && table.stale.as_ref().is_some_and(|said| said.contains(why))
+        };
+        until(&format!("{ca:?} {password:?}: {why}"), &refused, 10, is_said).await;
+    }
+    // An etcd that is started again knows no login any more.
+    server.end();
+    until("it is noticed", &one, 8, |table| table.stale.is_some()).await;
+    server.run();
+    until("etcd is back", &one, 20, |table| table.stale.is_none()).await;
+    until("etcd is back", &other, 20, |table| table.stale.is_none()).await;
+    one.renew(record("c", 20)).await.unwrap();
+    until("the edge is known", &other, 2, |table| table.edges.contains_key(&id("c"))).await;
 }
 
 #[tokio::test]
