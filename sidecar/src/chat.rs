@@ -361,7 +361,14 @@ impl Chat {
 
     /// Returns all bans, and the mark of the file that holds them; `None` if the chat is off.
     pub fn bans(&self) -> Option<(String, Bans)> {
-        self.is_on().then(|| self.shared.bans()).flatten()
+        let (own, bans) = self.is_on().then(|| self.shared.bans()).flatten()?;
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((store.as_ref().and_then(Store::mark).unwrap_or(own), bans))
+    }
+
+    /// Gives the file of the bans another mark, when all that was noted before is in it.
+    pub fn mark_bans(&self, mark: String) {
+        self.keep(Change::Marked(mark));
     }
 
     /// Applies a ban of the other node, or the end of a ban (`None`).

@@ -89,9 +89,17 @@ pub struct Accounts {
     pub accounts: Vec<Account>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     links: Vec<Link>,
+    /// By which a node of a pair knows the file again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mark: Option<String>,
 }
 
 impl Accounts {
+    /// By which a node of a pair knows the file again.
+    pub fn mark(&self) -> &str {
+        self.mark.as_deref().unwrap_or("file")
+    }
+
     /// Returns the account with this name.
     pub fn find(&self, name: &str) -> Option<&Account> {
         self.accounts.iter().find(|account| account.name.as_str() == name)
@@ -285,6 +293,16 @@ impl Store {
             Ok(())
         })?;
         Ok(done)
+    }
+
+    /// Gives the file another mark, unless it is not the one any more that was seen (`was`).
+    pub fn mark(&self, was: Option<&str>, mark: &str) -> Result<(), Error> {
+        self.change(|accounts| {
+            if was == Some(accounts.mark()) {
+                accounts.mark = Some(mark.to_owned());
+            }
+            Ok(())
+        })
     }
 
     /// Creates a one-time link that is valid until `expires_at`. Returns its secret.

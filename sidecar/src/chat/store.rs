@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -16,7 +17,7 @@ const WAITING: usize = 4096;
 /// Interval between removals of old messages.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-const SCHEMA: Schema = Schema { what: "chat", migrations: &[FIRST, SECOND] };
+const SCHEMA: Schema = Schema { what: "chat", migrations: &[FIRST, SECOND, THIRD] };
 const FIRST: &str = "
 CREATE TABLE messages (
     id TEXT PRIMARY KEY, app TEXT NOT NULL, stream TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL,
@@ -34,6 +35,9 @@ CREATE TABLE key (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL
 /// 1 for a name given by a token, 0 for a freely chosen name, NULL in bans of older versions.
 const SECOND: &str = "ALTER TABLE bans ADD COLUMN verified INTEGER;";
 
+/// By which a node of a pair knows the file again.
+const THIRD: &str = "CREATE TABLE mark (only INTEGER PRIMARY KEY CHECK (only = 1), value TEXT NOT NULL);";
+
 /// A change to write.
 #[derive(Debug)]
 pub(super) enum Change {
@@ -43,6 +47,8 @@ pub(super) enum Change {
     Cleared(StreamId, String),
     Banned(StreamId, Ban, Timestamp),
     Forgiven(StreamId, String),
+    /// The file has another mark.
+    Marked(String),
 }
 
 /// Channel to the writing thread, and a connection for reading.
@@ -50,6 +56,8 @@ pub(super) enum Change {
 pub(super) struct Store {
     changes: SyncSender<Change>,
     reader: Connection,
+    /// As it is on the disk.
+    mark: Arc<Mutex<Option<String>>>,
 }
 
 impl Store {
@@ -66,13 +74,20 @@ impl Store {
             .map_err(failed)?;
         let key = database.query_row("SELECT value FROM key", [], |row| row.get(0)).map_err(failed)?;
         let reader = database::open_to_read(file)?;
-        let (changes, received) = sync_channel(WAITING);
+        let mark = database.query_row("SELECT value FROM mark", [], |row| row.get(0)).optional();
+        let mark = Arc::new(Mutex::new(mark.map_err(failed)?));
+        let (of_thread, (changes, received)) = (mark.clone(), sync_channel(WAITING));
         let place = file.to_owned();
         std::thread::Builder::new()
             .name("weir-chat".into())
-            .spawn(move || write(&database, &received, keep, &place))
+            .spawn(move || write(&database, &received, keep, &place, &of_thread))
             .map_err(|why| database::Error::File { path: file.into(), why })?;
-        Ok((Self { changes, reader }, key))
+        Ok((Self { changes, reader, mark }, key))
+    }
+
+    /// By which a node of a pair knows the file again.
+    pub(super) fn mark(&self) -> Option<String> {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Queues a change without waiting. If the queue is full, the change is not stored.
@@ -141,9 +156,21 @@ fn ban(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ban> {
     Ok(Ban { name: row.get(0)?, mark, is_verified: row.get(2)? })
 }
 
-fn write(database: &Connection, changes: &Receiver<Change>, keep: Duration, file: &PathBuf) {
+fn write(
+    database: &Connection,
+    changes: &Receiver<Change>,
+    keep: Duration,
+    file: &PathBuf,
+    mark: &Mutex<Option<String>>,
+) {
     loop {
         let result = match changes.recv_timeout(SWEEP) {
+            Ok(Change::Marked(new)) => {
+                let sql = "INSERT OR REPLACE INTO mark (only, value) VALUES (1, ?1)";
+                database.execute(sql, [&new]).map(|_| {
+                    *mark.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
+                })
+            }
             Ok(change) => apply(database, &change),
             Err(RecvTimeoutError::Timeout) => sweep(database, keep),
             Err(RecvTimeoutError::Disconnected) => return,
@@ -200,6 +227,8 @@ fn apply(database: &Connection, change: &Change) -> rusqlite::Result<()> {
             "DELETE FROM bans WHERE app = ?1 AND stream = ?2 AND name = ?3",
             params![app.as_str(), stream.as_str(), name],
         ),
+        // See `write`.
+        Change::Marked(_) => Ok(0),
     }
     .map(drop)
 }

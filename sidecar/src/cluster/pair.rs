@@ -17,6 +17,7 @@ use crate::config::Config;
 pub mod entry;
 mod exchange;
 mod follow;
+pub mod marks;
 mod node;
 pub mod seal;
 pub mod sources;

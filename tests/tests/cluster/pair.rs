@@ -1,7 +1,9 @@
 //! Two restream servers as one: what is edited on one holds on the other, also after a crash and a partition, and nobody else
 //! reads or changes any of it.
 
+mod backups;
 mod edits;
+mod limits;
 mod link;
 mod partition;
 mod strangers;

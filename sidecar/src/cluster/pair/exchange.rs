@@ -8,14 +8,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::node::Pair;
+use super::node::{Pair, Untaken};
 use super::twins::{self, OnAir, Stage};
 use super::wire::{Answer, Letter, MAX_LETTER};
+use crate::clock;
 use crate::cluster::signature::{self, Purpose, Signed};
 use crate::cluster::wire::ANSWER;
 use crate::http::{self, innermost};
 use crate::nginx::Nginx;
-use crate::{clock, database};
 
 /// Between two letters, when there is nothing new.
 const BEAT: Duration = Duration::from_secs(1);
@@ -39,9 +39,9 @@ enum Failure {
     /// Its clock is another one, which is known now.
     #[error("the clocks of the two nodes differ")]
     Clock,
-    /// This node's own file.
-    #[error("{0}")]
-    File(#[from] database::Error),
+    /// Its letter.
+    #[error(transparent)]
+    Untaken(#[from] Untaken),
 }
 
 /// Goes on for ever.
@@ -92,7 +92,7 @@ impl Mail {
             let node = self.pair.status().node.clone();
             let letter = self.pair.letter(node.as_deref());
             let answer = self.send(&letter).await?;
-            if answer.node == letter.node {
+            if (&answer.node, &answer.run) == (&letter.node, &letter.run) {
                 return Err(Failure::Away("that is this server itself: name the other one".into()));
             }
             let is_first = node.as_deref() != Some(answer.node.as_str());
@@ -209,7 +209,7 @@ impl Mail {
         match &error {
             None => tracing::info!("the other node of the pair answers, peer: {}", self.pair.peer),
             Some(why) => {
-                tracing::warn!("the other node of the pair does not answer: {why}, peer: {}", self.pair.peer)
+                tracing::warn!("no letters from the other node of the pair: {why}, peer: {}", self.pair.peer)
             }
         }
         status.error = error;

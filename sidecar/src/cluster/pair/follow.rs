@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::entry::Kind;
+use super::marks::Trust;
 use super::node::Pair;
 use super::sources::{ACCOUNTS, CHAT, Failure, STATE, Seen, Sources};
 use super::table::Pending;
@@ -27,7 +28,8 @@ const AT_ONCE: usize = 16;
 
 /// Goes on for ever.
 pub(super) async fn run(pair: Arc<Pair>, mut sources: Sources) {
-    let mut follower = Follower { pair, refused: HashMap::new(), tidied: None, is_module_seen: false };
+    let mut follower =
+        Follower { pair, refused: HashMap::new(), unmarked: None, tidied: None, is_module_seen: false };
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -44,6 +46,8 @@ struct Follower {
     pair: Arc<Pair>,
     /// What this node did not take, and when.
     refused: HashMap<String, (Instant, String)>,
+    /// When a file was not marked, and why.
+    unmarked: Option<(Instant, String)>,
     tidied: Option<Instant>,
     /// Its keys and targets are known since the daemon runs.
     is_module_seen: bool,
@@ -52,12 +56,15 @@ struct Follower {
 impl Follower {
     /// One look. Returns what is wrong with this node.
     async fn turn(&mut self, sources: &mut Sources) -> Result<Option<String>, database::Error> {
+        if self.unmarked.take_if(|(at, _)| at.elapsed() >= AGAIN).is_some() {
+            sources.forget();
+        }
         let state = timeout(PATIENCE, sources.state()).await;
         let mut trouble = match state {
             Ok(Ok(seen)) => {
                 self.is_module_seen = true;
                 if let Some(seen) = seen {
-                    self.state(sources, &seen).await?;
+                    self.observe(STATE, sources, &seen).await?;
                 }
                 None
             }
@@ -72,19 +79,19 @@ impl Follower {
             Ok(seen) => {
                 kinds.push(Kind::Admin);
                 if let Some(seen) = seen {
-                    self.observe(ACCOUNTS, &seen, true)?;
+                    self.observe(ACCOUNTS, sources, &seen).await?;
                 }
             }
             Err(error) => trouble = trouble.or_else(|| Some(error.to_string())),
         }
         if let Some(seen) = sources.chat() {
-            self.observe(CHAT, &seen, true)?;
+            self.observe(CHAT, sources, &seen).await?;
         }
         if sources.has_chat() {
             kinds.push(Kind::Chat);
         }
         self.apply(sources, &kinds).await?;
-        Ok(trouble)
+        Ok(trouble.or_else(|| self.unmarked.as_ref().map(|(_, why)| why.clone())))
     }
 
     fn say(&self, trouble: Option<String>) {
@@ -99,54 +106,53 @@ impl Follower {
         status.trouble = trouble;
     }
 
-    /// The module's things.
-    async fn state(&self, sources: &mut Sources, seen: &Seen) -> Result<(), database::Error> {
-        let is_new = {
-            let table = self.pair.table();
-            seen.generation < table.generation()
-        };
-        self.observe(STATE, seen, !is_new)?;
-        let known = self.pair.table().mark(STATE).map(str::to_owned);
-        if seen.mark.is_some() && seen.mark == known {
-            return Ok(());
-        }
-        let Some(mark) = signature::nonce().map(|nonce| nonce.chars().take(16).collect::<String>()) else {
-            return Ok(());
-        };
-        match sources.mark(&mark).await {
-            Ok(()) => {
-                let mut table = self.pair.table();
-                table.set_mark(STATE, &mark);
-                table.commit()?;
-            }
-            Err(error) => {
-                sources.forget();
-                tracing::warn!("pair: the state file is not marked: {error}");
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes what was edited here. What is not the file that was seen last has edited nothing.
-    fn observe(&self, source: &str, seen: &Seen, may_be_known: bool) -> Result<(), database::Error> {
+    /// Notes what was edited here, and marks the file if its things have changed. What is not the file that was seen last has edited
+    /// nothing.
+    async fn observe(
+        &mut self,
+        source: &'static str,
+        sources: &Sources,
+        seen: &Seen,
+    ) -> Result<(), database::Error> {
         let now = clock::now().as_millis();
-        let mut table = self.pair.table();
-        let is_known = may_be_known && seen.mark.is_some() && table.mark(source) == seen.mark.as_deref();
-        let mut is_news = table.observe(seen.kinds, &seen.things, is_known, now);
-        is_news |= table.remove_repeated(now);
-        match source {
-            STATE => table.set_generation(seen.generation),
-            _ => {
-                if let Some(mark) = &seen.mark {
-                    table.set_mark(source, mark);
+        let random = signature::nonce();
+        let mark = seen.mark.as_deref();
+        let (next, is_news) = {
+            let mut table = self.pair.table();
+            let (node, files) = table.files();
+            let mut trust = files.trust(node, source, mark);
+            let has_marked = files.has_marked(source);
+            if source == STATE {
+                if trust == Trust::Known && seen.generation < table.generation() {
+                    trust = Trust::Older;
                 }
+                table.set_generation(seen.generation);
             }
-        }
-        table.commit()?;
-        drop(table);
+            if has_marked && matches!(trust, Trust::Older | Trust::Fresh) {
+                tracing::warn!(
+                    "pair: a file is not the one that this node saw last, such as one from a backup: it counts as no edit, and \
+                     what both nodes have in common replaces it, file: {source}"
+                );
+            }
+            let mut is_news = table.observe(seen.kinds, &seen.things, trust, now);
+            is_news |= table.remove_repeated(now);
+            let random = random.filter(|_| seen.can_be_marked);
+            let (node, files) = table.files();
+            let next = random.and_then(|random| files.next_mark(node, source, mark, &seen.digest(), &random));
+            self.pair.count(&table);
+            table.commit()?;
+            (next, is_news)
+        };
         if is_news {
             self.pair.tell.notify_one();
         }
+        let Some(next) = next else { return Ok(()) };
+        let why = match timeout(PATIENCE, sources.mark(source, mark, &next)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(why)) => why.to_string(),
+            Err(_) => "nginx does not answer".to_owned(),
+        };
+        self.unmarked = Some((Instant::now(), format!("{source} is not marked: {why}")));
         Ok(())
     }
 
@@ -158,9 +164,11 @@ impl Follower {
             if self.tidied.is_none_or(|at| at.elapsed() >= TIDY) {
                 self.tidied = Some(Instant::now());
                 table.tidy(now);
+                self.pair.count(&table);
                 table.commit()?;
             }
             if table.remove_repeated(now) {
+                self.pair.count(&table);
                 table.commit()?;
                 self.pair.tell.notify_one();
             }

@@ -43,6 +43,32 @@ pub enum Error {
     System(String),
 }
 
+/// Why a letter is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Untaken {
+    /// Both nodes have one file.
+    #[error(
+        "both nodes of the pair have the same id, because one machine is a copy of the other: on one of them stop weir serve, remove \
+         {file} and start weir serve again; it gets everything back from the other node"
+    )]
+    SameId {
+        /// `pair_file`
+        file: String,
+    },
+    /// A clock, or a lie.
+    #[error(
+        "an edit is more than a year ahead of this node's clock: set the clocks of both nodes by NTP; if that does not help, stop \
+         weir serve on the node that was edited with a wrong clock, remove {file} and start weir serve again"
+    )]
+    Ahead {
+        /// `pair_file`
+        file: String,
+    },
+    /// This node's own file.
+    #[error(transparent)]
+    File(#[from] database::Error),
+}
+
 /// This node of a pair.
 #[derive(Debug)]
 pub struct Pair {
@@ -71,6 +97,9 @@ pub(super) struct Status {
     pub(super) heard: Option<Instant>,
     /// Its id.
     pub(super) node: Option<String>,
+    /// Things in common, and those that it was not told yet. Who asks does not wait for the file.
+    things: usize,
+    to_send: usize,
     /// What it has not applied.
     pub(super) their_pending: usize,
     /// What is not applied here.
@@ -115,7 +144,7 @@ impl View {
         match (self.state.as_str(), &self.error) {
             ("away", _) => {
                 let since = self.silent_s.map_or_else(String::new, |seconds| format!(" for {seconds} s"));
-                Some(format!("the other node of the pair, {}, has not answered{since}{why}", self.peer))
+                Some(format!("no letters from the other node of the pair, {}{since}{why}", self.peer))
             }
             (_, Some(_)) => Some(format!("this node of the pair is not in step{why}")),
             _ => None,
@@ -130,7 +159,7 @@ impl Pair {
         let seal = Seal::new(&key).ok_or_else(|| system("no seal"))?;
         let random = || signature::nonce().ok_or_else(|| system("no random bytes"));
         let (run, fresh) = (random()?, random()?);
-        Ok(Self {
+        let pair = Self {
             peer: settings.peer.as_str().to_owned(),
             key,
             seal,
@@ -142,7 +171,9 @@ impl Pair {
             last: Mutex::default(),
             status: Mutex::default(),
             quiet: Mutex::default(),
-        })
+        };
+        pair.count(&pair.table());
+        Ok(pair)
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
@@ -153,14 +184,17 @@ impl Pair {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How the pair is.
+    /// Something of the table is different: before it is written, which may last.
+    pub(super) fn count(&self, table: &Table) {
+        let mut status = self.status();
+        let told = status.node.as_deref().map_or(0, |node| table.peer(node).ours);
+        (status.things, status.to_send) = (table.count(), table.count_since(told));
+    }
+
+    /// How the pair is. Waits for no file.
     pub fn view(&self) -> View {
-        let (things, to_send) = {
-            let (table, status) = (self.table(), self.status());
-            let told = status.node.as_deref().map_or(0, |node| table.peer(node).ours);
-            (table.count(), table.count_since(told))
-        };
         let status = self.status();
+        let (things, to_send) = (status.things, status.to_send);
         let silent = status.heard.map(|heard| heard.elapsed());
         let is_away = silent.is_none_or(|silent| silent > AWAY);
         let is_behind = [to_send, status.pending, status.their_pending] != [0; 3] || status.trouble.is_some();
@@ -240,11 +274,19 @@ impl Pair {
             }
             last.insert(letter.node.clone(), signed.time);
         }
-        self.hear(&letter).map_err(|error| (503, "unavailable", error.to_string()))?;
+        self.hear(&letter).map_err(|why| {
+            self.log_refused(&why);
+            let (status, code) = match why {
+                Untaken::SameId { .. } => (409, "same_id"),
+                Untaken::Ahead { .. } => (409, "ahead"),
+                Untaken::File(_) => (503, "unavailable"),
+            };
+            (status, code, why.to_string())
+        })?;
         Ok(self.letter(Some(&letter.node)))
     }
 
-    fn log_refused(&self, why: Refused) {
+    fn log_refused(&self, why: impl std::fmt::Display) {
         let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
         if quiet.is_none_or(|last| last.elapsed() >= QUIET) {
             *quiet = Some(Instant::now());
@@ -253,10 +295,18 @@ impl Pair {
     }
 
     /// Takes what a letter tells.
-    pub(super) fn hear(&self, letter: &Letter) -> Result<(), database::Error> {
+    pub(super) fn hear(&self, letter: &Letter) -> Result<(), Untaken> {
         let mut table = self.table();
+        let file = || table.path().display().to_string();
+        if letter.node == table.node() && letter.run != self.run {
+            return Err(Untaken::SameId { file: file() });
+        }
         if letter.node == table.node() || letter.node.is_empty() {
             return Ok(());
+        }
+        // Not a word of it: what is not taken now comes again, when the clocks are right.
+        if Table::is_ahead(&letter.entries, clock::now().as_millis()) {
+            return Err(Untaken::Ahead { file: file() });
         }
         let is_news = table.hear(&letter.entries);
         let before = table.peer(&letter.node);
@@ -275,13 +325,14 @@ impl Pair {
         if is_changed {
             table.set_peer(&letter.node, peer);
         }
+        self.status().node = Some(letter.node.clone());
+        self.count(&table);
         if is_news || is_changed {
             table.commit()?;
         }
         drop(table);
         let mut status = self.status();
         status.heard = Some(Instant::now());
-        status.node = Some(letter.node.clone());
         status.their_pending = letter.pending;
         status.theirs.clone_from(&letter.stage);
         drop(status);

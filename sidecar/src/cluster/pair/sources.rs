@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
+use weir_model::Digest;
 
 use super::entry::Kind;
 use super::table::Pending;
@@ -43,8 +44,19 @@ pub struct Seen {
     pub things: BTreeMap<String, Value>,
     /// By what the source is known again; none where it has no mark yet.
     pub mark: Option<String>,
+    /// There is a file.
+    pub can_be_marked: bool,
     /// Of the module's state file, otherwise 0.
     pub generation: u64,
+}
+
+impl Seen {
+    /// Of the things that are in the file: bans of keys are in memory.
+    pub fn digest(&self) -> Digest {
+        let is_kept = |name: &&String| !matches!(Kind::of(name), Some((Kind::Ban, _)));
+        let kept: Vec<_> = self.things.iter().filter(|(name, _)| is_kept(name)).collect();
+        Digest::of(&serde_json::to_vec(&kept).unwrap_or_default())
+    }
 }
 
 /// Names of the sources, for their marks.
@@ -118,12 +130,19 @@ impl Sources {
             .map(|ban| (Kind::Ban.name(&ban.key), json!({ "key": ban.key, "until": ban.until.as_millis() })));
         let things = keys.chain(targets).chain(revocations).chain(bans).collect();
         let kinds = &[Kind::Key, Kind::Target, Kind::Token, Kind::Ban];
-        Ok(Some(Seen { kinds, things, mark, generation }))
+        Ok(Some(Seen { kinds, things, mark, can_be_marked: true, generation }))
     }
 
-    /// Marks the module's state file as seen by this daemon.
-    pub async fn mark(&self, mark: &str) -> Result<(), Failure> {
-        Ok(self.replica.put_replica(&json!({ "mark": mark })).await?)
+    /// Marks the file of a source, unless it has another mark than what was seen (`was`): then it is looked at again anyway.
+    pub async fn mark(&self, source: &str, was: Option<&str>, mark: &str) -> Result<(), Failure> {
+        match source {
+            ACCOUNTS => Ok(self.accounts.mark(was, mark)?),
+            CHAT => {
+                self.chat.mark_bans(mark.to_owned());
+                Ok(())
+            }
+            _ => Ok(self.replica.put_replica(&json!({ "mark": mark })).await?),
+        }
     }
 
     /// The accounts, if they have changed.
@@ -133,14 +152,15 @@ impl Sources {
             return Ok(None);
         }
         // Without a file, each look makes another empty list.
-        let mark = self.accounts.exists().then(|| "file".to_owned());
+        let mark = self.accounts.exists().then(|| all.mark().to_owned());
         if mark.is_none() && self.known.as_ref().is_some_and(|known| known.accounts.is_empty()) {
             return Ok(None);
         }
         let thing = |account: &Account| (Kind::Admin.name(account.name.as_str()), json!(account));
         let things = all.accounts.iter().map(thing).collect();
         self.known = Some(all);
-        Ok(Some(Seen { kinds: &[Kind::Admin], things, mark, generation: 0 }))
+        let can_be_marked = mark.is_some();
+        Ok(Some(Seen { kinds: &[Kind::Admin], things, mark, can_be_marked, generation: 0 }))
     }
 
     /// The bans of the chat, if they have changed; none where it is off.
@@ -157,7 +177,7 @@ impl Sources {
             (Kind::Chat.name(&json!([app, stream, name]).to_string()), value)
         };
         let things = bans.iter().map(thing).collect();
-        Some(Seen { kinds: &[Kind::Chat], things, mark: Some(mark), generation: 0 })
+        Some(Seen { kinds: &[Kind::Chat], things, mark: Some(mark), can_be_marked: true, generation: 0 })
     }
 
     /// Whether the chat can take something over.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use weir_model::Timestamp;
 
 use super::entry::{Clock, Entry, Kind, merge};
+use super::marks::{Marks, Trust};
 use super::twins;
 use crate::database::{self, Schema};
 
@@ -22,8 +23,11 @@ const TOMBSTONE: Duration = Duration::from_secs(180 * 86_400);
 /// Rows in one letter, and their bytes.
 const MOST_ROWS: usize = 500;
 const MOST_BYTES: usize = 1 << 20;
-/// Edits of a later time are nonsense (2^53 ms is the year 287396): nobody could edit the thing any more.
-const LATEST: u64 = 1 << 53;
+/// Edits that are further ahead of this node's clock are not taken, in milliseconds: of edits at the same time, they would hold
+/// against all that this node does.
+const MOST_AHEAD: u64 = 366 * 86_400_000;
+/// The time of an edit that gives way to each other one at the same time.
+const FIRST_SIGHT: u64 = 1;
 
 const SCHEMA: Schema = Schema { what: "pair", migrations: &[FIRST] };
 const FIRST: &str = "
@@ -75,8 +79,9 @@ struct Meta {
     seq: u64,
     at: u64,
     peers: BTreeMap<String, Peer>,
-    /// By which sources are known again: the module's state file, the chat's file, the file of accounts.
-    marks: BTreeMap<String, String>,
+    /// By which files are known again.
+    #[serde(flatten)]
+    files: Marks,
     generation: u64,
 }
 
@@ -118,6 +123,11 @@ impl Table {
         &self.meta.node
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The number of the last change here.
     pub fn seq(&self) -> u64 {
         self.meta.seq
@@ -135,14 +145,9 @@ impl Table {
         there.map(|(name, _)| name.clone()).collect()
     }
 
-    /// By what a source is known again.
-    pub fn mark(&self, source: &str) -> Option<&str> {
-        self.meta.marks.get(source).map(String::as_str)
-    }
-
-    /// Notes it.
-    pub fn set_mark(&mut self, source: &str, mark: &str) {
-        self.meta.marks.insert(source.to_owned(), mark.to_owned());
+    /// By which this node knows its files again.
+    pub fn files(&mut self) -> (&str, &mut Marks) {
+        (&self.meta.node, &mut self.meta.files)
     }
 
     /// The generation of the module's state file that was last seen.
@@ -167,25 +172,26 @@ impl Table {
         self.meta.peers.insert(node.to_owned(), peer);
     }
 
-    /// Takes note of things as they are at this node: what differs from what was last seen, somebody has edited here. With
-    /// `is_known` false this is not what was seen last, but a file from elsewhere or none: then nothing counts as removed or
-    /// edited, and only what nobody knows is new. Returns whether there is something new to tell.
+    /// Takes note of things as they are at this node: what differs from what was last seen, somebody has edited here, as far as what
+    /// was seen is to be trusted. Returns whether there is something new to tell.
     pub fn observe(
         &mut self,
         kinds: &[Kind],
         seen: &BTreeMap<String, Value>,
-        is_known: bool,
+        trust: Trust,
         now: u64,
     ) -> bool {
         let of_kinds = |name: &str| Kind::of(name).is_some_and(|(kind, _)| kinds.contains(&kind));
         let known = self.rows.keys().filter(|name| of_kinds(name));
         let names: BTreeSet<String> = known.chain(seen.keys()).cloned().collect();
         let before = self.meta.seq;
+        let is_known = matches!(trust, Trust::Known | Trust::Newer);
+        let at = matches!(trust, Trust::Newer | Trust::Older).then_some(FIRST_SIGHT);
         for name in names {
             let Some((kind, _)) = Kind::of(&name) else { continue };
             let here = seen.get(&name);
             let Some(row) = self.rows.get_mut(&name) else {
-                self.edit(kind, &name, here.cloned(), Clock::new(), now);
+                self.edit(kind, &name, here.cloned(), Clock::new(), (now, at));
                 continue;
             };
             let value = row.shadow.as_ref().and_then(|shadow| shadow.value.as_ref());
@@ -194,7 +200,7 @@ impl Table {
             }
             if is_known && (here.is_some() || kind.is_removed_when_missing()) {
                 let clock = row.shadow.take().map(|shadow| shadow.clock).unwrap_or_default();
-                self.edit(kind, &name, here.cloned(), clock, now);
+                self.edit(kind, &name, here.cloned(), clock, (now, at));
                 continue;
             }
             let clock = if row.entry.value.as_ref() == here { row.entry.clock.clone() } else { Clock::new() };
@@ -208,13 +214,21 @@ impl Table {
         self.meta.seq > before
     }
 
-    /// Somebody has edited a thing here, who knew the version of this clock.
-    fn edit(&mut self, kind: Kind, name: &str, value: Option<Value>, mut clock: Clock, now: u64) {
-        self.meta.at = now.max(self.meta.at.saturating_add(1));
+    /// Somebody has edited a thing here, who knew the version of this clock; the edit has another time with `at`.
+    fn edit(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        value: Option<Value>,
+        mut clock: Clock,
+        (now, at): (u64, Option<u64>),
+    ) {
+        let known = clock.get(&self.meta.node).copied().unwrap_or_default();
+        self.meta.at = now.max(self.meta.at.max(known).saturating_add(1));
         clock.insert(self.meta.node.clone(), self.meta.at);
         let entry = Entry {
             clock: clock.clone(),
-            at: self.meta.at,
+            at: at.unwrap_or(self.meta.at),
             by: self.meta.node.clone(),
             value: value.clone(),
         };
@@ -238,12 +252,17 @@ impl Table {
         self.dirty.insert(name.to_owned());
     }
 
+    /// Whether an edit is so far ahead of this node's clock that it is not taken.
+    pub fn is_ahead(entries: &[(String, Entry)], now: u64) -> bool {
+        let latest = now.saturating_add(MOST_AHEAD);
+        entries.iter().any(|(_, entry)| entry.clock.values().chain([&entry.at]).any(|at| *at > latest))
+    }
+
     /// Takes what another node tells. Returns whether something is new here.
     pub fn hear(&mut self, entries: &[(String, Entry)]) -> bool {
         let before = self.meta.seq;
         for (name, entry) in entries {
-            let is_nonsense = entry.clock.values().chain([&entry.at]).any(|at| *at > LATEST);
-            if let Some((kind, _)) = Kind::of(name).filter(|_| !is_nonsense) {
+            if let Some((kind, _)) = Kind::of(name) {
                 self.take(kind, name, entry);
             }
         }
@@ -261,7 +280,7 @@ impl Table {
             let name = Kind::Target.name(id);
             let Some(row) = self.rows.get(&name) else { continue };
             let (clock, shadow) = (row.entry.clock.clone(), row.shadow.clone());
-            self.edit(Kind::Target, &name, None, clock, now);
+            self.edit(Kind::Target, &name, None, clock, (now, None));
             // It is still here until it is removed.
             if let Some(row) = self.rows.get_mut(&name) {
                 row.shadow = shadow;

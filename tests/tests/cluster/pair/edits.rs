@@ -79,7 +79,7 @@ fn keys_targets_and_bans_of_one_node_hold_on_the_other() {
     assert!(metrics.contains("weir_pair_up 1") && metrics.contains("weir_pair_held 0"), "{metrics}");
 }
 
-fn admin(daemon: &Sidecar, args: &[&str]) {
+pub(super) fn admin(daemon: &Sidecar, args: &[&str]) {
     let mut command = Command::new(products::weir());
     command.arg("admin").args(args).arg("--config").arg(daemon.configuration());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -87,7 +87,7 @@ fn admin(daemon: &Sidecar, args: &[&str]) {
     assert!(child.wait().unwrap().success(), "{args:?}");
 }
 
-fn log_in(daemon: &Sidecar, name: &str) -> bool {
+pub(super) fn log_in(daemon: &Sidecar, name: &str) -> bool {
     let url = format!("http://127.0.0.1:{}/admin/api/login", daemon.web());
     let request = client().post(url).header("content-type", "application/json");
     let body = json!({ "name": name, "password": PASSWORD }).to_string();
@@ -110,31 +110,36 @@ fn administrators_and_bans_of_the_chat_are_in_common() {
     admin(a, &["add", "ana", "--role", "viewer"]);
     within("ana is back", 2.0, || known(b).contains("ana"));
 
-    let join = |daemon: &Sidecar, who: &Value| {
-        let mut socket = WebSocket::connect(daemon.web(), "/v1/ws", &[]).unwrap();
-        let mut message = json!({ "type": "join", "app": "live", "stream": "show" });
-        message.as_object_mut().unwrap().extend(who.as_object().unwrap().clone());
-        socket.send(&message.to_string()).unwrap();
-        let first = until("a word of the chat", 5.0, || match socket.receive() {
-            Some(Message::Text(text)) => {
-                Some(serde_json::from_str::<Value>(&text).unwrap()).filter(is_of_chat)
-            }
-            other => panic!("{other:?}"),
-        });
-        (socket, first)
-    };
     let (_eve, welcome) = join(a, &json!({ "name": "Eve" }));
     assert_eq!(welcome["type"], "chat.welcome");
-    let token = moderator();
-    let (mut chief, welcome) = until("tokens are known", 10.0, || {
-        Some(join(a, &json!({ "token": token }))).filter(|(_, first)| first["type"] == "chat.welcome")
-    });
-    assert_eq!(welcome["moderator"], true, "{welcome}");
+    let mut chief = join_as_moderator(a);
     chief.send(&json!({ "type": "chat.ban", "name": "Eve" }).to_string()).unwrap();
     within("she is banned on B", 2.0, || join(b, &json!({ "name": "eve" })).1["code"] == "banned");
     assert_eq!(join(b, &json!({ "name": "Other" })).1["code"], "banned", "by her address, too");
     chief.send(&json!({ "type": "chat.unban", "name": "Eve" }).to_string()).unwrap();
     within("she may come back", 2.0, || join(b, &json!({ "name": "eve" })).1["type"] == "chat.welcome");
+}
+
+/// Comes into the chat; gives the first word of the chat, too.
+pub(super) fn join(daemon: &Sidecar, who: &Value) -> (WebSocket, Value) {
+    let mut socket = WebSocket::connect(daemon.web(), "/v1/ws", &[]).unwrap();
+    let mut message = json!({ "type": "join", "app": "live", "stream": "show" });
+    message.as_object_mut().unwrap().extend(who.as_object().unwrap().clone());
+    socket.send(&message.to_string()).unwrap();
+    let first = until("a word of the chat", 5.0, || match socket.receive() {
+        Some(Message::Text(text)) => Some(serde_json::from_str::<Value>(&text).unwrap()).filter(is_of_chat),
+        other => panic!("{other:?}"),
+    });
+    (socket, first)
+}
+
+pub(super) fn join_as_moderator(daemon: &Sidecar) -> WebSocket {
+    let token = moderator();
+    let (socket, welcome) = until("tokens are known", 10.0, || {
+        Some(join(daemon, &json!({ "token": token }))).filter(|(_, first)| first["type"] == "chat.welcome")
+    });
+    assert_eq!(welcome["moderator"], true, "{welcome}");
+    socket
 }
 
 /// A token as a backend makes it (RFC 7519).

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cluster::pair::entry::{Entry, Kind};
+use crate::cluster::pair::marks::Trust;
 
 /// The daemon of a node whose file is in this folder.
 fn daemon(folder: &Path) -> Pair {
@@ -41,7 +42,8 @@ fn make(at: &Pair, id: &str) {
     let names = table.names();
     let mut seen: BTreeMap<String, Value> = names.into_iter().map(|name| (name, json!({}))).collect();
     seen.insert(Kind::Key.name(id), json!({}));
-    table.observe(&[Kind::Key], &seen, true, clock::now().as_millis());
+    table.observe(&[Kind::Key], &seen, Trust::Known, clock::now().as_millis());
+    at.count(&table);
     table.commit().unwrap();
 }
 
@@ -66,16 +68,24 @@ fn a_peer_that_lies_breaks_nothing() {
         by: "x".into(),
         value: Some(json!("lie")),
     };
-    let entries = [("key/k1", u64::MAX), ("key/k2", u64::MAX - 1), ("other/x", 1), ("nothing", 1), ("", 1)];
-    let lie = Letter {
+    let lie = |entries: &[(&str, u64)]| Letter {
         upto: u64::MAX,
-        entries: entries.map(|(name, at)| (name.to_owned(), entry(at))).into(),
+        entries: entries.iter().map(|(name, at)| ((*name).to_owned(), entry(*at))).collect(),
         have: Some((b.run.clone(), u64::MAX)),
         pending: usize::MAX,
         ..a.letter(None)
     };
-    assert_eq!(send(&a, &b, &serde_json::to_vec(&lie).unwrap()).0, 200);
-    assert_eq!(names(&b), ["key/k1"], "edits of the end of time are not taken");
+    let send_lie = |entries: &[(&str, u64)]| send(&a, &b, &serde_json::to_vec(&lie(entries)).unwrap());
+    // An edit that would hold against all that follows: nothing of the letter is taken.
+    let ahead = clock::now().as_millis() + 367 * 86_400_000;
+    for at in [u64::MAX, 1 << 53, ahead] {
+        let (status, answer) = send_lie(&[("key/k2", 1), ("key/k1", at)]);
+        let (code, message) = answer.error.unwrap();
+        assert!(status == 409 && code == "ahead" && message.contains("NTP"), "{at}: {status} {message}");
+        assert_eq!(names(&b), ["key/k1"]);
+    }
+    assert_eq!(send_lie(&[("other/x", 1), ("nothing", 1), ("", 1)]).0, 200);
+    assert_eq!(names(&b), ["key/k1"]);
     assert_eq!(b.view().things, 1);
     // Both go on.
     make(&a, "k3");
@@ -124,4 +134,42 @@ fn a_node_whose_file_is_from_a_backup_tells_what_was_edited_since() {
     meet(&a, &b);
     assert_eq!(names(&b).len(), 15, "{:?}", names(&b));
     assert_eq!(names(&a), names(&b));
+}
+
+#[test]
+fn a_machine_that_is_a_copy_of_the_other_one_is_told_so() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let a = daemon(one.path());
+    make(&a, "k1");
+    drop(a);
+    std::fs::copy(one.path().join("pair.db"), two.path().join("pair.db")).unwrap();
+    let (a, b) = (daemon(one.path()), daemon(two.path()));
+    let letter = |of: &Pair| serde_json::to_vec(&of.letter(None)).unwrap();
+    let (status, answer) = send(&a, &b, &letter(&a));
+    let (code, message) = answer.error.unwrap();
+    assert!(status == 409 && code == "same_id" && message.contains("remove /"), "{status}: {message}");
+    assert!(b.hear(&a.letter(None)).unwrap_err().to_string().contains("pair.db"));
+    assert_eq!(send(&a, &a, &letter(&a)).0, 200, "that is this server itself, and no copy");
+    // With another file it is another node.
+    drop(b);
+    std::fs::remove_file(two.path().join("pair.db")).unwrap();
+    let b = daemon(two.path());
+    meet(&a, &b);
+    assert_eq!(names(&b), ["key/k1"]);
+}
+
+#[test]
+fn who_asks_how_the_pair_is_does_not_wait_for_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = daemon(folder.path());
+    make(&a, "k1");
+    let (tell, told) = std::sync::mpsc::channel();
+    let written = a.table();
+    let things = std::thread::scope(|scope| {
+        scope.spawn(|| tell.send(a.view().things).unwrap());
+        let things = told.recv_timeout(Duration::from_secs(5));
+        drop(written);
+        things
+    });
+    assert_eq!(things, Ok(1));
 }

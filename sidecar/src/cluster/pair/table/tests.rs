@@ -1,4 +1,5 @@
 use serde_json::json;
+use weir_model::Digest;
 
 use super::*;
 
@@ -8,7 +9,7 @@ const KINDS: &[Kind] = &[Kind::Key, Kind::Target, Kind::Token, Kind::Ban];
 struct Node {
     table: Table,
     module: BTreeMap<String, Value>,
-    is_known: bool,
+    trust: Trust,
     _folder: tempfile::TempDir,
 }
 
@@ -16,13 +17,21 @@ impl Node {
     fn new(id: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let table = Table::open(&folder.path().join("pair.db"), id).unwrap();
-        Self { table, module: BTreeMap::new(), is_known: false, _folder: folder }
+        Self { table, module: BTreeMap::new(), trust: Trust::Fresh, _folder: folder }
+    }
+
+    /// What is in its file.
+    fn backup(&self) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("pair.db").display().to_string();
+        self.table.database.execute("VACUUM INTO ?1", [copy]).unwrap();
+        folder
     }
 
     /// Looks, and brings the module in line.
     fn turn(&mut self, now: u64) {
-        self.table.observe(KINDS, &self.module, self.is_known, now);
-        self.is_known = true;
+        self.table.observe(KINDS, &self.module, self.trust, now);
+        self.trust = Trust::Known;
         self.table.remove_repeated(now);
         for one in self.table.pending(KINDS, now) {
             assert_eq!(self.module.get(&one.name), one.was.as_ref(), "{}", one.name);
@@ -107,7 +116,7 @@ fn a_module_that_lost_its_state_gets_it_back_and_removes_nothing() {
     b.module.clear();
     set(&mut b, "key/k2", "");
     set(&mut b, "key/k9", "only in the backup");
-    b.is_known = false;
+    b.trust = Trust::Older;
     meet(&mut a, &mut b, 300);
     assert_eq!(a.module.keys().collect::<Vec<_>>(), ["key/k1", "key/k9"]);
     // A new machine in the place of the other one.
@@ -159,4 +168,110 @@ fn removals_are_forgotten_only_when_everybody_has_known_them_for_long() {
     a.table.commit().unwrap();
     a.restart();
     assert_eq!((a.table.rows.len(), a.table.node()), (0, "a"));
+}
+
+/// What was revoked or replaced at the other node does not come back because this node's files are old, in whatever combination.
+#[test]
+fn a_backup_of_the_module_alone_or_with_the_table_brings_nothing_back() {
+    for is_table_lost in [false, true] {
+        let (mut a, mut b) = (Node::new("a"), Node::new("b"));
+        for name in ["key/revoked", "key/rotated", "key/kept"] {
+            set(&mut b, name, "first");
+        }
+        meet(&mut a, &mut b, 1000);
+        let backup = b.module.clone();
+        a.module.remove("key/revoked");
+        set(&mut a, "key/rotated", "second");
+        meet(&mut a, &mut b, 2000);
+        (b.module, b.trust) = (backup, Trust::Older);
+        if is_table_lost {
+            b.table = Table::open(&b._folder.path().join("new.db"), "c").unwrap();
+        }
+        meet(&mut a, &mut b, 3000);
+        assert_eq!(b.module.keys().collect::<Vec<_>>(), ["key/kept", "key/rotated"], "{is_table_lost}");
+        assert_eq!(b.module["key/rotated"]["note"], "second", "{is_table_lost}");
+        // The node can be edited after it.
+        b.module.remove("key/kept");
+        meet(&mut a, &mut b, 4000);
+        assert_eq!(a.module.len(), 1);
+    }
+}
+
+#[test]
+fn a_table_that_is_older_than_the_module_gives_way_to_it_and_to_the_other_node() {
+    let (mut a, mut b) = (Node::new("a"), Node::new("b"));
+    for name in ["key/revoked", "key/rotated", "key/edited"] {
+        set(&mut b, name, "first");
+    }
+    meet(&mut a, &mut b, 1000);
+    let backup = b.backup();
+    b.module.remove("key/revoked");
+    set(&mut b, "key/rotated", "second");
+    meet(&mut a, &mut b, 2000);
+    b.table = Table::open(&backup.path().join("pair.db"), "another").unwrap();
+    b.trust = Trust::Newer;
+    // While the other node is away, too.
+    b.turn(2500);
+    assert_eq!(b.module.keys().collect::<Vec<_>>(), ["key/edited", "key/rotated"]);
+    assert_eq!(b.module["key/rotated"]["note"], "second");
+    set(&mut a, "key/edited", "on a meanwhile");
+    set(&mut a, "key/rotated", "third");
+    meet(&mut a, &mut b, 3000);
+    assert_eq!(a.module.keys().collect::<Vec<_>>(), ["key/edited", "key/rotated"]);
+    assert_eq!(
+        [&a.module["key/edited"]["note"], &a.module["key/rotated"]["note"]],
+        ["on a meanwhile", "third"]
+    );
+}
+
+fn trust(table: &mut Table, source: &str, mark: Option<&str>) -> Trust {
+    let (node, files) = table.files();
+    files.trust(node, source, mark)
+}
+
+fn next_mark(
+    table: &mut Table,
+    source: &str,
+    mark: Option<&str>,
+    things: &Digest,
+    random: &str,
+) -> Option<String> {
+    let (node, files) = table.files();
+    files.next_mark(node, source, mark, things, random)
+}
+
+#[test]
+fn a_file_is_known_by_its_last_mark() {
+    let mut a = Node::new("a");
+    let things = |text: &str| Digest::of(text.as_bytes());
+    let table = &mut a.table;
+    assert_eq!(trust(table, "state", None), Trust::Fresh);
+    let first = next_mark(table, "state", None, &things("1"), "aaaaaaaa").unwrap();
+    assert!(first.len() == 16 && first.ends_with("000001aaaaaa"), "{first}");
+    // It may be on the disk: no other one before that is known.
+    assert_eq!(next_mark(table, "state", None, &things("2"), "bbbbbbbb"), Some(first.clone()));
+    assert_eq!(trust(table, "state", Some(&first)), Trust::Known);
+    assert_eq!(next_mark(table, "state", Some(&first), &things("2"), "bbbbbbbb"), None);
+    let second = next_mark(table, "state", Some(&first), &things("3"), "cccccccc").unwrap();
+    assert_eq!(trust(table, "state", Some(&first)), Trust::Known, "the second is not on the disk yet");
+    table.commit().unwrap();
+    let backup = a.backup();
+    let table = &mut a.table;
+    assert_eq!(trust(table, "state", Some(&second)), Trust::Known);
+    assert_eq!(trust(table, "state", Some(&first)), Trust::Older);
+    assert_eq!(trust(table, "accounts", Some(&second)), Trust::Newer, "of another file of this node");
+    for foreign in ["0123456789abcdef", "file", ""] {
+        assert_eq!(trust(table, "state", Some(foreign)), Trust::Older, "{foreign}");
+    }
+    let third = next_mark(table, "state", Some(&second), &things("4"), "dddddddd").unwrap();
+    assert_eq!(trust(table, "state", Some(&third)), Trust::Known);
+    // The table is older than the file.
+    let mut old = Table::open(&backup.path().join("pair.db"), "another").unwrap();
+    assert_eq!(trust(&mut old, "state", Some(&third)), Trust::Newer);
+    let fourth = next_mark(&mut old, "state", Some(&third), &things("4"), "eeeeeeee").unwrap();
+    assert!(fourth.contains("000004"), "{fourth}");
+    assert_eq!(trust(&mut old, "state", Some(&fourth)), Trust::Known);
+    // Another node's.
+    let mut b = Node::new("b");
+    assert_eq!(trust(&mut b.table, "state", Some(&fourth)), Trust::Older);
 }
