@@ -1,5 +1,5 @@
-//! Weir beside stock nginx-rtmp, in one run: what is compared takes turns, so that a noisy neighbour disturbs
-//! all alike; one of them runs twice, which shows what the noise is.
+//! Compares Weir with stock nginx-rtmp in one run. The compared servers take turns, so that other work on the machine
+//! disturbs all of them equally; one of them runs twice, which shows the noise.
 
 mod chat;
 mod check;
@@ -26,15 +26,15 @@ use crate::harness::{Nginx, products};
 
 /// One comparison.
 pub struct Row {
-    /// What to ask for it by.
+    /// The name of the comparison on the command line.
     pub name: &'static str,
-    /// What is measured.
+    /// The subject of the measurement.
     pub what: &'static str,
-    /// Measures it, and gives the table as Markdown.
+    /// Measures, and returns the table as Markdown.
     pub measure: fn() -> String,
 }
 
-/// All of them.
+/// All comparisons.
 pub const ROWS: [Row; 17] = [
     Row {
         name: "publish",
@@ -111,14 +111,14 @@ pub const ROWS: [Row; 17] = [
     },
 ];
 
-/// This module beside that of an earlier commit, which `WEIR_BASE_MODULE` names. Measured only when it is asked for.
+/// Compares this module with that of an earlier commit, which `WEIR_BASE_MODULE` names. Runs only on request.
 pub const QUICK: Row = Row {
     name: "quick",
     what: "this module beside that of an earlier commit: microseconds of the worker, or of the publisher that waits",
     measure: quick::quick,
 };
 
-/// What it is measured on.
+/// Describes the machine.
 pub fn machine() -> String {
     let output = Command::new(products::nginx()).arg("-v").output().unwrap();
     let nginx = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -130,7 +130,7 @@ pub fn machine() -> String {
     format!("{nginx}; {count} cores ({}), load before the run: {load}", model.unwrap_or("unknown"))
 }
 
-/// The cores that this process might use before it was pinned for the first time.
+/// Returns the cores that this process could use before it was pinned for the first time.
 fn cores() -> &'static [usize] {
     static CORES: LazyLock<Vec<usize>> = LazyLock::new(|| {
         let own = sched_getaffinity(Pid::from_raw(0)).unwrap();
@@ -139,7 +139,7 @@ fn cores() -> &'static [usize] {
     &CORES
 }
 
-/// Puts servers on one core and the load, which is this thread and what it starts, on another.
+/// Pins servers to one core, and the load (this thread and its children) to another.
 fn part<'a>(servers: impl Iterator<Item = &'a Nginx>) {
     let [first, second, ..] = *cores() else { return };
     for nginx in servers {
@@ -149,7 +149,7 @@ fn part<'a>(servers: impl Iterator<Item = &'a Nginx>) {
     pin(0, second);
 }
 
-/// Puts a process (0 is the caller's thread) on one core.
+/// Pins a process (0 is the caller's thread) to one core.
 fn pin(pid: i32, core: usize) {
     let mut set = CpuSet::new();
     set.set(core).unwrap();

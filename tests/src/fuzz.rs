@@ -1,8 +1,9 @@
-//! Sessions that no encoder would have, against a server that real ones use at the same time.
+//! Sends sessions that no encoder would send to a server that real encoders use at the same time.
 //!
-//! A sequence begins as what an encoder or a player says ([`plot`]), is mutated in its order, its messages and the values in them
-//! ([`mutate`], [`amf`]), and cut into chunks that are not always right ([`wire`]). It is then only bytes and pauses (`sequence`),
-//! which many connections send at a time ([`drive`]), while [`watch`] sees to it that no worker dies or grows and that a player
+//! A sequence begins as a session of an encoder or a player ([`plot`]). It is mutated in its order, its messages and
+//! their values ([`mutate`], [`amf`]), and cut into chunks that are not always correct ([`wire`]). The result is only
+//! bytes and pauses (`sequence`), which many connections send simultaneously ([`drive`]). Meanwhile [`watch`] checks
+//! that no worker dies or grows, and that an independent player loses nothing. The seed alone decides the content.
 //! that has nothing to do with it misses nothing. The seed alone decides what is sent.
 
 mod amf;
@@ -23,42 +24,42 @@ pub use watch::Guarded;
 use crate::harness::Random;
 use watch::Watched;
 
-/// What to do for how long.
+/// The settings of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What everything follows from.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// How long.
+    /// The duration.
     pub time: Duration,
-    /// Whose server.
+    /// The server.
     pub server: Guarded,
-    /// Where what failed is written to.
+    /// The folder for sequences that failed.
     pub folder: PathBuf,
 }
 
-/// What a run without a finding did.
+/// The result of a run without a finding.
 #[derive(Debug, Clone, Copy)]
 pub struct Report {
     /// Sequences sent.
     pub sequences: usize,
-    /// The most memory that a worker had over what it had at the start, in bytes.
+    /// The largest growth of a worker's memory since the start, in bytes.
     pub growth: u64,
     /// The player's longest time without video.
     pub gap: Duration,
 }
 
-/// What must not have happened, and what was sent before it did.
+/// A failure, and the sequences that were sent before it.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// What happened.
+    /// The failure.
     pub what: String,
     /// A file to replay.
     pub file: PathBuf,
-    /// How many sequences are in it: one, where one alone does it.
+    /// The number of sequences in the file: one, if a single sequence causes the failure.
     pub sequences: usize,
 }
 
-/// Sends sequences until the time is over or something happens.
+/// Sends sequences until the time is over or a failure occurs.
 pub fn run(options: &Options) -> Result<Report, Finding> {
     let server = Watched::start(options.server);
     let drivers = Drivers::start(server.port(), options.seed);
@@ -74,7 +75,7 @@ pub fn run(options: &Options) -> Result<Report, Finding> {
     }
 }
 
-/// Sends these sequences, one after the other, to a server of their own.
+/// Sends these sequences, one after the other, to a separate server.
 pub fn replay(server: Guarded, sequences: &[Sequence]) -> Result<(), String> {
     let server = Watched::start(server);
     for sequence in sequences {
@@ -84,10 +85,10 @@ pub fn replay(server: Guarded, sequences: &[Sequence]) -> Result<(), String> {
     server.settle()
 }
 
-/// How long to look for one sequence that does it alone.
+/// How long to search for a single sequence that causes the failure.
 const SEARCH: Duration = Duration::from_secs(60);
 
-/// The last sequence that does it alone, or all of them.
+/// Returns the last sequence that causes the failure alone, or all of them.
 fn narrow_down(options: &Options, what: String, recent: Vec<Sequence>) -> Finding {
     let begin = Instant::now();
     let mut tried = recent.iter().rev().take_while(|_| begin.elapsed() < SEARCH);
@@ -100,9 +101,9 @@ fn narrow_down(options: &Options, what: String, recent: Vec<Sequence>) -> Findin
     Finding { what, file, sequences: kept.len() }
 }
 
-/// The sequence with this number.
+/// Returns the sequence with this number.
 fn sequence(seed: u64, number: u64) -> Sequence {
-    // Neighbouring numbers must not give neighbouring sequences.
+    // Neighbouring numbers must not yield similar sequences.
     let begin = Random::new(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next_u64();
     mutate::sequence(&mut Random::new(begin))
 }

@@ -1,4 +1,5 @@
-//! What the chat of `weir serve` costs: processor time while many hear what few say, and memory for those who only listen.
+//! The cost of the chat of `weir serve`: processor time while many participants receive messages of a few, and memory
+//! per silent participant.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -13,9 +14,9 @@ use crate::harness::{Sidecar, WebSocket};
 
 const HEAR: usize = 1000;
 const IDLE: usize = 9500;
-/// Messages in all.
+/// Total number of messages.
 const SAID: u32 = 150;
-/// Between two of them: five per second.
+/// Time between two messages: five per second.
 const PAUSE: Duration = Duration::from_millis(200);
 
 fn join(sidecar: &Sidecar, nth: usize, name: Option<&str>) -> WebSocket {
@@ -37,12 +38,12 @@ fn daemon() -> (crate::harness::Nginx, Sidecar) {
     (nginx, sidecar)
 }
 
-/// Processor time and memory, as a table.
+/// Measures processor time and memory, as a table.
 pub(super) fn chat() -> String {
     let (_nginx, sidecar) = daemon();
     let process = sidecar.process();
     let empty = process.memory();
-    // Reads what comes, on a thread of its own, and counts bytes.
+    // Reads messages in a separate thread, and counts bytes.
     let (stop, heard) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let sockets: Vec<_> = (0..HEAR).map(|nth| join(&sidecar, nth, None)).collect();
     for socket in &sockets {
@@ -63,7 +64,7 @@ pub(super) fn chat() -> String {
             sockets
         })
     };
-    // Twenty people, each of whom may say five messages in ten seconds.
+    // Twenty participants, each of whom may send five messages per ten seconds.
     let mut people: Vec<_> = (0..20).map(|nth| join(&sidecar, nth, Some(&format!("Person {nth}")))).collect();
     std::thread::sleep(Duration::from_secs(3));
     let (before, begin, bytes) = (process.time_used_by_all(), Instant::now(), heard.load(Relaxed));
@@ -86,7 +87,8 @@ pub(super) fn chat() -> String {
     let begin = Instant::now();
     let idle: Vec<_> = (0..IDLE).map(|nth| join(&sidecar, nth, None)).collect();
     let joined = begin.elapsed();
-    // What is on its way settles. Nobody answers pings: those who are silent for 50 seconds are dropped.
+    // Messages in transit arrive. No participant answers pings, so the daemon drops those that are silent for 50
+    // seconds.
     std::thread::sleep(Duration::from_secs(5));
     let full = process.memory();
     drop(idle);

@@ -1,4 +1,4 @@
-//! From the start of `weir check` to its end, as keepalived has it each second.
+//! The duration of `weir check`, which keepalived runs each second.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ impl Program {
     }
 }
 
-/// Each check beside a program that does nothing and one that asks the same by HTTP.
+/// Compares each check with a program that does nothing, and with one that sends the same HTTP request.
 pub(super) fn check() -> String {
     let nginx = Config::weir().with_api().app("live", "").http("location = /healthz { return 204; }").start();
     super::part([&nginx].into_iter());

@@ -1,4 +1,4 @@
-//! One publish on a fresh connection, timed. It blocks: nothing but the server decides how long it takes.
+//! Times one publish on a fresh connection. It blocks, so that only the server decides how long it takes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use weir_rtmp::client::{Client, Event, Options};
 use weir_rtmp::url::Url;
 
-/// What one publish took.
+/// The times of one publish.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
     /// From the first byte of the handshake to the answer to `createStream`.
@@ -20,13 +20,13 @@ pub(super) struct Timing {
 /// How the client acknowledges what it receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Acknowledge {
-    /// As every encoder does: the kernel decides, and delays some by 40 ms.
+    /// Like every encoder: the kernel decides, and delays some acknowledgements by 40 ms.
     Usually,
-    /// At once, so that a server that waits for it does not: every server is then as warm when `publish` comes.
+    /// Immediately, so that no server waits for an acknowledgement, and all servers are equally warm at `publish`.
     AtOnce,
 }
 
-/// Publishes `live/NAME` at a port of loopback, and is gone when it returns.
+/// Publishes `live/NAME` at a port of loopback, and closes the connection before it returns.
 pub(super) fn publish(port: u16, name: &str, acknowledge: Acknowledge) -> Timing {
     let url: Url = format!("rtmp://127.0.0.1:{port}/live/{name}").parse().unwrap();
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -63,7 +63,8 @@ pub(super) fn publish(port: u16, name: &str, acknowledge: Acknowledge) -> Timing
     }
 }
 
-/// Ends politely, and waits until the server has closed: what it does then is not part of the next publish.
+/// Ends in an orderly manner, and waits until the server has closed, so that its clean-up does not count for the next
+/// publish.
 fn leave(mut socket: TcpStream, mut client: Client) {
     client.finish();
     socket.write_all(&client.take_output()).unwrap();

@@ -1,4 +1,4 @@
-//! How long a player waits for the first picture: from `play` to the first keyframe.
+//! How long a player waits for its first frame: from `play` to the first keyframe.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -68,7 +68,7 @@ fn first_keyframe(nginx: &Nginx) -> Duration {
         client.receive(&buffer[..count]).unwrap();
         while let Some(event) = client.next_event() {
             match event {
-                // `play` is written next.
+                // The caller writes `play` next.
                 Event::StreamCreated(_) => asked = Instant::now(),
                 Event::Media(tag) if is_key(&tag) => return came - asked,
                 _ => {}

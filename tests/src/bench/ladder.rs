@@ -1,5 +1,5 @@
-//! One ffmpeg for a ladder that decodes once, beside `exec_push` with an ffmpeg for each rung; how soon a ladder can be played;
-//! and what the daemon itself takes.
+//! Compares one ffmpeg that decodes once for a ladder with `exec_push` and one ffmpeg per rung. Also measures how soon
+//! a ladder can be played, and the processor time of the daemon itself.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use crate::harness::process::Process;
 use crate::harness::{Nginx, Publisher, Sidecar, ports, products, until};
 
 const ROUNDS: usize = 3;
-/// What is measured of each, after it has settled.
+/// Duration of each measurement, after a time to settle.
 const WINDOW: Duration = Duration::from_secs(10);
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
-/// Lines and bit/s.
+/// Lines and bit/s of each rung.
 const RUNGS: [(u32, u32); 3] = [(720, 2_800_000), (480, 1_400_000), (360, 800_000)];
 const JOBS: usize = 20;
 
-/// Ten seconds of 1080p30 with a key frame each two seconds; made once.
+/// Returns ten seconds of 1080p30 with a keyframe per two seconds; made once.
 fn source() -> PathBuf {
     let path = ports::shared_folder().join("ladder-1080p30.flv");
     if !path.exists() {
@@ -38,7 +38,7 @@ fn source() -> PathBuf {
     path
 }
 
-/// Publishes it again and again, as fast as it is watched; killed when dropped.
+/// Publishes the file repeatedly in real time; killed when dropped.
 struct Encoder(Child);
 
 impl Encoder {
@@ -61,7 +61,7 @@ impl Drop for Encoder {
     }
 }
 
-/// The processor's time of a process so far, in seconds: utime and stime of `/proc/PID/stat`.
+/// Returns the processor time of a process so far, in seconds: utime and stime of `/proc/PID/stat`.
 fn processor_time(process: Process) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.0)).unwrap_or_default();
     let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
@@ -69,7 +69,7 @@ fn processor_time(process: Process) -> f64 {
     ticks / 100.0
 }
 
-/// Processor seconds that they take for a second of media.
+/// Returns the processor seconds that the processes take per second of media.
 fn rate(processes: &[Process]) -> f64 {
     let sum = || processes.iter().map(|process| processor_time(*process)).sum::<f64>();
     let (begin, before) = (Instant::now(), sum());
@@ -79,7 +79,7 @@ fn rate(processes: &[Process]) -> f64 {
     took
 }
 
-/// nginx-rtmp, an ffmpeg for each rung.
+/// Starts nginx-rtmp with one ffmpeg per rung.
 fn with_exec_push() -> Nginx {
     let mut pushes = String::new();
     for (height, bitrate) in RUNGS {
@@ -95,12 +95,12 @@ fn with_exec_push() -> Nginx {
     }
     let hls = "hls on; hls_path @DIR@/hls; hls_fragment 2s; hls_playlist_length 20s;";
     let mut nginx = Config::stock().app("live", &pushes).app("ladder", hls).start();
-    // nginx-rtmp kills what it has started, and nginx wonders who that was.
+    // nginx-rtmp kills its ffmpegs, and nginx logs unknown children.
     nginx.allow("unknown process");
     nginx
 }
 
-/// Weir's two applications.
+/// The two applications for Weir.
 fn with_weir() -> Nginx {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
@@ -138,7 +138,7 @@ fn our_round(source: &Path) -> f64 {
     let _encoder = Encoder::start(source, &nginx);
     sidecar.wait_ready("live/show");
     let ffmpeg = sidecar.wait_running("live/show/ladder", 30.0);
-    // The daemon publishes what ffmpeg makes, so its time counts too.
+    // The daemon publishes the output of ffmpeg, so its time counts too.
     rate(&[ffmpeg, sidecar.process()])
 }
 
@@ -153,7 +153,7 @@ pub(super) fn cpu() -> String {
     table::text(&Table { arms, targets: vec![Target::AtMost { ours: 2, peer: 0, ratio: 0.75 }] })
 }
 
-/// From the publish until all renditions can be played, over HLS both.
+/// Measures the time from the publish until all renditions can be played, over HLS in both cases.
 pub(super) fn ready() -> String {
     let source = source();
     let mut arms = vec![Arm::new("exec_push, nginx-rtmp's HLS"), Arm::new("weir serve, files")];
@@ -187,7 +187,7 @@ fn resident_kilobytes(process: Process) -> f64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// What the daemon takes for a job that ffmpeg only copies.
+/// Measures the daemon's processor time for a job in which ffmpeg only copies.
 pub(super) fn daemon() -> String {
     let nginx = Config::weir().with_api().app("live", "weir_publish open;").start();
     let rule = "[ladder.l]\nrungs = [\"source\"]\n[[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"l\"\nfolder = \"@MEDIA@\"\n";

@@ -1,4 +1,4 @@
-//! What a stream with many players costs a worker: stock nginx-rtmp, and merged writes.
+//! The cost of a stream with many players for a worker: stock nginx-rtmp, and merged writes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -26,12 +26,12 @@ const SOUND: usize = 300;
 /// Seconds of media per round, for each server.
 const SECONDS: u32 = 3;
 const ROUNDS: usize = 7;
-/// At least this part of the media reaches the players, or nothing was measured.
+/// The least part of the media that must reach the players, for a valid measurement.
 const RELAYED: f64 = 0.95;
-/// After so long without a byte, all media is there. Longer than any merged write waits.
+/// After this long without a byte, all media have arrived. Longer than the wait of any merged write.
 const QUIET: Duration = Duration::from_millis(150);
 
-/// The worker's time per second of media.
+/// Measures the worker's time per second of media.
 pub(super) fn players() -> Table {
     more_files();
     let servers = [
@@ -48,7 +48,7 @@ pub(super) fn players() -> Table {
         loads.push(Load::start(config.connections(1024).start()));
     }
     super::part(loads.iter().map(|load| &load.nginx));
-    // To warm up.
+    // Warm-up.
     for load in &mut loads {
         load.round();
     }
@@ -62,7 +62,7 @@ pub(super) fn players() -> Table {
     Table { arms, targets }
 }
 
-/// As many connections as the system lets this process have.
+/// Raises the number of connections of this process to the system's limit.
 pub(super) fn more_files() {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
@@ -106,7 +106,7 @@ impl Load {
         Self { nginx, client, socket, players, random: Random::new(1), sent: 0, buffer: vec![0; 1 << 18] }
     }
 
-    /// Some seconds of media in real time. Returns microseconds of the worker per second of media.
+    /// Sends some seconds of media in real time. Returns the worker's microseconds per second of media.
     pub(super) fn round(&mut self) -> f64 {
         let worker = self.nginx.workers()[0];
         let before = worker.time_used();
@@ -131,7 +131,7 @@ impl Load {
         (worker.time_used() - before).as_secs_f64() * 1e6 / f64::from(SECONDS)
     }
 
-    /// The next message: one of video, and two of audio behind it. Returns its size in bytes.
+    /// Sends the next video message, and two audio messages after it. Returns their size in bytes.
     fn send(&mut self, nth: u32) -> usize {
         let timestamp = self.sent * 1000 / PICTURES + nth * 333 / PICTURES;
         let (kind, bytes) = if nth == 0 {
@@ -151,7 +151,7 @@ impl Load {
         output.len()
     }
 
-    /// Reads what has come for the players, or waits for some until then. Returns how many bytes it was.
+    /// Reads the received bytes of the players, or waits for some until the given time. Returns the number of bytes.
     fn play(&mut self, until: Instant) -> usize {
         let mut sockets: Vec<_> =
             self.players.iter().map(|player| PollFd::new(player.as_fd(), PollFlags::POLLIN)).collect();

@@ -1,4 +1,5 @@
-//! What `weir_play` and `weir_viewers` cost over HTTP, beside nginx's own ways to protect files: requests per second, by wrk.
+//! The cost of `weir_play` and `weir_viewers` over HTTP, compared with nginx's own methods to protect files: requests
+//! per second, by wrk.
 
 use std::fmt::Write;
 use std::process::Command;
@@ -16,10 +17,10 @@ const SEGMENT: usize = 500_000;
 /// Segments of a playlist.
 const SEGMENTS: usize = 10;
 const ROUNDS: usize = 5;
-/// Seconds of wrk per round and arm.
+/// Duration of wrk per round and arm, in seconds.
 const SECONDS: u32 = 3;
 
-/// One way to protect a folder: its name, the directives of its location, and whether requests bear a token.
+/// One method to protect a folder: its name, the directives of its location, and whether requests carry a token.
 const WAYS: [(&str, &str, bool); 9] = [
     ("plain nginx", "", false),
     ("plain nginx, once more", "", false),
@@ -36,12 +37,12 @@ const WAYS: [(&str, &str, bool); 9] = [
     ("both, `?token=`", "weir_play token app=live; weir_viewers on app=live;", true),
 ];
 const SECURE_LINK: usize = 2;
-/// Where a program decides, as with most of those who use `auth_request`.
+/// A program decides, as in most uses of `auth_request`.
 const AUTH_REQUEST: usize = 4;
 const BY_COOKIE: usize = 7;
 const BY_LINK: usize = 8;
 
-/// Segments, and playlists.
+/// Measures segments and playlists.
 pub(super) fn protected() -> String {
     let (nginx, token) = serve();
     super::part([&nginx].into_iter());
@@ -50,7 +51,7 @@ pub(super) fn protected() -> String {
         let mut arms: Vec<Arm> = WAYS.iter().map(|(name, ..)| Arm::new(name)).collect();
         let mut loads: Vec<usize> = (0..WAYS.len()).collect();
         table::take_turns(ROUNDS, &mut arms, &mut loads, |at| load(&nginx, *at, file, &token));
-        // The times of a request: at most 1/0.99 of plain nginx's is at least 0.99 of its rate.
+        // The times of a request: at most 1/0.99 of plain nginx's time means at least 0.99 of its rate.
         let mut targets = vec![];
         if file.ends_with(".ts") {
             for ours in [BY_COOKIE, BY_LINK] {

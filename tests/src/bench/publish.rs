@@ -1,4 +1,4 @@
-//! What a publisher waits for: the answer to `publish`, and before that the connection.
+//! The waits of a publisher: the answer to `publish`, and before it the connection.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use super::client::{Acknowledge, Timing, publish as publish_once};
 use super::servers::Server;
 use super::table::{Arm, Table, Target, median};
 
-/// `publish` to `NetStream.Publish.Start`, now and then: what a server needs for it has left the processor's caches.
+/// From `publish` to `NetStream.Publish.Start`, at times when the server's data has left the processor's caches.
 pub(super) fn publish() -> Table {
     compare(1)
 }
 
-/// The same when all encoders come back at once.
+/// The same when all encoders reconnect simultaneously.
 pub(super) fn burst() -> Table {
     compare(50)
 }
@@ -44,9 +44,9 @@ pub(super) struct Plan {
     /// Publishes before the first round, each server.
     warm_up: usize,
     rounds: usize,
-    /// Publishes a round, each server.
+    /// Publishes per round, for each server.
     each: usize,
-    /// Publishes until it is the next server's turn.
+    /// Publishes before the turn of the next server.
     turn: usize,
     acknowledge: Acknowledge,
 }
@@ -57,7 +57,7 @@ impl Plan {
         Plan { warm_up: 100, rounds: 7, each: 100, turn, acknowledge: Acknowledge::AtOnce }
     }
 
-    /// The servers take turns, each time beginning with another one. Servers on one core, load on another.
+    /// The servers take turns, in another order each time. Servers are on one core, the load on another.
     pub(super) fn run(&self, mut servers: Vec<Server>, value: fn(Timing) -> Duration) -> Vec<Arm> {
         super::part(servers.iter().flat_map(Server::all));
         self.round(&mut servers, self.warm_up, value);
@@ -72,7 +72,7 @@ impl Plan {
         arms
     }
 
-    /// Microseconds of each publish, by server.
+    /// Returns the microseconds of each publish, by server.
     fn round(&self, servers: &mut [Server], each: usize, value: fn(Timing) -> Duration) -> Vec<Vec<f64>> {
         let mut values = vec![Vec::new(); servers.len()];
         for nth in 0..each / self.turn {

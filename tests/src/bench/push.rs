@@ -1,4 +1,5 @@
-//! What pushing to targets costs beside nginx-rtmp's own `push`, and how soon and how quietly targets come and go.
+//! The cost of pushes to targets compared with nginx-rtmp's own `push`, and the time and side effects of changes of
+//! targets.
 
 mod changes;
 mod feed;
@@ -20,12 +21,12 @@ pub(super) use rtmps::rtmps;
 /// How many targets the stream has.
 const TARGETS: [usize; 3] = [1, 10, 50];
 const ROUNDS: usize = 7;
-/// At least this part of the media reaches the targets, or nothing was measured.
+/// The least part of the media that must reach the targets, for a valid measurement.
 const RELAYED: f64 = 0.95;
 
-/// The worker's time for a second of one stream of 4 Mbit/s, by the number of its targets.
+/// Measures the worker's time per second of one stream of 4 Mbit/s, by the number of its targets.
 pub(super) fn push() -> String {
-    // What is started from here on stays off the servers' core.
+    // Threads that are started from here on stay off the servers' core.
     super::part(std::iter::empty());
     let mut text = String::new();
     for count in TARGETS {
@@ -49,7 +50,7 @@ fn stock() -> fn(&Peer, usize) -> Nginx {
 }
 
 fn weir(peer: &Peer, count: usize) -> Nginx {
-    // While others have their turn, nothing comes.
+    // During the turn of the others, no media are sent.
     let nginx = Config::weir()
         .with_api()
         .server("weir_idle_publisher 0;")
@@ -64,13 +65,13 @@ fn add(nginx: &Nginx, url: &str) {
     nginx.api().post("/v1/targets", &body).expect(201);
 }
 
-/// A server with a publisher, and those that it pushes to.
+/// A server with a publisher, and its targets.
 struct Load {
     name: &'static str,
     nginx: Nginx,
     feed: Feed,
     peer: Peer,
-    /// Whatever else works for it.
+    /// Other processes that work for it.
     helpers: Vec<Process>,
     _behind: Vec<Box<dyn std::any::Any>>,
     count: usize,
@@ -87,13 +88,13 @@ impl Load {
         let mut feed = Feed::publish(nginx.rtmp());
         feed.send_until(|| peer.playing() == count);
         let mut load = Self { name, nginx, feed, peer, helpers: Vec::new(), _behind: Vec::new(), count };
-        // Pictures begin with the next key frame.
+        // Video begins with the next keyframe.
         load.feed.round();
         load.settle();
         load
     }
 
-    /// Microseconds of the processor a second of media.
+    /// Measures processor microseconds per second of media.
     fn round(&mut self) -> f64 {
         let used = |load: &Self| -> f64 {
             let all = load.helpers.iter().copied().chain(load.nginx.workers());
@@ -107,14 +108,14 @@ impl Load {
         (used(self) - before.0) * 1e6 / seconds
     }
 
-    /// Waits until no more comes.
+    /// Waits until no more media arrive.
     fn settle(&mut self) {
         let (peer, mut seen) = (&self.peer, usize::MAX);
         self.feed.rest_until(|| std::mem::replace(&mut seen, peer.frames()) == seen);
     }
 }
 
-/// The loads take turns, each round beginning with another one.
+/// The loads take turns, in another order in each round.
 fn compare(mut loads: Vec<Load>, targets: Vec<Target>) -> Table {
     super::part(loads.iter().map(|load| &load.nginx));
     loads.iter().flat_map(|load| &load.helpers).for_each(|helper| super::pin(helper.0, super::cores()[0]));

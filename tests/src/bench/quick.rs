@@ -1,4 +1,4 @@
-//! This module beside that of an earlier commit, in one run: what has become slower.
+//! Compares this module with that of an earlier commit in one run, to find what has become slower.
 
 use std::env;
 use std::fmt::Write as _;
@@ -10,15 +10,15 @@ use super::table::{self, Arm, Ratio, median};
 use super::{players, relay, stat};
 use crate::harness::nginx::Config;
 
-/// Names the earlier module.
+/// The environment variable with the earlier module.
 const BASE: &str = "WEIR_BASE_MODULE";
-/// Less than this is no change, however quiet the machine is.
+/// A smaller difference does not count as a change, even on a quiet machine.
 const LEAST: f64 = 0.03;
 
-/// What is compared, in the order of the arms.
+/// The compared arms, in order.
 const ARMS: [&str; 3] = ["base", "base, once more", "this"];
 
-/// One table: a line for what is measured, in microseconds.
+/// One table: one line per measurement, in microseconds.
 pub(super) fn quick() -> String {
     let base = env::var_os(BASE).map(PathBuf::from);
     let base = base.unwrap_or_else(|| panic!("{BASE} is not set: run `make bench-quick BASE=COMMIT`"));
@@ -47,14 +47,14 @@ fn rows() -> [(&'static str, Measure); 7] {
     ]
 }
 
-/// The same configuration with the module of the base.
+/// Returns the same configuration with the module of the base.
 fn with(base: &Path, mut config: Config) -> Config {
     config.modules.pop();
     config.modules.push(base.to_owned());
     config
 }
 
-/// That of each arm.
+/// Returns the configuration of each arm.
 fn arms_of(base: &Path, config: &Config) -> [Config; 3] {
     [with(base, config.clone()), with(base, config.clone()), config.clone()]
 }
@@ -90,7 +90,7 @@ fn playing(base: &Path, merge: &str) -> Vec<Arm> {
     turns(&mut loads, players::Load::round)
 }
 
-/// Rounds in turn, after one to warm up.
+/// Rounds in turn, after one warm-up round.
 fn turns<L>(loads: &mut [L], round: fn(&mut L) -> f64) -> Vec<Arm> {
     const ROUNDS: usize = 5;
     let mut arms: Vec<Arm> = ARMS.into_iter().map(Arm::new).collect();
@@ -113,7 +113,7 @@ fn line(what: &str, arms: &[Arm]) -> String {
     )
 }
 
-/// The median says something where it is farther from 1 than any round of the base from the base itself.
+/// The median is significant if it is farther from 1 than any round in which the base is compared with itself.
 fn verdict(ratio: &Ratio, noise: &Ratio) -> &'static str {
     let most = noise.spread().max(LEAST);
     if ratio.median > 1.0 + most {

@@ -1,4 +1,4 @@
-//! What relaying costs a worker: publishers of 4 Mbit/s with a player each, with the guard and without it.
+//! The cost of relaying for a worker: publishers of 4 Mbit/s with one player each, with and without the guard.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,26 +16,26 @@ use crate::harness::nginx::Config;
 use crate::harness::{Nginx, Random};
 
 const STREAMS: usize = 50;
-/// Pictures a second of each, and a key frame as often as that.
+/// Frames per second of each publisher, and the number of frames per keyframe.
 const PICTURES: u32 = 25;
-/// Bytes of a picture, and of the two pieces of sound that come with it: together 4 Mbit/s.
+/// Bytes of a video frame, and of its two audio messages: together 4 Mbit/s.
 const PICTURE: usize = 19_200;
 const SOUND: usize = 320;
-/// Seconds of media a round, for each server.
+/// Seconds of media per round, for each server.
 const SECONDS: u32 = 2;
 const ROUNDS: usize = 9;
-/// At least this part of the media reaches the players, or nothing was measured.
+/// The least part of the media that must reach the players, for a valid measurement.
 const RELAYED: f64 = 0.95;
-/// After so long without a byte all that will come is there.
+/// After this long without a byte, all media have arrived.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// The worker's time for a second of all streams.
+/// Measures the worker's time per second of all streams.
 pub(super) fn relay() -> Table {
     let open = || Config::weir().main("weir_zone 4m;").app("live", "weir_publish open;");
     let servers = [
         ("weir_guard off", open().server("weir_guard off;")),
         ("weir_guard off, once more", open().server("weir_guard off;")),
-        // While others have their turn, nothing comes.
+        // During the turn of the others, no media are sent.
         ("weir_guard on", open().server("weir_guard on; weir_idle_publisher 60s;")),
         ("nginx-rtmp alone", Config::stock().app("live", "")),
     ];
@@ -45,7 +45,7 @@ pub(super) fn relay() -> Table {
         loads.push(Load::start(config.start()));
     }
     super::part(loads.iter().map(|load| &load.nginx));
-    // To warm up.
+    // Warm-up.
     for load in &mut loads {
         load.round();
     }
@@ -53,13 +53,13 @@ pub(super) fn relay() -> Table {
     Table { arms, targets: vec![Target::NotAbove { ours: 2, peer: 0, same: 1 }] }
 }
 
-/// A server, who publishes there, and who plays.
+/// A server with its publishers and players.
 pub(super) struct Load {
     pub(super) nginx: Nginx,
     publishers: Vec<(Client, TcpStream)>,
     players: Vec<TcpStream>,
     picture: Vec<u8>,
-    /// Pictures that each publisher has sent.
+    /// Frames that each publisher has sent.
     sent: u32,
     buffer: Vec<u8>,
 }
@@ -85,7 +85,7 @@ impl Load {
         Self { nginx, publishers, players, picture, sent: 0, buffer: vec![0; 1 << 16] }
     }
 
-    /// Some seconds of media at the pace of its time: microseconds of the worker a second of it.
+    /// Sends some seconds of media in real time. Returns the worker's microseconds per second of media.
     pub(super) fn round(&mut self) -> f64 {
         let worker = self.nginx.workers()[0];
         let before = worker.time_used();
@@ -110,7 +110,7 @@ impl Load {
         (worker.time_used() - before).as_secs_f64() * 1e6 / f64::from(SECONDS)
     }
 
-    /// A publisher's next picture and sound, and how many bytes that is.
+    /// Sends a publisher's next video frame and audio. Returns their number of bytes.
     fn send(&mut self, nth: usize) -> usize {
         let (client, socket) = &mut self.publishers[nth];
         let timestamp = self.sent * 1000 / PICTURES;
@@ -129,7 +129,7 @@ impl Load {
         output.len()
     }
 
-    /// Reads what has come for the players, or waits for some until then; gives how many bytes it was.
+    /// Reads the received bytes of the players, or waits for some until the given time. Returns the number of bytes.
     fn play(&mut self, until: Instant) -> usize {
         let mut sockets: Vec<_> =
             self.players.iter().map(|player| PollFd::new(player.as_fd(), PollFlags::POLLIN)).collect();
@@ -148,7 +148,7 @@ impl Load {
     }
 }
 
-/// Connects, and waits until the server has said that it is `ready`.
+/// Connects, and waits until the server has reported `ready`.
 pub(super) fn connect(mut client: Client, port: u16, ready: &str) -> (Client, TcpStream) {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.set_nodelay(true).unwrap();

@@ -1,4 +1,4 @@
-//! What is compared: stock servers, and one with Weir's module and 10,000 keys.
+//! The compared servers: stock servers, and one with Weir's module and 10,000 keys.
 
 use crate::harness::nginx::Config;
 use crate::harness::{Nginx, keys};
@@ -6,15 +6,15 @@ use crate::harness::{Nginx, keys};
 /// Keys in the zone.
 pub(super) const KEYS: u64 = 10_000;
 
-/// A server, and what to publish there.
+/// A server, and the names to publish there.
 pub(super) struct Server {
-    /// What the table calls it.
+    /// Its name in the table.
     pub name: &'static str,
-    /// It.
+    /// The nginx.
     pub nginx: Nginx,
     names: fn(u64) -> String,
     count: u64,
-    /// What it asks.
+    /// The server that it asks.
     behind: Option<Nginx>,
 }
 
@@ -28,14 +28,14 @@ impl Server {
         Self::new(name, Config::stock().app("live", ""))
     }
 
-    /// nginx-rtmp that asks an nginx, which always says yes.
+    /// nginx-rtmp that asks an nginx, which accepts every publish.
     pub(super) fn on_publish() -> Self {
         let behind = Config::stock().http("location / { return 200; }").start();
         let config = Config::stock().app("live", &format!("on_publish {};", behind.url("/")));
         Self { behind: Some(behind), ..Self::new("nginx-rtmp, on_publish to an nginx", config) }
     }
 
-    /// With the module, and keys that are all different.
+    /// The module, with keys that are all different.
     pub(super) fn weir() -> Self {
         Self::of_keys("weir_publish key, 10000 keys", Self::with_keys())
     }
@@ -52,18 +52,19 @@ impl Server {
         Self { names: |nth| keys::secret(nth).expose().to_owned(), ..Self::new(name, config) }
     }
 
-    /// With the module, which only watches.
+    /// The module, which only observes.
     pub(super) fn weir_off() -> Self {
         Self::new("weir_publish off", Config::weir().main("weir_zone 4m;").app("live", ""))
     }
 
-    /// What to publish next: never the same twice in a row, so that nobody waits for a stream to end.
+    /// Returns the next name to publish: never the same twice in a row, so that no publish waits for the end of a
+    /// stream.
     pub(super) fn next_name(&mut self) -> String {
         self.count += 1;
         (self.names)(self.count * 7919 % KEYS)
     }
 
-    /// Every nginx that it is made of.
+    /// Returns every nginx that it consists of.
     pub(super) fn all(&self) -> impl Iterator<Item = &Nginx> {
         [Some(&self.nginx), self.behind.as_ref()].into_iter().flatten()
     }

@@ -1,4 +1,4 @@
-//! What an answer of `rtmp_stat` and of `weir_stat` costs the worker that gives it, and how long it keeps others waiting.
+//! The cost of an answer of `rtmp_stat` and of `weir_stat` for the worker, and the delay of other clients.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,14 +16,14 @@ use crate::harness::{Crowd, Nginx, until};
 
 const STREAMS: [usize; 3] = [1, 100, 500];
 const ROUNDS: usize = 9;
-/// Answers a round for what they cost, and as many again while others wait.
+/// Answers per round for the cost, and as many again while others wait.
 const ANSWERS: u32 = 50;
-/// How long one pings without an answer under way.
+/// How long one client pings without an answer in progress.
 const QUIET: Duration = Duration::from_millis(50);
 /// Chunk stream of control messages (specification, section 5.3).
 const CONTROL: u32 = 2;
 
-/// What is asked, of which server (0 is stock), and the path; the first is what the others are held against.
+/// The requests: the server (0 is stock), and the path; the first is the reference.
 const ASKED: [(&str, usize, &str); 7] = [
     ("`rtmp_stat all` of nginx-rtmp", 0, "/stat"),
     ("the same once more", 0, "/stat"),
@@ -33,22 +33,22 @@ const ASKED: [(&str, usize, &str); 7] = [
     ("`weir_stat prometheus`", 1, "/stat/prometheus"),
     ("`weir_stat html full`", 1, "/full/html"),
 ];
-/// Place of what has targets.
+/// Position of the request whose streams have targets.
 const OURS: usize = 2;
-/// At most this part of stock's time, with the most streams.
+/// The highest part of stock's time, with the most streams.
 const RATIO: f64 = 0.5;
-/// No ping waits longer.
+/// The longest allowed wait of a ping.
 const STALL: Duration = Duration::from_millis(5);
 
-/// A server with publishers, of which there are more and more.
+/// A server with a growing number of publishers.
 struct Server {
     nginx: Nginx,
     crowds: Vec<Crowd>,
 }
 
-/// The values of one thing asked.
+/// The values of one request.
 struct Asked {
-    /// Microseconds of the worker an answer.
+    /// Microseconds of the worker per answer.
     cost: Arm,
     /// Microseconds from request to answer.
     wall: Arm,
@@ -57,7 +57,7 @@ struct Asked {
     stalls: Vec<f64>,
 }
 
-/// The tables, one for each number of streams.
+/// Returns the tables, one per number of streams.
 pub(super) fn stat() -> String {
     let mut servers = [stock(), weir()]
         .map(|config| Server { nginx: config.connections(2048).app("live", "").start(), crowds: Vec::new() });
@@ -83,7 +83,7 @@ pub(super) fn weir() -> Config {
     Config::weir().main("weir_zone 4m;").http(&formats.concat()).http("location /api { weir_api; }")
 }
 
-/// What one answer costs each of these servers, with 100 streams.
+/// Measures the cost of one answer of each of these servers, with 100 streams.
 pub(super) fn each(servers: [(&'static str, Config); 3], path: &str) -> Vec<Arm> {
     const STREAMS: usize = 100;
     let (names, configs): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
@@ -129,11 +129,11 @@ fn compare(servers: &[Server; 2], streams: usize) -> String {
 }
 
 impl Server {
-    /// More publishers, until all are on air.
+    /// Adds publishers, until all are on air.
     fn grow(&mut self, numbers: std::ops::Range<usize>) {
         let paths = numbers.map(|nth| format!("live/show-{nth:04}"));
         let crowd = Crowd::start(self.nginx.rtmp(), paths).started();
-        // What the media is has arrived, too.
+        // The codec facts have arrived, too.
         until("media reaches the server", 10.0, || crowd.sent() >= 1);
         self.crowds.push(crowd);
     }
@@ -145,7 +145,7 @@ impl Server {
 
 impl Asked {
     fn round(&mut self, server: &Server, path: &str, streams: usize) {
-        // The worker has nothing to do but to answer.
+        // The worker does nothing but answer.
         server.silence(true);
         let worker = server.nginx.workers()[0];
         let mut http = Http::connect(&server.nginx);
@@ -166,7 +166,7 @@ impl Asked {
         self.wall.rounds.push(median(&walls));
         self.wall.all.extend(walls);
         server.silence(false);
-        // Now with media, and somebody who counts how long the worker is away.
+        // Now with media, and with a client that measures how long the worker is busy.
         let pinger = Pinger::connect(&server.nginx);
         let answered = AtomicBool::new(false);
         let stall = std::thread::scope(|scope| {
@@ -180,7 +180,7 @@ impl Asked {
     }
 }
 
-/// Somebody connected over RTMP, who pings.
+/// An RTMP client that sends pings.
 struct Pinger {
     client: Client,
     socket: TcpStream,
@@ -204,7 +204,7 @@ impl Pinger {
         Self { client, socket }
     }
 
-    /// Pings until `done`, and gives the longest round trip in microseconds.
+    /// Pings until `done`, and returns the longest round trip in microseconds.
     fn longest(mut self, done: impl Fn() -> bool) -> f64 {
         let mut longest = 0.0;
         for number in 0.. {
@@ -223,7 +223,7 @@ impl Pinger {
     }
 }
 
-/// One kept connection, read as it comes.
+/// One persistent connection.
 struct Http(BufReader<TcpStream>);
 
 impl Http {

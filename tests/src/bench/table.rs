@@ -1,10 +1,10 @@
-//! From measured values to a table that a reader can judge: medians, ratios round by round, and the noise.
+//! Converts measured values to a table that a reader can judge: medians, ratios per round, and the noise.
 
 use std::fmt::Write;
 
-/// One of what is compared.
+/// One of the compared arms.
 pub struct Arm {
-    /// What the table calls it.
+    /// Its name in the table.
     pub name: &'static str,
     /// All values, in microseconds.
     pub all: Vec<f64>,
@@ -13,13 +13,13 @@ pub struct Arm {
 }
 
 impl Arm {
-    /// One without values.
+    /// Returns an arm without values.
     pub fn new(name: &'static str) -> Self {
         Self { name, all: Vec::new(), rounds: Vec::new() }
     }
 }
 
-/// Measures all of them in each round, and begins each with another one: a value a round for each.
+/// Measures all arms in each round, with another first arm each time. Each measurement yields one value per round.
 pub fn take_turns<L>(rounds: usize, arms: &mut [Arm], loads: &mut [L], measure: impl Fn(&mut L) -> f64) {
     for round in 0..rounds {
         for step in 0..loads.len() {
@@ -31,37 +31,37 @@ pub fn take_turns<L>(rounds: usize, arms: &mut [Arm], loads: &mut [L], measure: 
     }
 }
 
-/// What the ratio of two arms should be. The numbers are places in [`Table::arms`].
+/// The expected ratio of two arms. The numbers are positions in [`Table::arms`].
 pub enum Target {
-    /// Not measurably above: the median ratio is within what the peer differs from itself.
+    /// Not measurably above: the median ratio is within the difference of the peer from itself.
     NotAbove {
-        /// What is judged.
+        /// The judged arm.
         ours: usize,
-        /// What it is held against.
+        /// The reference arm.
         peer: usize,
-        /// The peer once more.
+        /// The second run of the reference arm.
         same: usize,
     },
     /// At most this ratio.
     AtMost {
-        /// What is judged.
+        /// The judged arm.
         ours: usize,
-        /// What it is held against.
+        /// The reference arm.
         peer: usize,
-        /// The most.
+        /// The highest ratio.
         ratio: f64,
     },
 }
 
 /// A row's values and targets.
 pub struct Table {
-    /// What is compared. The first is the reference of the column of ratios.
+    /// The compared arms. The first is the reference of the column of ratios.
     pub arms: Vec<Arm>,
-    /// What is hoped for.
+    /// The expected ratios.
     pub targets: Vec<Target>,
 }
 
-/// The middle one.
+/// Returns the median.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -69,7 +69,7 @@ pub fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
 }
 
-/// Ratio of two arms: median, least and greatest of the rounds.
+/// The ratio of two arms: median, least and greatest of the rounds.
 pub(super) struct Ratio {
     pub median: f64,
     least: f64,
@@ -91,13 +91,13 @@ impl Ratio {
         format!("{:.digits$} ({:.digits$} .. {:.digits$})", self.median, self.least, self.greatest)
     }
 
-    /// How far from 1 it came.
+    /// Returns the largest distance from 1.
     pub(super) fn spread(&self) -> f64 {
         (self.greatest - 1.0).max(1.0 - self.least)
     }
 }
 
-/// The table as Markdown, and a line for each target.
+/// Returns the table as Markdown, and a line for each target.
 pub fn text(table: &Table) -> String {
     let mut text = String::from(
         "| | median | more than the first | 90 % are below | ratio to the first: median (least .. greatest round) |\n\

@@ -1,16 +1,16 @@
-//! AMF 0 values of any shape, right and wrong.
+//! AMF 0 values of any shape, valid and invalid.
 
 use weir_rtmp::amf0::Writer;
 
 use crate::harness::Random;
 
-/// How deep values nest: on both sides of what is allowed, and far beyond.
+/// Depths of nesting: on both sides of the limit, and far beyond.
 const DEPTHS: &[usize] = &[1, 2, 3, 4, 8, 30, 31, 32, 33, 34, 64, 500, 4_000];
 
 /// Lengths that strings announce or have.
 const LENGTHS: &[usize] = &[0, 1, 2, 63, 64, 127, 128, 129, 254, 255, 256, 257, 1_000, 5_000];
 
-/// Numbers that mean something to somebody, or nothing to anybody.
+/// Numbers with a special meaning, and arbitrary ones.
 const NUMBERS: &[f64] = &[
     0.0,
     1.0,
@@ -36,7 +36,7 @@ pub(super) fn values(random: &mut Random, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends one value, which may hold others.
+/// Appends one value, which may contain others.
 pub(super) fn value(random: &mut Random, out: &mut Vec<u8>) {
     match random.below(12) {
         0 | 1 => out.extend(Writer::new().number(random.pick(NUMBERS)).as_bytes()),
@@ -57,7 +57,7 @@ pub(super) fn value(random: &mut Random, out: &mut Vec<u8>) {
     }
 }
 
-/// A string: a name, or bytes of a length that is at some border.
+/// Appends a string: a name, or bytes with a length at a limit.
 fn text(random: &mut Random) -> Vec<u8> {
     let length = random.pick(LENGTHS);
     match random.below(4) {
@@ -90,7 +90,7 @@ fn object(random: &mut Random, out: &mut Vec<u8>) {
     out.extend(writer.as_bytes());
 }
 
-/// Objects and arrays in each other, mostly closed again.
+/// Appends nested objects and arrays, most of them closed again.
 fn nested(random: &mut Random, out: &mut Vec<u8>) {
     let depth = random.pick(DEPTHS);
     let closes = !random.one_in(4);
@@ -113,7 +113,7 @@ fn nested(random: &mut Random, out: &mut Vec<u8>) {
     out.extend(writer.as_bytes());
 }
 
-/// A string or an array that announces more than it has.
+/// Appends a string or an array that announces more than it contains.
 fn cut_short(random: &mut Random, out: &mut Vec<u8>) {
     match random.below(3) {
         0 => out.extend([2, 0xff, random.byte(), b'a']),

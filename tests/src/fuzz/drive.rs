@@ -1,4 +1,4 @@
-//! Threads that each keep many connections going, and remember what they sent lately.
+//! Threads that each run many connections, and remember what they sent recently.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -17,11 +17,11 @@ use super::sequence::{Sequence, Step};
 use crate::harness::clients;
 
 const THREADS: usize = 2;
-/// Connections of a thread at a time.
+/// Simultaneous connections per thread.
 const AT_ONCE: usize = 48;
-/// Connections that a thread begins a second, at most: the player has a right to the processors as well.
+/// The most new connections per second and thread, because the player needs processor time too.
 const RATE: f64 = 400.0;
-/// Sequences that a thread remembers once they are over.
+/// The number of ended sequences that a thread remembers.
 const MEMORY: usize = 150;
 
 /// The threads.
@@ -31,7 +31,7 @@ pub struct Drivers {
 }
 
 impl Drivers {
-    /// Begins.
+    /// Starts the threads.
     pub fn start(port: u16, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let start = |thread| {
@@ -43,7 +43,7 @@ impl Drivers {
         Self { stop, threads }
     }
 
-    /// Ends all connections: how many sequences there were, and the last of them, in order.
+    /// Ends all connections. Returns the number of sequences, and the last of them, in order.
     pub fn stop(self) -> (usize, Vec<Sequence>) {
         self.stop.store(true, Relaxed);
         let drivers: Vec<_> = self.threads.into_iter().map(|thread| thread.join().unwrap()).collect();
@@ -60,7 +60,7 @@ pub(super) fn send(port: u16, sequence: &Sequence) {
     }
 }
 
-/// One of the threads.
+/// The loop of one thread.
 #[derive(Default)]
 struct Driver {
     count: usize,
@@ -102,24 +102,24 @@ impl Driver {
     }
 }
 
-/// A connection on its way through a sequence.
+/// A connection that is executing a sequence.
 struct Session {
     socket: TcpStream,
     sequence: Sequence,
-    /// The step that it is at.
+    /// The current step.
     step: usize,
-    /// Bytes of that step that are sent.
+    /// Bytes of that step that were sent.
     sent: usize,
-    /// When the step began, if it is one that waits.
+    /// The start of the step, if it waits.
     since: Option<Instant>,
-    /// Something came since the last step that sent.
+    /// Whether data arrived since the last step that sent.
     heard: bool,
-    /// The server has ended its half.
+    /// Whether the server has closed its half.
     ended: bool,
 }
 
 impl Session {
-    /// `None` where the server takes no connection, which is for others to judge.
+    /// Returns `None` if the server accepts no connection, which other checks report.
     fn open(port: u16, sequence: Sequence) -> Option<Self> {
         let to = SocketAddr::from(([127, 0, 0, 1], port));
         let socket = clients::connect(to, Some(IpAddr::V4(sequence.from))).ok()?;
@@ -128,7 +128,7 @@ impl Session {
         Some(Self { socket, sequence, step: 0, sent: 0, since: None, heard: false, ended: false })
     }
 
-    /// Goes as far as it can without waiting; true when it is at its end.
+    /// Continues as far as possible without waiting. Returns true at the end.
     fn turn(&mut self) -> bool {
         self.read();
         while let Some(done) = self.try_step() {
@@ -140,7 +140,7 @@ impl Session {
         true
     }
 
-    /// Whether the step is done; `None` when there is no more to do.
+    /// Returns whether the step is complete, or `None` after the last step.
     fn try_step(&mut self) -> Option<bool> {
         let elapsed = |since: &mut Option<Instant>| since.get_or_insert_with(Instant::now).elapsed();
         Some(match self.sequence.steps.get(self.step)? {
@@ -181,7 +181,7 @@ impl Session {
     }
 }
 
-/// Waits a moment, or until something comes.
+/// Waits a moment, or until data arrives.
 fn wait_readable(sessions: &[Session]) {
     let open = sessions.iter().filter(|session| !session.ended);
     let mut sockets: Vec<_> =

@@ -1,4 +1,4 @@
-//! From what should be said to what is sent: the order, the messages, the values in them, the chunks, the bytes, the time.
+//! Mutates a valid session: the order, the messages, their values, the chunks, the bytes, and the times.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -12,16 +12,17 @@ use super::sequence::{Sequence, Step};
 use super::wire::{CHUNK_STREAMS, Wire};
 use crate::harness::Random;
 
-/// What a handshake is waited for, and an answer.
+/// How long to wait for a handshake, and for an answer.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// No connection sends more: the server's memory is its answer to what is said, not to how much.
+/// The most bytes of a connection, because the test is about content, not about volume.
 const MOST: usize = 300_000;
 
-/// Slow ones that are worth their place: on both sides of the server's deadlines.
+/// Lengths of long pauses: on both sides of the server's deadlines.
 const PAUSES: &[u64] = &[1, 5, 20, 100, 400, 1_200, 3_000, 6_000];
 
-/// A sequence. Every level is mutated in its own share of them, so that what is wrong on one is not always hidden by another.
+/// Returns a sequence. Each level is mutated in a separate share of the sequences, so that an error on one level does
+/// not always hide errors on another.
 pub(super) fn sequence(random: &mut Random) -> Sequence {
     let mut acts = plot(random);
     for _ in 0..random.pick(&[0, 0, 1, 2, 4]) {
@@ -37,7 +38,7 @@ pub(super) fn sequence(random: &mut Random) -> Sequence {
         change_bytes(random, &mut steps);
     }
     change_times(random, &mut steps);
-    // A new address each time: what the server keeps of addresses is full soon.
+    // A new address each time, because the server's tables of addresses fill quickly.
     let [_, a, b, c] = (random.next_u64() as u32).to_be_bytes();
     Sequence { from: Ipv4Addr::new(127, a, b, c | 1), steps }
 }
@@ -53,7 +54,7 @@ fn reorder(random: &mut Random, acts: &mut Vec<Act>) {
         2 => acts.swap(nth, other),
         3 => acts.insert(nth, anything(random)),
         4 => acts.truncate(nth + 1),
-        // The same again and again.
+        // Repeats the same messages.
         _ => {
             let again = vec![acts[nth].clone(); random.pick(&[2, 4, 9, 40])];
             acts.splice(nth..nth, again);
@@ -89,7 +90,7 @@ fn change_message(random: &mut Random, acts: &mut [Act]) {
         }
         6 => change(random, &mut message.payload),
         7 => amf::values(random, &mut message.payload),
-        // The name stays, and something else follows.
+        // The name stays, with other values after it.
         _ => {
             message.payload.truncate(random.pick(&[12, 19, 25, 40]));
             amf::value(random, &mut message.payload);
@@ -97,7 +98,7 @@ fn change_message(random: &mut Random, acts: &mut [Act]) {
     }
 }
 
-/// The handshake, which is mostly right.
+/// The handshake, which is correct in most cases.
 fn handshake(random: &mut Random, steps: &mut Vec<Step>) {
     let mut hello = vec![3];
     hello.extend([0; 8]);
@@ -139,7 +140,7 @@ fn encode(random: &mut Random, acts: Vec<Act>, steps: &mut Vec<Step>) {
     for act in acts {
         match act {
             Act::Say { chunk_stream, message } => {
-                // Messages of one chunk stream come one after the other.
+                // The messages of one chunk stream must not overlap.
                 let is_free = waiting.iter().all(|(other, _)| *other != chunk_stream);
                 if !(mixes && is_free && random.one_in(2)) {
                     wire.write(random, &std::mem::take(&mut waiting), &mut bytes);
@@ -162,7 +163,7 @@ fn encode(random: &mut Random, acts: Vec<Act>, steps: &mut Vec<Step>) {
     steps.push(Step::Await(Duration::from_millis(20)));
 }
 
-/// Changes some of what is sent last, which is behind the handshake.
+/// Changes some of the last bytes, after the handshake.
 fn change_bytes(random: &mut Random, steps: &mut [Step]) {
     if let Some(Step::Send(bytes)) = steps.iter_mut().rev().find(|step| matches!(step, Step::Send(_))) {
         for _ in 0..=random.below(4) {
@@ -193,7 +194,7 @@ fn change(random: &mut Random, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Slow ones, ones that end in the middle, and ones that only stop to send.
+/// Inserts pauses, ends in the middle, and ends of sending.
 fn change_times(random: &mut Random, steps: &mut Vec<Step>) {
     match random.below(40) {
         0..4 => {

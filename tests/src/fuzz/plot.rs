@@ -1,4 +1,4 @@
-//! What real peers say, message by message: where mutation begins.
+//! Sessions of real peers, message by message, as the start of a mutation.
 
 use weir_rtmp::amf0::Writer;
 use weir_rtmp::flv::TagKind;
@@ -8,35 +8,36 @@ use super::amf;
 use crate::harness::Random;
 use crate::harness::media::sample;
 
-/// One thing that a connection does after the handshake.
+/// One action of a connection after the handshake.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
-    /// Says something.
+    /// Sends a message.
     Say {
-        /// On which chunk stream.
+        /// The chunk stream.
         chunk_stream: u32,
         #[allow(missing_docs)]
         message: Message,
     },
     /// Waits for an answer.
     Listen,
-    /// Does nothing for so many milliseconds.
+    /// Does nothing for this many milliseconds.
     Wait(u64),
 }
 
-/// Names that are published and played: few, so that sessions meet. The first is that of the publisher that must not be disturbed.
+/// Published and played names: few, so that sessions meet. The first is that of the publisher that must not be
+/// disturbed.
 const NAMES: &[&str] = &["show", "a", "b", "c", "d", "e?x=1", "f?key=wk_wrong", ".bad", "b/c", "$name", ""];
 
 /// The applications of the server, and one that it does not have.
 const APPS: &[&str] = &["live", "live", "live", "keyed", "open", "none", "live/inst?x=1"];
 
-/// Kinds of messages that have no part of their own below.
+/// Kinds of messages that have no function of their own below.
 const SHARED_OBJECT_AMF3: MessageKind = MessageKind(16);
 const COMMAND_AMF3: MessageKind = MessageKind(17);
 const DATA_AMF3: MessageKind = MessageKind(15);
 const SHARED_OBJECT: MessageKind = MessageKind(19);
 
-/// A whole session, as it should be.
+/// Returns a whole valid session.
 pub(super) fn plot(random: &mut Random) -> Vec<Act> {
     let name = random.pick(NAMES);
     let app = random.pick(APPS);
@@ -54,7 +55,7 @@ pub(super) fn plot(random: &mut Random) -> Vec<Act> {
     acts
 }
 
-/// Something that a session says at some time.
+/// Returns an action from the middle of a session.
 pub(super) fn anything(random: &mut Random) -> Act {
     match random.below(10) {
         0 => control(random),
@@ -199,7 +200,7 @@ fn player(random: &mut Random, app: &str, name: &str, acts: &mut Vec<Act>) {
     acts.push(command("closeStream", 1, |w| w.null()));
 }
 
-/// Connects, and speaks of streams that it has not.
+/// Connects, and uses streams that do not exist.
 fn stranger(random: &mut Random, app: &str, acts: &mut Vec<Act>) {
     connect(random, app, acts);
     for _ in 0..random.below(5) {
@@ -247,7 +248,7 @@ fn metadata(random: &mut Random) -> Act {
     say(5, Message { kind: MessageKind::DATA, stream_id: 1, timestamp: 0, payload })
 }
 
-/// A frame or a sequence header of any codec, sound or picture.
+/// Returns a frame or a sequence header of any codec, audio or video.
 fn media(random: &mut Random, timestamp: u32) -> Act {
     let kind = if random.one_in(2) { TagKind::Audio } else { TagKind::Video };
     tag_of(kind, timestamp * 40, frame(random, kind))
@@ -284,7 +285,7 @@ fn tag_of(kind: TagKind, timestamp: u32, payload: Vec<u8>) -> Act {
     say(chunk_stream, Message { kind: kind.into(), stream_id: 1, timestamp, payload })
 }
 
-/// Messages in a message, as FLV tags; what is in it is not always media.
+/// Returns an aggregate of messages as FLV tags; their content is not always media.
 fn aggregate(random: &mut Random) -> Act {
     let mut payload = Vec::new();
     for nth in 0..random.below(8) {

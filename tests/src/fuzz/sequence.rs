@@ -1,4 +1,4 @@
-//! What one connection does, as bytes and pauses, and its form in a file.
+//! The actions of one connection, as bytes and pauses, and their form in a file.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -10,11 +10,11 @@ use std::time::Duration;
 pub enum Step {
     /// Sends these bytes.
     Send(Vec<u8>),
-    /// Waits until something has come since the step before, but not longer.
+    /// Waits until data has arrived since the step before, up to a time limit.
     Await(Duration),
     /// Does nothing.
     Pause(Duration),
-    /// Sends no more, but goes on to read.
+    /// Stops sending, but continues to read.
     HalfClose,
     /// Ends with a reset instead of an orderly close.
     Reset,
@@ -23,9 +23,9 @@ pub enum Step {
 /// The life of one connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequence {
-    /// Where it comes from, in 127.0.0.0/8.
+    /// Its source address in 127.0.0.0/8.
     pub from: Ipv4Addr,
-    /// What it does; at its end it closes.
+    /// Its steps; after them it closes.
     pub steps: Vec<Step>,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Unreadable {
 }
 
 impl Sequence {
-    /// All sequences of a file.
+    /// Returns all sequences of a file.
     pub fn read_all(text: &str) -> Result<Vec<Self>, Unreadable> {
         let mut all: Vec<Self> = Vec::new();
         for line in text.lines().filter(|line| !line.is_empty()) {

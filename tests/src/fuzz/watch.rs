@@ -1,4 +1,4 @@
-//! The server under fire, and those who use it meanwhile: what must not happen to them.
+//! The tested server and its independent users, and the checks that they are not disturbed.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -11,23 +11,23 @@ use crate::harness::{Nginx, Player, Publisher, Tmpfs, until_ok};
 
 /// The longest that a player may wait for video.
 const GAP: Duration = Duration::from_secs(2);
-/// The longest that a worker may be silent, in milliseconds: it stamps the zone each second.
+/// The longest silence of a worker, in milliseconds; a worker stamps the zone each second.
 const BEAT_MS: u64 = 5_000;
-/// Kilobytes for what is written of the streams.
+/// Kilobytes for the files of the streams.
 const MEDIA: usize = 1 << 20;
-/// What a worker may have more than at the start, in bytes.
+/// The largest growth of a worker since the start, in bytes.
 const GROWTH: u64 = 20 << 20;
 
-/// Whose server it is.
+/// The tested server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guarded {
-    /// Weir's, as it is delivered.
+    /// Weir's, with the default configuration.
     On,
-    /// Weir's with `weir_guard off`: to see that there is something to be found.
+    /// Weir's with `weir_guard off`, to see that the test finds failures.
     Off,
 }
 
-/// A server with two workers, a publisher and players that have nothing to do with what is sent.
+/// A server with two workers, and a publisher and players that are independent of the fuzz.
 pub(super) struct Watched {
     // They end before their server.
     players: Vec<Player>,
@@ -41,12 +41,12 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Starts all of them, and waits until the players see something.
+    /// Starts all of them, and waits until the players receive video.
     pub(super) fn start(guarded: Guarded) -> Self {
-        // nginx-rtmp waits for a real disk, and so do those who use it.
+        // On a real disk nginx-rtmp would wait, and so would its clients.
         let media = Tmpfs::mount(MEDIA);
         let mut nginx = config(guarded, &media).start();
-        // What the log says is judged here.
+        // This module judges the log itself.
         nginx.allow("");
         let key = nginx.api().create_key("keyed", "show").key;
         let paths = ["live/show".to_owned(), format!("keyed/{key}")];
@@ -59,12 +59,12 @@ impl Watched {
         Self { players, publishers, workers, grown: Cell::new(0), read: Cell::new(0), nginx, _media: media }
     }
 
-    /// Where it takes RTMP.
+    /// Returns the RTMP address.
     pub(super) fn port(&self) -> u16 {
         self.nginx.rtmp()
     }
 
-    /// Looks at it until `is_over`, or until something happens.
+    /// Checks the server until `is_over` returns true, or until a failure occurs.
     pub(super) fn watch(&self, is_over: impl Fn() -> bool) -> Result<(), String> {
         until_ok(f64::from(u32::MAX), || match self.check() {
             Err(what) => Some(Err(what)),
@@ -73,7 +73,7 @@ impl Watched {
         .unwrap()
     }
 
-    /// What has happened that must not.
+    /// Returns a failure, if there is one.
     pub(super) fn check(&self) -> Result<(), String> {
         if let Some(line) = self.new_complaints().into_iter().next() {
             return Err(line);
@@ -99,7 +99,7 @@ impl Watched {
         }
     }
 
-    /// The same once all is quiet again: the players go on, and no worker is busy with what it was sent.
+    /// Checks again after the fuzz has ended: the players continue, and no worker is busy.
     pub(super) fn settle(&self) -> Result<(), String> {
         for player in &self.players {
             let goal = player.seen().video + 20;
@@ -113,12 +113,12 @@ impl Watched {
         self.check()
     }
 
-    /// The most that a worker grew so far, in bytes.
+    /// Returns the largest growth of a worker so far, in bytes.
     pub(super) fn growth(&self) -> u64 {
         self.grown.get()
     }
 
-    /// The longest that a player saw nothing.
+    /// Returns the longest time that a player received no video.
     pub(super) fn gap(&self) -> Duration {
         self.players.iter().map(|player| player.seen().gap()).max().unwrap_or_default()
     }
@@ -128,14 +128,15 @@ impl Watched {
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(self.read.get())).unwrap();
         file.read_to_end(&mut bytes).unwrap();
-        // The last line may not be whole.
+        // The last line may be incomplete.
         bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
         self.read.set(self.read.get() + bytes.len() as u64);
         Nginx::complaints(&String::from_utf8_lossy(&bytes))
     }
 }
 
-/// Everything of nginx-rtmp that looks at what is published: recorders, HLS and DASH. Deadlines are short enough to be met.
+/// All parts of nginx-rtmp that read published media: recorders, HLS and DASH. Deadlines are short, so that the test
+/// reaches them.
 fn config(guarded: Guarded, media: &Tmpfs) -> Config {
     let media = media.path().display();
     let writers = |app| {

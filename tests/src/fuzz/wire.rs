@@ -1,4 +1,4 @@
-//! Messages to chunks, in all the ways that the format allows and some that it does not.
+//! Converts messages to chunks, in all valid forms and some invalid ones.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use crate::harness::Random;
 
 const FORMATS: &[Format] = &[Format::Full, Format::SameStream, Format::SameShape, Format::Nothing];
 
-/// Chunk streams of all three forms, and both ends of each.
+/// Chunk streams of all three forms, with both limits of each.
 pub(super) const CHUNK_STREAMS: &[u32] = &[2, 3, 4, 5, 6, 8, 31, 32, 33, 63, 64, 65, 319, 320, 1_000, 65_599];
 
-/// Lengths that a header announces in place of the right one.
+/// Wrong lengths for a header.
 const LENGTHS: &[u32] = &[0, 1, 2, 3, 11, 127, 128, 129, 4_096, 70_000, 1 << 20, (1 << 20) + 1, 0x00ff_ffff];
 
 /// The sender's half of a connection.
 pub(super) struct Wire {
     chunk_size: usize,
     last: BTreeMap<u32, Header>,
-    /// One chunk in so many is wrong; 0 is none.
+    /// One chunk in this many is wrong; 0 means none.
     wrong: usize,
 }
 
 impl Wire {
-    /// One whose chunks are wrong once in `wrong` times, never where that is 0.
+    /// Returns a writer whose chunks are wrong once in `wrong` times, never if that is 0.
     pub(super) fn new(wrong: usize) -> Self {
         Self { chunk_size: DEFAULT_CHUNK_SIZE, last: BTreeMap::new(), wrong }
     }
@@ -62,17 +62,17 @@ impl Wire {
         self.wrong > 0 && random.one_in(self.wrong)
     }
 
-    /// The size that holds from a message on.
+    /// Sets the chunk size of the following messages.
     fn after(&mut self, message: &Message) {
         if message.kind == MessageKind::SET_CHUNK_SIZE
             && let Some(size) = message.payload.first_chunk()
         {
-            // What is sent is short: a size that is not taken makes the rest wrong, and that is fine, too.
+            // The rest may become wrong if the server refuses a size, which is a valid test too.
             self.chunk_size = (u32::from_be_bytes(*size) as usize).clamp(1, 1 << 24);
         }
     }
 
-    /// A header for the message: any of those that say what is new.
+    /// Returns a header for the message, in any form that expresses the changes.
     fn header(&mut self, random: &mut Random, chunk_stream: u32, message: &Message) -> Header {
         let mut header = Header {
             format: Format::Full,

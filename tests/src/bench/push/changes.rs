@@ -1,4 +1,5 @@
-//! From a request to the first byte of media at the target; and what others lose meanwhile.
+//! Measures the time from a request to the first byte of media at the target, and the losses of other targets
+//! meanwhile.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -14,9 +15,9 @@ use crate::harness::{Api, Manners, Nginx, Peer, Publisher, until};
 const TIMES: usize = 60;
 /// In milliseconds.
 const TARGET: f64 = 300.0;
-/// Targets that nobody touches.
+/// Targets that are not changed.
 const OTHERS: usize = 10;
-/// How long one is dead or slow.
+/// How long a target is dead or slow.
 const LONG_MS: u32 = 15_000;
 
 fn source() -> (Nginx, Api, Publisher) {
@@ -32,7 +33,7 @@ fn add(api: &Api, url: &str) -> String {
     api.post("/v1/targets", &body).expect(201)["id"].as_str().unwrap().to_owned()
 }
 
-/// `POST /v1/targets` to the first media at the target, and `DELETE` to the end of its connection.
+/// Measures `POST /v1/targets` to the first media at the target, and `DELETE` to the end of its connection.
 pub(crate) fn soon() -> String {
     super::super::part(std::iter::empty());
     let (_nginx, api, publisher) = source();
@@ -41,7 +42,7 @@ pub(crate) fn soon() -> String {
     let (mut first, mut last) = (Vec::new(), Vec::new());
     for nth in 0..TIMES {
         let name = format!("key-{nth}");
-        // At any time between two looks of the worker.
+        // At any time between two checks of the worker.
         publisher.send_more(50 + nth as u32 * 37 % 100);
         let begin = Instant::now();
         let id = add(&api, &peer.url(&format!("app/{name}")));
@@ -67,7 +68,8 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Frames that ten targets lose while another one comes and goes, is dead, is silent, reads nothing.
+/// Counts the frames that ten targets lose while another one is added and removed, is dead, is silent, or does not
+/// read.
 pub(crate) fn lost() -> String {
     super::super::part(std::iter::empty());
     let (nginx, api, publisher) = source();

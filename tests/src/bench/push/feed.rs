@@ -1,4 +1,4 @@
-//! A publisher of 4 Mbit/s at the pace of its time, in the thread that measures.
+//! A publisher of 4 Mbit/s in real time, in the measuring thread.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -14,17 +14,17 @@ use super::super::relay::connect;
 use crate::harness::Random;
 use crate::harness::media::sample;
 
-/// Pictures a second, one of them a key frame.
+/// Frames per second, of which one is a keyframe.
 const PICTURES: u32 = 25;
-/// Bytes of a picture, and of the two pieces of sound that come with it: together 4 Mbit/s.
+/// Bytes of a video frame, and of its two audio messages: together 4 Mbit/s.
 const PICTURE: usize = 19_200;
 const SOUND: usize = 320;
-/// Seconds of media a round.
+/// Seconds of media per round.
 const SECONDS: u32 = 2;
-/// How long to wait for what was sent.
+/// How long to wait for sent media to arrive.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// It.
+/// The publisher.
 pub(super) struct Feed {
     client: Client,
     socket: TcpStream,
@@ -46,7 +46,7 @@ impl Feed {
         Self { client, socket, picture: random.bytes(PICTURE), sent: 0 }
     }
 
-    /// A round: the seconds, and how many messages of media it had.
+    /// Runs a round. Returns its seconds, and its number of media messages.
     pub(super) fn round(&mut self) -> (f64, usize) {
         let begin = Instant::now();
         for turn in 0..SECONDS * PICTURES {
@@ -56,12 +56,12 @@ impl Feed {
         (f64::from(SECONDS), (SECONDS * PICTURES * 3) as usize)
     }
 
-    /// Sends at its pace until this is so.
+    /// Sends in real time until the condition holds.
     pub(super) fn send_until(&mut self, condition: impl FnMut() -> bool) {
         self.wait_until(true, condition);
     }
 
-    /// Sends nothing until this is so.
+    /// Sends nothing until the condition holds.
     pub(super) fn rest_until(&mut self, condition: impl FnMut() -> bool) {
         self.wait_until(false, condition);
     }
@@ -77,7 +77,7 @@ impl Feed {
         }
     }
 
-    /// A picture and its sound.
+    /// Sends a video frame and its audio.
     pub(super) fn send(&mut self) {
         let timestamp = self.sent * 1000 / PICTURES;
         // A frame of AVC in one NAL unit (FLV specification, E.4.3.1).
@@ -103,7 +103,7 @@ impl Feed {
         }
     }
 
-    /// Until then it takes what the server says.
+    /// Reads the server's messages until the given time.
     pub(super) fn rest(&mut self, until: Instant) {
         let mut buffer = [0; 4096];
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {

@@ -1,4 +1,4 @@
-//! RTMPS beside what people do today: nginx-rtmp pushes to stunnel, which speaks TLS.
+//! Compares RTMPS with the usual set-up without it: nginx-rtmp pushes to stunnel, which provides TLS.
 
 use std::process::{Child, Command, Stdio};
 
@@ -12,7 +12,7 @@ use crate::harness::{Authority, Nginx, Peer, products, until};
 /// Targets of the stream, of 4 Mbit/s each.
 const TARGETS: usize = 10;
 
-/// The processor's time of all that works for it, for a second of the stream at ten targets.
+/// Measures the processor time of all involved processes per second of the stream at ten targets.
 pub(crate) fn rtmps() -> String {
     super::super::part(std::iter::empty());
     let loads = vec![tunnelled("nginx-rtmp and stunnel"), tunnelled("the same once more"), native()];
@@ -26,7 +26,7 @@ pub(crate) fn rtmps() -> String {
     format!("{}\n{}\n", table::text(&table), costs.join(", "))
 }
 
-/// A peer behind TLS, and what ends it.
+/// A peer behind TLS, and the handle that ends it.
 fn front(authority: &Authority) -> (Peer, Nginx, Port) {
     let (peer, port) = (Peer::takes(), Port::reserve());
     let mut config = Config::stock();
@@ -74,7 +74,7 @@ fn tunnelled(name: &'static str) -> Load {
     load
 }
 
-/// stunnel as a client that verifies.
+/// stunnel as a client that verifies certificates.
 struct Stunnel {
     child: Child,
     port: Port,
