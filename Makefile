@@ -27,9 +27,11 @@ LIBDIR ?= $(PREFIX)/lib
 DATADIR ?= $(PREFIX)/share
 DOCDIR ?= $(DATADIR)/doc/weir
 UNITDIR ?= $(LIBDIR)/systemd/system
+# The group of nginx's workers, which read what the daemon writes.
+NGINX_GROUP ?= www-data
 
 .PHONY: help deps build-deps headers build run test test-long sanitized fuzz check fmt clippy doc deny shellcheck layers docs \
-	msrv msrv-version other-nginx bench bench-quick install uninstall deb deb-test dist vendor-web clean
+	msrv msrv-version other-nginx bench bench-quick install uninstall deb deb-test deb-reproducible dist dist-test packaging-test vendor-web clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -113,6 +115,7 @@ test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for ano
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test playback -- --ignored --nocapture fuzz::
 	@$(MAKE) --no-print-directory fuzz T=600
 	@$(MAKE) --no-print-directory other-nginx
+	@$(MAKE) --no-print-directory dist-test packaging-test
 	@$(MAKE) --no-print-directory deb-test
 
 check: fmt clippy doc deny shellcheck layers docs ## check format, lints, licences, scripts, imports and documentation; needs no running nginx
@@ -156,8 +159,19 @@ deb: ## build Debian packages in build/deb, without the network: RELEASE=bookwor
 deb-test: deb ## install the packages of build/deb in a chroot and use them there: RELEASE=bookworm|trixie (needs root)
 	@scripts/deb-test.sh build/deb $(RELEASE)
 
+deb-reproducible: ## build the Debian packages twice, as two users in two folders, and compare them
+	@scripts/deps.sh deb
+	@scripts/deb-reproducible.sh build/deb-reproducible
+
 dist: ## make the source tarball with all crates, its checksum and SBOM in build/dist
 	@scripts/dist.sh build/dist
+
+dist-test: dist ## build the tarball of `make dist` without the network, check its sums and SBOMs, and make it again elsewhere
+	@scripts/dist-test.sh build/dist build/dist-test
+
+packaging-test: build ## check the RPM spec and the APKBUILD of packaging/: they install what `make install` does
+	@scripts/deps.sh deb
+	@scripts/packaging-test.sh build/packaging-test
 
 bench: build ## run the benchmarks; each row is a ratio to a peer measured in the same run
 	@scripts/deps.sh bench
@@ -185,9 +199,9 @@ install: ## install what `make build` has built: DESTDIR= PREFIX=/usr
 	ln -sf '$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf'
 	install -D -m 0755 build/weir '$(DESTDIR)$(PREFIX)/bin/weir'
 	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(LIBDIR)/sysusers.d' '$(DESTDIR)$(LIBDIR)/tmpfiles.d' '$(DESTDIR)$(SYSCONFDIR)/weir'
-	umask 022; $(PATHS) nginx-conf/systemd/weir.service >'$(DESTDIR)$(UNITDIR)/weir.service'
+	umask 022; $(PATHS) -e 's|^Group=www-data$$|Group=$(NGINX_GROUP)|' nginx-conf/systemd/weir.service >'$(DESTDIR)$(UNITDIR)/weir.service'
 	install -m 0644 nginx-conf/systemd/sysusers.conf '$(DESTDIR)$(LIBDIR)/sysusers.d/weir.conf'
-	install -m 0644 nginx-conf/systemd/tmpfiles.conf '$(DESTDIR)$(LIBDIR)/tmpfiles.d/weir.conf'
+	umask 022; sed 's|^\(d .* weir \)www-data |\1$(NGINX_GROUP) |' nginx-conf/systemd/tmpfiles.conf >'$(DESTDIR)$(LIBDIR)/tmpfiles.d/weir.conf'
 	install -d '$(DESTDIR)$(DATADIR)/man/man1' '$(DESTDIR)$(DATADIR)/man/man5' '$(DESTDIR)$(ZSHDIR)' \
 		'$(DESTDIR)$(DATADIR)/bash-completion/completions' '$(DESTDIR)$(DATADIR)/fish/vendor_completions.d'
 	umask 022; pages=$$(mktemp -d) && build/weir man "$$pages" && \

@@ -3,6 +3,7 @@
 #
 # Without RELEASE, or with this machine's own release, it builds here. For another release (bookworm, trixie) it builds in a chroot, which
 # needs root and mmdebstrap. Assembling the source package uses the network; the build does not, which without root needs a user namespace.
+# BUILD_CLOCK=+400d sets the clock of a build on this machine ahead, by faketime: scripts/deb-reproducible.sh compares such a build.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -18,7 +19,7 @@ options="noautodbgsym ${DEB_BUILD_OPTIONS-}"
 tree=$("$root_dir/scripts/source-package.sh" "$work" | tail -n 1)
 
 build_here() {
-    local tool toolchain without_network=(unshare -n)
+    local tool toolchain without_network=(unshare -n) clock=()
     for tool in dpkg-buildpackage dh dh_nginx; do
         command -v "$tool" >/dev/null || die "$tool is missing: run \`make build-deps\`"
     done
@@ -26,9 +27,11 @@ build_here() {
     toolchain=$(rustc --print sysroot)/bin
     [ -x "$toolchain/cargo" ] || toolchain=$(dirname "$(command -v cargo)")
     [ "$(id -u)" = 0 ] || without_network=(unshare --map-root-user -n)
+    # Files keep their real times, and so do waits.
+    [ -z "${BUILD_CLOCK-}" ] || clock=(env NO_FAKE_STAT=1 FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f "$BUILD_CLOCK")
     # rustup's Rust is not a Debian package, so dpkg cannot check the dependencies. `make build-deps` has checked them.
     (cd "$tree" && env -u MAKEFLAGS -u MAKELEVEL -u CARGO_TARGET_DIR PATH="$toolchain:$PATH" DEB_BUILD_OPTIONS="$options" \
-        "${without_network[@]}" dpkg-buildpackage --no-sign --no-check-builddeps)
+        "${without_network[@]}" "${clock[@]}" dpkg-buildpackage --no-sign --no-check-builddeps)
 }
 
 build_in_chroot() {

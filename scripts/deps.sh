@@ -47,7 +47,7 @@ case ${1-} in
 "") ;;
 build) packages=("${build_packages[@]}") ;;
 # debhelper comes with nginx-dev
-deb) packages=("${build_packages[@]}" xz-utils lintian mmdebstrap) ;;
+deb) packages=("${build_packages[@]}" xz-utils lintian mmdebstrap faketime rpm rpmlint python3-venv) ;;
 # OBS Studio, and a virtual screen for it
 long) packages+=(obs-studio xvfb) ;;
 # the peer for TLS in front of nginx-rtmp, and a load of HTTP requests

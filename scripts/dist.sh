@@ -11,8 +11,10 @@ tree=$("$root_dir/scripts/source-package.sh" "$work" | tail -n 1)
 name=${tree##*/}
 cyclonedx=$(cargo_tool cargo-cyclonedx 0.5.9)
 
-# cargo finds the crates in the source tree.
-cat >>"$tree/.cargo/config.toml" <<'TOML'
+# The licences that debian/copyright is made of: the tarball makes Debian packages too.
+cp "$root_dir/debian/copyright.in" "$tree/debian/"
+# cargo finds the crates beside the source.
+grep -q '^\[source.vendored\]' "$tree/.cargo/config.toml" || cat >>"$tree/.cargo/config.toml" <<'TOML'
 
 [source.crates-io]
 replace-with = "vendored"
@@ -27,11 +29,13 @@ SOURCE_DATE_EPOCH=$(cd "$root_dir" && dpkg-parsechangelog -S Timestamp)
 export SOURCE_DATE_EPOCH
 pack_folder "$out/$name.tar.xz" "$tree"
 
-cd "$root_dir"
+# cargo-cyclonedx writes a file beside the manifest of each crate of the workspace: in the packed source it disturbs nobody.
+cd "$tree"
+locks=(nginx-conf/*/www/vendor/vendor.lock sidecar/src/web/admin/pages/vendor/*/vendor.lock)
 for crate in ngx-module sidecar; do
-    "$cyclonedx" cyclonedx --quiet --manifest-path "$crate/Cargo.toml" --format json --override-filename "$name-${crate}.cdx"
-    find . -name "$name-$crate.cdx.json" -not -path "./$crate/*" -not -path './target/*' -not -path './build/*' -delete
-    mv "$crate/$name-$crate.cdx.json" "$out/"
+    "$cyclonedx" cyclonedx --quiet --spec-version 1.5 --manifest-path "$crate/Cargo.toml" --format json --override-filename sbom.cdx
 done
+"$root_dir/scripts/sbom.pl" ngx-module/sbom.cdx.json "$tree" >"$out/$name-ngx-module.cdx.json"
+"$root_dir/scripts/sbom.pl" sidecar/sbom.cdx.json "$tree" "${locks[@]}" >"$out/$name-weir.cdx.json"
 (cd "$out" && sha256sum -- * >"$work/SHA256SUMS" && mv "$work/SHA256SUMS" .)
 printf '%s\n' "$out"/*

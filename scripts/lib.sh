@@ -58,6 +58,16 @@ rtmp_tarball() {
     orig_tarball "$dir"
 }
 
+# The nginx-rtmp that a release's tarball brings along, if it is the one to build for, or if apt knows none.
+bundled_rtmp() {
+    local wanted
+    [ -f "$root_dir/nginx-rtmp/ngx_rtmp.h" ] && [ -f "$root_dir/debian/nginx-rtmp.version" ] || return 1
+    wanted=$(rtmp_version)
+    wanted=${wanted#*:}
+    [ -z "$wanted" ] || [ "${wanted%-*}" = "$(cat "$root_dir/debian/nginx-rtmp.version")" ] || return 1
+    printf '%s' "$root_dir/nginx-rtmp"
+}
+
 # Prints the original tarball in DIR, if there is one.
 orig_tarball() {
     local file

@@ -3,7 +3,8 @@
 #
 #   DIR/nginx/src    nginx's source tree (package nginx-dev)
 #   DIR/nginx/objs   that source configured as Debian configured its nginx: with other flags the layouts differ
-#   DIR/nginx-rtmp   nginx-rtmp's source: of the installed version, or of the one that apt would install
+#   DIR/nginx-rtmp   nginx-rtmp's source: of the installed version, or of the one that apt would install; from the tarball of a release
+#                    if that brings the same version along
 #
 # Quick if the packages have not changed since the last run. A packager can provide the first two with NGINX_SOURCE_DIR and NGINX_BUILD_DIR,
 # and the third with NGINX_RTMP_SOURCE_DIR; this script does not prepare provided sources.
@@ -34,8 +35,10 @@ done
 stamp="${needs_nginx:+nginx-dev $(installed_version nginx-dev), }${needs_rtmp:+libnginx-mod-rtmp $(rtmp_version), }in $(realpath -m "$1")"
 [ -f "$1/stamp" ] && [ "$(cat "$1/stamp")" = "$stamp" ] && exit 0
 
-tarball=
-[ -z "$needs_rtmp" ] || tarball=$(rtmp_tarball) || die "nginx-rtmp's source has not been fetched yet: run \`make build-deps\`"
+tarball='' bundled=''
+if [ -n "$needs_rtmp" ]; then
+    bundled=$(bundled_rtmp) || tarball=$(rtmp_tarball) || die "nginx-rtmp's source has not been fetched yet: run \`make build-deps\`"
+fi
 
 # The stamp is removed first and written last, so that an interrupted run never looks complete.
 mkdir -p "$1"
@@ -46,8 +49,12 @@ rm -rf "$dir/stamp" "$dir/nginx" "$dir/nginx-rtmp"
 
 if [ -n "$needs_rtmp" ]; then
     mkdir -p "$dir/nginx-rtmp"
-    tar -xf "$tarball" -C "$dir/nginx-rtmp" --strip-components=1
-    [ -f "$dir/nginx-rtmp/ngx_rtmp.h" ] || die "$tarball holds no ngx_rtmp.h"
+    if [ -n "$bundled" ]; then
+        cp -r "$bundled/." "$dir/nginx-rtmp/"
+    else
+        tar -xf "$tarball" -C "$dir/nginx-rtmp" --strip-components=1
+    fi
+    [ -f "$dir/nginx-rtmp/ngx_rtmp.h" ] || die "${bundled:-$tarball} holds no ngx_rtmp.h"
 fi
 
 if [ -n "$needs_nginx" ]; then

@@ -26,8 +26,8 @@ rm -rf "$out"
 tree=$out/weir-$version
 mkdir -p "$tree"
 
-# Takes the files that git tracks and the new files; in an unpacked tarball, all files that no build has made.
-if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+# What git knows and what is new; in an unpacked tarball all that no build has made, also if that is in the checkout of something else.
+if [ "$(git rev-parse --show-toplevel 2>/dev/null)" = "$root_dir" ]; then
     git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
         [ ! -e "$file" ] && [ ! -L "$file" ] || printf '%s\0' "$file"
     done | tar --null -T - -cf - | tar -xf - -C "$tree"
@@ -41,7 +41,8 @@ pack_folder "$out/weir_$version.orig.tar.xz" "$tree"
 "$root_dir/scripts/prune-vendor.pl" "$tree/vendor" "$cargo"
 pack_folder "$out/weir_$version.orig-vendor.tar.xz" "$tree/vendor"
 
-tarball=$(rtmp_tarball) || die "nginx-rtmp's source has not been fetched yet: run \`make build-deps\`"
+"$root_dir/scripts/rtmp-source.sh" --tarball
+tarball=$(rtmp_tarball) || die "nginx-rtmp's source could not be fetched"
 mkdir "$tree/nginx-rtmp"
 tar -xf "$tarball" -C "$tree/nginx-rtmp" --strip-components=1
 cp "$tarball" "$out/weir_$version.orig-nginx-rtmp.tar.${tarball##*.tar.}"

@@ -91,9 +91,15 @@ fn everybody_may_read_what_is_installed() {
 #[test]
 fn another_prefix_holds_for_the_unit_too() {
     let root = tempfile::tempdir().unwrap();
-    install(root.path(), &["PREFIX=/opt/weir", "LIBDIR=/opt/weir/lib64", "SYSCONFDIR=/opt/etc"]);
-    let unit = fs::read_to_string(root.path().join("opt/weir/lib64/systemd/system/weir.service")).unwrap();
+    install(
+        root.path(),
+        &["PREFIX=/opt/weir", "LIBDIR=/opt/weir/lib64", "SYSCONFDIR=/opt/etc", "NGINX_GROUP=nginx"],
+    );
+    let read = |path: &str| fs::read_to_string(root.path().join("opt/weir/lib64").join(path)).unwrap();
+    let unit = read("systemd/system/weir.service");
     assert!(unit.contains("\nExecStart=/opt/weir/bin/weir serve "));
+    assert!(unit.contains("\nGroup=nginx\n"));
+    assert!(read("tmpfiles.d/weir.conf").contains("\nd /var/lib/weir 0750 weir nginx -"));
     assert!(root.path().join("opt/weir/lib64/nginx/modules/ngx_rtmp_weir_module.so").is_file());
     assert!(root.path().join("opt/etc/nginx/modules-enabled/70-mod-rtmp-weir.conf").is_symlink());
     let places = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name());

@@ -1,0 +1,36 @@
+#!/usr/bin/perl
+# sbom.pl SBOM FOLDER [LOCK...]: completes an SBOM of cargo-cyclonedx, to standard output.
+#
+# cargo-cyclonedx names Weir's own crates by their FOLDER on this machine: the name goes, so that the same source gives the same SBOM.
+# It knows crates only: each LOCK (vendor.lock) adds the browser code that the programs or pages contain.
+use strict;
+use warnings;
+use JSON::PP;
+
+my ($file, $folder, @locks) = @ARGV;
+defined $folder or die "usage: sbom.pl SBOM FOLDER [LOCK...]\n";
+
+my $text = read_file($file);
+$text =~ s{path\+file://\Q$folder\E}{path+file:///usr/src/weir}g;
+my $sbom = decode_json($text);
+
+my %npm;
+for my $lock (@locks) {
+    my %fact = map { /^(name|version|licence) (.+)$/ ? ($1 => $2) : () } split /\n/, read_file($lock);
+    my $purl = "pkg:npm/$fact{name}\@$fact{version}";
+    $purl =~ s{/\@}{/%40};
+    $npm{$purl} = {
+        type => 'library', 'bom-ref' => $purl, purl => $purl, name => $fact{name}, version => $fact{version}, scope => 'required',
+        licenses => [{ expression => $fact{licence} }],
+    };
+}
+push @{ $sbom->{components} }, map { $npm{$_} } sort keys %npm;
+push @{ $sbom->{dependencies} }, map { { ref => $_ } } sort keys %npm;
+print JSON::PP->new->utf8->canonical->pretty->indent_length(2)->encode($sbom);
+
+sub read_file {
+    my ($path) = @_;
+    open my $in, '<', $path or die "$path: $!\n";
+    local $/;
+    return <$in>;
+}
