@@ -1,4 +1,4 @@
-//! Whoever is refused by nginx-rtmp rather than by Weir is told why, and the log says it in one line.
+//! If nginx-rtmp, not Weir, refuses a publisher, the publisher is told the reason, and the log has it in one line.
 
 use weir_tests::harness::hook::Answer;
 use weir_tests::harness::nginx::Config;
@@ -41,7 +41,7 @@ fn what_on_publish_says_is_passed_on() {
             "{line}"
         );
     }
-    // For nginx-rtmp's hooks nothing has begun.
+    // nginx-rtmp's hooks have not seen this publish begin, so they do not see it end.
     assert_eq!(hook.count("call=publish_done") + hook.count("call=done"), 0, "{:?}", hook.bodies());
     hook.answer(Answer::Yes);
     Publisher::to(nginx.rtmp(), &format!("hooked/{key}")).start().started().close();
@@ -111,14 +111,14 @@ fn a_connect_that_is_refused_is_told_why() {
     hook.answer(Answer::Yes);
     let key = nginx.api().create_key("live", "show").key;
     Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
-    // An application that does not exist is said so, too.
+    // The reason also names an application that does not exist.
     let publisher = Publisher::to(nginx.rtmp(), "nowhere/none").manual().start();
     publisher.wait_closed(5.0);
     let told = publisher.statuses();
     assert!(told.iter().any(|status| status.description.contains("no such application")), "{told:?}");
 }
 
-/// nginx-rtmp itself asks `deny` after `exec`, `record` and `on_publish`.
+/// nginx-rtmp itself checks `deny` after `exec`, `record` and `on_publish`.
 #[test]
 fn denied_addresses_leave_no_trace() {
     let hook = Hook::start(Answer::Yes);
@@ -155,7 +155,7 @@ fn denied_addresses_leave_no_trace() {
     }
 }
 
-/// HLS, DASH and recorders have begun when `on_publish` answers.
+/// HLS, DASH and recorders have already begun when `on_publish` answers.
 #[test]
 fn a_redirect_leaves_no_files() {
     let hook = Hook::start(Answer::Redirect("other".to_owned()));

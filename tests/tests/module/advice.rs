@@ -1,12 +1,12 @@
-//! What is dangerous in a configuration, in directives that are not Weir's, is warned of when nginx reads it: once, with file,
-//! line and remedy; and not where it was mended.
+//! When nginx reads a configuration, Weir warns of dangerous directives that are not Weir's own: once per place, with file, line and
+//! remedy. It does not warn of a place where the admin has applied the remedy.
 
 use std::process::Command;
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::products;
 
-/// An application and a location in files of their own, so that their lines are known.
+/// Returns a configuration with an application and a location in files of their own, so that their line numbers are known.
 fn config(application: &str, location: &str) -> Config {
     Config::weir()
         .main("weir_zone 1m;")
@@ -16,7 +16,7 @@ fn config(application: &str, location: &str) -> Config {
         .file("http.conf", format!("location /control {{\n    {location}\n}}\n"))
 }
 
-/// Weir's warnings in what nginx said.
+/// Returns Weir's warnings in nginx's output.
 fn warnings(said: &str) -> Vec<&str> {
     said.lines().filter(|line| line.contains("[warn] ") && line.contains("weir: ")).collect()
 }
@@ -47,7 +47,7 @@ fn playback_protected_by_halves_is_said_once_per_place() {
             .http(http)
     };
     const PLAY: &str = "weir_play token;";
-    // The secret of the test has the mode of any file.
+    // The umask decides the mode of the test's secret file, so Weir may also warn that the file is world-readable.
     fn told(said: &str) -> Vec<&str> {
         warnings(said).into_iter().filter(|line| !line.contains("world-readable")).collect()
     }
@@ -84,16 +84,16 @@ fn what_was_mended_is_not_mentioned() {
         ("weir_publish open; exec_push /bin/echo $name $args;", ""),
         ("exec_push /bin/echo fixed; exec_static /bin/true;", ""),
         ("", "rtmp_control all; allow 127.0.0.1; deny all;"),
-        // The server of the tests listens on loopback alone.
+        // The test's server listens on loopback only.
         ("", "rtmp_control all;"),
         ("", "weir_api;"),
-        // A hint is for `weir lint` alone.
+        // Only `weir lint` has a hint for this one.
         ("", "rtmp_stat all;"),
     ] {
         let said = config(application, location).accepted();
         assert!(!said.contains("[warn]"), "{application} {location}: {said}");
     }
-    // Who has no zone has not asked.
+    // Weir gives advice only where a zone is configured.
     let mut stranger = config("exec_push /bin/echo $name;", "rtmp_control all;");
     stranger.main.clear();
     assert_eq!(warnings(&stranger.accepted()), [""; 0]);
@@ -109,7 +109,7 @@ fn it_is_said_at_each_start_and_reload_and_by_no_worker() {
     nginx.reload();
     assert_eq!(count(), (2, 2), "{}", nginx.log());
 
-    // What only signals the master says nothing; the master does.
+    // A process that only signals the master logs no warning; the master does.
     let folder = nginx.folder();
     let signaller = Command::new(products::nginx())
         .args(["-s", "reopen", "-p"])

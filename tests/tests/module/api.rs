@@ -1,4 +1,4 @@
-//! The API: what it answers, and how it refuses.
+//! The API: its answers and its refusals.
 
 use serde_json::{Value, json};
 use weir_tests::harness::nginx::Config;
@@ -9,7 +9,7 @@ use super::{keyed, time, wait_live};
 #[test]
 fn health_tells_of_workers_and_zone() {
     let nginx = keyed().workers(2).start();
-    // A worker that the machine has left waiting is told of, too.
+    // On a busy machine health may also report a worker that is late, so the test waits until all is well.
     let health = until("all is well", 10.0, || {
         let health = nginx.api().get("/v1/health").expect(200);
         (health["status"] == "ok").then_some(health)
@@ -62,7 +62,7 @@ fn a_player_with_the_ticket_of_this_nginx_is_not_counted() {
     let stream = || api.stream("open", "show").unwrap();
     let counted = || (stream()["viewers"]["rtmp"].as_u64(), stream()["bytes_out"].as_u64());
     assert_eq!(counted(), (Some(0), Some(0)));
-    // Another ticket is none, and neither is a name that ends with it.
+    // A player with another ticket is counted, and so is a player of a name that ends with the ticket.
     let stranger = Player::start(nginx.rtmp(), "open/show?weir_ticket=0123456789abcdef0123456789abcdef");
     stranger.wait_video(10);
     until("the stranger is counted", 10.0, || counted().0 == Some(1) && counted().1 > Some(0));

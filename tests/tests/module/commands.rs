@@ -1,4 +1,4 @@
-//! However a `publish` is wrapped or mangled, it passes the verdict or does not happen.
+//! A `publish` command needs a verdict in whatever message or encoding it comes; without a verdict nothing is published.
 
 use weir_rtmp::amf0::{Value, Writer};
 use weir_rtmp::message::{Message, MessageKind};
@@ -6,7 +6,7 @@ use weir_tests::harness::{Nginx, Publisher, until};
 
 use super::{BAD_NAME, keyed, wait_gone, wait_live};
 
-/// A publisher that has connected and created its stream, and waits for orders.
+/// Starts a publisher that has connected and created its stream, and that the test controls from then on.
 fn connected(nginx: &Nginx) -> Publisher {
     let publisher = Publisher::to(nginx.rtmp(), "live/none").manual().start();
     publisher.wait_stream_created();
@@ -19,14 +19,14 @@ fn send(publisher: &Publisher, kind: MessageKind, payload: Vec<u8>) {
     publisher.manually(move |connection| connection.client.send_message(8, &message));
 }
 
-/// A `publish` command under some other spelling.
+/// Returns a `publish` command whose name is spelled as `command`.
 fn publish(command: &str, name: &[u8]) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.string(command.as_bytes()).number(5.0).null().string(name).string(b"live");
     writer.into_bytes()
 }
 
-/// An aggregate message with one message in it (specification, section 7.1.6).
+/// Returns an aggregate message with one message in it (RTMP specification, section 7.1.6).
 fn aggregate(kind: MessageKind, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
     let mut bytes = vec![kind.0, length[1], length[2], length[3], 0, 0, 0, 0, 1, 0, 0];
@@ -35,8 +35,8 @@ fn aggregate(kind: MessageKind, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Every way in which nginx-rtmp takes a command: as AMF 0 or with the byte that AMF 3 puts before, as data, shared object or
-/// command, in any case of its letters, in an aggregate.
+/// Returns every form in which nginx-rtmp accepts a command: as AMF 0, or with the byte that AMF 3 puts before it; as data, shared object
+/// or command; in upper or lower case; in an aggregate.
 fn wrappings(name: &[u8]) -> Vec<(MessageKind, Vec<u8>)> {
     let plain = publish("publish", name);
     let amf3 = [&[0], &plain[..]].concat();
@@ -80,7 +80,7 @@ fn no_wrapping_gets_past_the_verdict() {
     assert!(!nginx.log().contains(&key));
 }
 
-/// A `publish` command with whatever `values` writes in the place of null, name and type.
+/// Returns a `publish` command in which `values` writes the null, the name and the type.
 fn mangled(values: impl FnOnce(&mut Writer) -> &mut Writer) -> Vec<u8> {
     let mut writer = Writer::new();
     values(writer.string(b"publish").number(5.0));
@@ -102,7 +102,7 @@ fn mangled_commands_are_refused() {
         mangled(|w| w.null().begin_strict_array(u32::MAX)),
         b"\x02\x00\x07publish".to_vec(),
     ];
-    // An object in the place of the null, nested deeper than any encoder does but not beyond what is read.
+    // An object instead of the null: nested deeper than encoders nest, but within the depth that is read.
     cases.push(mangled(|w| {
         for _ in 0..30 {
             w.begin_object().key("a");
@@ -139,7 +139,7 @@ fn a_command_in_several_chunks() {
     let nginx = keyed().start();
     let api = nginx.api();
     let key = api.create_key("live", "show").key;
-    // With all arguments 255 bytes, of which a chunk holds 128.
+    // With all arguments the name has 255 bytes, and a chunk holds 128 bytes.
     let path = |key: &str| {
         let head = format!("show?a={}&key={key}&b=", "x".repeat(100));
         format!("live/{head}{}", "y".repeat(255 - head.len()))

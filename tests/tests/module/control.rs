@@ -1,5 +1,5 @@
-//! Publishers and players are dropped over the API, whichever worker is asked and whichever has them; a banned key opens nothing
-//! until its ban is over.
+//! The API drops publishers and players, whichever worker answers and whichever worker has them. A banned key opens nothing until its ban
+//! ends.
 
 use serde_json::{Value, json};
 use weir_model::Timestamp;
@@ -7,7 +7,7 @@ use weir_tests::harness::{Api, Nginx, Player, Publisher, until};
 
 use super::{BAD_NAME, DENIED, keyed, time, wait_gone, wait_live};
 
-/// The players of a stream.
+/// Returns the players of a stream.
 #[track_caller]
 fn players(api: &Api, app: &str, name: &str) -> Vec<Value> {
     api.get(&format!("/v1/streams/{app}/{name}/players")).expect(200)["players"].as_array().unwrap().clone()
@@ -20,7 +20,7 @@ fn wait_players(api: &Api, count: usize) -> Vec<Value> {
     })
 }
 
-/// Publishes with a new key; gives the path that publishes.
+/// Publishes with a new key, and returns the path that it publishes to.
 #[track_caller]
 fn publish(nginx: &Nginx) -> (String, Publisher) {
     let path = format!("live/{}", nginx.api().create_key("live", "show").key);
@@ -42,7 +42,7 @@ fn a_publisher_is_dropped_by_whichever_worker() {
         assert_eq!(answer.expect(200), json!({"dropped": 1, "banned_until": null}));
         wait_gone(&nginx.api(), "live", "show");
     }
-    // Without a ban it may come back at once.
+    // Without a ban the publisher may return immediately.
     Publisher::to(nginx.rtmp(), &path).start().started();
 }
 
@@ -91,7 +91,7 @@ fn a_banned_key_opens_nothing_until_it_is_over() {
         Publisher::to(nginx.rtmp(), &path).start().refused(DENIED);
     }
     assert!(!nginx.log_lines("publish refused: key banned").is_empty());
-    // Nobody else is banned.
+    // The ban applies to no other key.
     let other = api.create_key("live", "show").key;
     let same_stream = Publisher::to(nginx.rtmp(), &format!("live/{other}")).start().started();
     Publisher::to(nginx.rtmp(), &path).start().refused(DENIED);
@@ -170,7 +170,7 @@ fn a_player_is_dropped_and_others_go_on() {
     api.delete(&path).error(404, "not_found");
     stays.wait_video(5);
     assert!(!publisher.is_closed());
-    // A publisher is no player.
+    // The API of players does not accept the session of a publisher.
     let session = wait_live(&api, "live", "show")["session"].as_str().unwrap().to_owned();
     api.delete(&format!("/v1/streams/live/show/players/{session}")).error(404, "not_found");
     stays.wait_video(2);

@@ -1,5 +1,5 @@
-//! A live name belongs to its publisher, in whichever workers the others come: they are refused before HLS or record see
-//! them, and the first stream goes on unbroken.
+//! A live name belongs to its publisher. In every worker, another publisher of the name is refused before HLS or record see it, and the
+//! first stream continues without a gap.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use weir_tests::harness::{Outcome, Publisher, ffmpeg, files, until};
 
 use super::{BAD_NAME, HLS, keyed, wait_gone, wait_live, worker_of};
 
-/// Asserts that the video of all listed segments goes on without a gap, at 20 pictures a second.
+/// Asserts that the video of all listed segments continues without a gap, at 20 frames per second.
 #[track_caller]
 pub(crate) fn assert_unbroken(folder: &Path, name: &str) {
     let playlist = folder.join(format!("{name}.m3u8"));
     let segments = files::segments(&playlist);
     assert!(segments.len() >= 3, "{}", files::text(&playlist));
-    // nginx-rtmp marks the beginning of a stream with one.
+    // nginx-rtmp marks the start of a stream with one discontinuity.
     let breaks = files::text(&playlist).matches("EXT-X-DISCONTINUITY").count();
     assert!(breaks <= 1, "{}", files::text(&playlist));
     let times: Vec<f64> =

@@ -1,5 +1,5 @@
-//! Codec headers and metadata that come before nginx-rtmp has accepted the publish: the stream can be watched all the same, and
-//! of a publish that is refused nothing is left.
+//! Codec headers and metadata that arrive before nginx-rtmp has accepted the publish: viewers can watch the stream all the same. A refused
+//! publish leaves nothing behind.
 
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::message::{Message, MessageKind};
@@ -12,13 +12,13 @@ use weir_tests::harness::{Api, Hook, Nginx, Player, Publisher, files, until};
 
 use super::{keyed, wait_gone, wait_live};
 
-/// HLS in a folder of the application's own.
+/// Returns HLS directives with a folder per application.
 fn hls(app: &str) -> String {
     format!("hls on; hls_path @DIR@/hls-{app}; hls_fragment 1s; hls_playlist_length 60s;")
 }
 
-/// Waits until the stream can be decoded: nginx-rtmp has read both headers, and writes segments, which it does with the AVC header
-/// alone.
+/// Waits until the stream can be decoded: nginx-rtmp has read both headers and writes segments. It writes segments only once it has the AVC
+/// header.
 #[track_caller]
 fn assert_decodable(nginx: &Nginx, api: &Api, app: &str, name: &str) {
     let stream = until("both codec headers are read", 20.0, || {
@@ -36,14 +36,14 @@ fn assert_decodable(nginx: &Nginx, api: &Api, app: &str, name: &str) {
     until("segments of HLS", 15.0, || !files::segments(&playlist).is_empty());
 }
 
-/// The same, and players get it.
+/// Does the same as `assert_decodable`, and checks that a player gets the stream.
 #[track_caller]
 fn assert_watchable(nginx: &Nginx, api: &Api, app: &str, name: &str) {
     assert_decodable(nginx, api, app, name);
     Player::start(nginx.rtmp(), &format!("{app}/{name}")).wait_video(10);
 }
 
-/// With a zone alone, with keys and with open names.
+/// Runs with a zone only, with keys, and with open names.
 #[test]
 fn a_hasty_publisher_is_watchable_however_late_on_publish_answers() {
     for (policy, ms) in [("", 0), ("weir_publish key;", 400), ("weir_publish open;", 1500)] {
@@ -80,7 +80,7 @@ fn a_hasty_publisher_that_takes_over_is_watchable() {
     assert_watchable(&nginx, &api, "take", "show");
 }
 
-/// Stock nginx-rtmp, and a Weir target, as the publisher: neither waits for the answer to `publish`.
+/// The publisher is stock nginx-rtmp, or a Weir target: neither waits for the answer to `publish`.
 #[test]
 fn what_another_server_pushes_is_watchable() {
     let hook = Hook::start(Answer::Late(400));
@@ -110,7 +110,7 @@ fn what_another_server_pushes_is_watchable() {
     }
 }
 
-/// A publisher that leaves its media to the test, beside a backend that answers so.
+/// Returns a backend that answers with `answer`, an nginx that asks it, and a publisher whose media the test sends itself.
 fn silent(answer: Answer) -> (Hook, Nginx, Builder) {
     let hook = Hook::start(answer);
     let nginx = keyed()
@@ -138,7 +138,7 @@ fn send(connection: &mut Connection, tags: &[Tag], from: u32) {
     }
 }
 
-/// All of the sample's headers in one aggregate message.
+/// Returns all headers of the sample in one aggregate message.
 fn aggregate() -> Message {
     let mut payload = Vec::new();
     for tag in &sample().headers {
@@ -189,7 +189,7 @@ fn a_refused_publish_leaves_nothing() {
     assert_eq!(files::below(&nginx.path("hls-slow")), Vec::<std::path::PathBuf>::new());
 }
 
-/// What came for a publish that was closed before it was accepted is not the next one's.
+/// If a publish is closed before it is accepted, its headers are not used for the next publish.
 #[test]
 fn closing_before_the_start_forgets_the_headers() {
     let (hook, nginx, builder) = silent(Answer::Never);
@@ -216,7 +216,7 @@ fn closing_before_the_start_forgets_the_headers() {
     assert_eq!(stream["video"]["width"], 0, "{stream}");
 }
 
-/// nginx-rtmp knows no header of these codecs: players that join later get it as well.
+/// nginx-rtmp keeps no headers for these codecs, but players that join later must get them too.
 #[test]
 fn a_hasty_publisher_of_enhanced_rtmp_is_watchable_however_late_on_publish_answers() {
     for codec in [Enhanced::Hevc, Enhanced::Av1] {

@@ -1,5 +1,5 @@
-//! `GET /v1/events` tells what happens once, in order, whichever worker it happens in; a reader that comes back
-//! gets what it missed or hears that it is gone, and one that does not read holds up nobody and is given up.
+//! `GET /v1/events` reports each event once and in order, from every worker. A reader that reconnects gets the events that it missed, or is
+//! notified that they are gone. A reader that does not read holds up nobody, and nginx closes its connection.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use weir_tests::harness::{Http2, Nginx, Publisher, until, until_ok};
 
 use super::{BAD_NAME, keyed, wait_gone, wait_live, worker_of};
 
-/// One event, as it came.
+/// One event, as received.
 #[derive(Debug, Clone)]
 struct Event {
     id: Option<u64>,
@@ -22,17 +22,17 @@ struct Event {
     data: Value,
 }
 
-/// A reader of events. Whatever does not come within ten seconds never does.
+/// A reader of events. A read fails if nothing arrives within ten seconds.
 struct Reader(BufReader<TcpStream>);
 
 impl Reader {
-    /// Connects; `after` is sent as `Last-Event-ID`. Returns when nginx has begun to answer.
+    /// Connects, and sends `after` as `Last-Event-ID`. Returns when nginx has begun to answer.
     fn open(nginx: &Nginx, after: Option<u64>) -> Reader {
         let after = after.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
         Self::open_with(nginx, &after)
     }
 
-    /// The same with headers.
+    /// Does the same with these headers.
     fn open_with(nginx: &Nginx, headers: &str) -> Reader {
         let mut stream = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -52,7 +52,7 @@ impl Reader {
         reader
     }
 
-    /// The lines up to the next empty one; `None` at the end.
+    /// Returns the lines up to the next empty line; `None` at the end.
     fn paragraph(&mut self) -> Option<Vec<String>> {
         let mut lines = Vec::new();
         loop {
@@ -68,7 +68,7 @@ impl Reader {
     }
 
     fn next(&mut self) -> Event {
-        // A silent stream says now and then that it is alive.
+        // While there are no events, the answer contains comments that keep the connection alive.
         let is_comment = |lines: &Vec<String>| lines.iter().all(|line| line.starts_with(':'));
         let mut lines = self.paragraph().expect("the events go on");
         while is_comment(&lines) {
@@ -82,12 +82,12 @@ impl Reader {
         }
     }
 
-    /// The next event that is about this id.
+    /// Returns the next event with this id in its data.
     fn find_id(&mut self, id: &str) -> Event {
         std::iter::from_fn(|| Some(self.next())).find(|event| event.data["id"] == id).unwrap()
     }
 
-    /// The next event of this kind.
+    /// Returns the next event of this kind.
     fn find(&mut self, kind: &str) -> Event {
         std::iter::from_fn(|| Some(self.next())).find(|event| event.kind == kind).unwrap()
     }
@@ -150,7 +150,7 @@ fn a_reader_that_comes_back_gets_what_it_missed() {
     let mut again = Reader::open(&nginx, first.id);
     assert_eq!([again.next().id, again.next().id], [first.id.map(|id| id + 1), first.id.map(|id| id + 2)]);
 
-    // More than the zone keeps: who was away too long is told.
+    // These are more events than the zone keeps: a reader that was away for too long is notified.
     for stream in 0..200 {
         let key = api.create_key("live", &format!("s{stream}"));
         api.delete(&format!("/v1/keys/{}", key.id)).expect(200);
@@ -197,7 +197,7 @@ fn a_bad_id_is_named() {
     assert_eq!(message, "header \"Last-Event-ID\": expected a number");
 }
 
-/// The clock was set back over a restart, or the id is another server's.
+/// Happens after the clock was set back before a restart, or with the id of another server.
 #[test]
 fn an_id_that_this_nginx_never_gave_is_missed_and_the_events_go_on() {
     let nginx = keyed().start();
@@ -210,7 +210,7 @@ fn an_id_that_this_nginx_never_gave_is_missed_and_the_events_go_on() {
         let missed = reader.next();
         assert_eq!((missed.kind.as_str(), missed.id, &missed.data["count"]), ("missed", None, &Value::Null));
         assert!(missed.data["after"].is_u64(), "{missed:?}");
-        // From the oldest that is kept, in order, and then all that happens.
+        // The reader gets the events that the zone keeps, from the oldest and in order, and then all new ones.
         assert_eq!(reader.next().data["id"], first.id);
         let next = api.create_key("live", "next");
         let told = reader.find_id(&next.id);
@@ -224,7 +224,7 @@ fn an_id_that_this_nginx_never_gave_is_missed_and_the_events_go_on() {
     assert_eq!(none.next().data["id"], next.id);
 }
 
-/// What nginx still has to send of an answer is there until it is sent, whoever has lost interest in it.
+/// nginx keeps the unsent part of an answer until it is sent, even if the client has cancelled the request.
 #[test]
 fn a_reset_in_the_middle_of_a_frame_harms_no_other_stream() {
     let port = Port::reserve();
@@ -236,7 +236,7 @@ fn a_reset_in_the_middle_of_a_frame_harms_no_other_stream() {
         let events = client.request("GET", "localhost", "/api/v1/events", &[]);
         let begun = client.read(events, |brought| !brought.body.is_empty());
         assert_eq!((begun.status, &*begun.body), (200, &b": events of weir\n\n"[..]));
-        // More than all the buffers hold.
+        // These are more events than all the buffers hold.
         for _ in 0..150 {
             api.create_key("live", "show");
         }
@@ -273,7 +273,7 @@ fn a_reload_ends_the_streams_in_order() {
     until("the old workers have gone", 10.0, || nginx.draining().is_empty());
 }
 
-/// `gzip_types` may have events among them: they come at once, whole, and readable.
+/// If `gzip_types` includes events, they still arrive immediately, complete and readable.
 #[test]
 fn compressed_events_come_at_once() {
     let nginx = keyed().http("gzip on; gzip_min_length 1; gzip_types text/event-stream;").start();
@@ -292,7 +292,7 @@ fn compressed_events_come_at_once() {
     }
 }
 
-/// It holds up nobody, and its connection is not kept for ever.
+/// Such a reader holds up nobody, and nginx closes its connection after a while.
 #[test]
 fn a_reader_that_takes_nothing_is_given_up() {
     let port = Port::reserve();
@@ -310,7 +310,7 @@ fn a_reader_that_takes_nothing_is_given_up() {
     write!(deaf, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut reader = Reader::open(&nginx, None);
     until("it is served", 10.0, || sockets() == before + 2);
-    // More than all the buffers hold.
+    // These are more events than all the buffers hold.
     for _ in 0..300 {
         let key = api.create_key("live", "show");
         assert_eq!(reader.next().data["id"], key.id);
@@ -320,7 +320,7 @@ fn a_reader_that_takes_nothing_is_given_up() {
     assert_eq!(reader.next().data["id"], key.id);
 }
 
-/// A connection whose kernel keeps little for a client that does not read.
+/// Returns a connection with a small receive buffer, for a client that does not read.
 pub(super) fn small_window(port: u16) -> TcpStream {
     let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
     setsockopt(&fd, sockopt::RcvBuf, &2304).unwrap();

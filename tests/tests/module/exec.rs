@@ -1,4 +1,4 @@
-//! What a client chooses reaches a shell in `exec` as data alone.
+//! Input that a client controls reaches a shell in `exec` only as data.
 
 use weir_rtmp::amf0::{Value, Writer};
 use weir_rtmp::message::{Message, MessageKind};
@@ -7,7 +7,7 @@ use weir_tests::harness::{Hook, Player, Publisher, files, until};
 
 use super::{BAD_NAME, keyed, wait_gone, wait_live};
 
-/// A shell that appends the variables to a file, for each of these directives.
+/// Returns these directives; each starts a shell that appends the variables to a file.
 fn told(directives: &[&str], variables: &str) -> String {
     directives
         .iter()
@@ -40,7 +40,7 @@ fn arguments_that_a_shell_would_read_are_refused() {
         assert_eq!(player.seen().video, 0, "{args}");
     }
     assert!(!nginx.path("told.txt").exists());
-    // One argument is data.
+    // A single argument is harmless to a shell.
     Player::start(nginx.rtmp(), "played/show?who=me").wait_video(1);
     publisher.close();
     for path in [format!("keyed/{key}?who=me"), "open/show?who=me".to_owned()] {
@@ -108,13 +108,13 @@ fn what_connect_says_becomes_a_word_where_a_program_gets_it() {
     until("exec_publish", 10.0, || files::text(&nginx.path("told.txt")).trim_end() == told);
     publisher.close();
     assert_eq!(hook.count("flashver=FMLE/3.0%20(x%3B%20touch%20y)"), 0, "{:?}", hook.bodies());
-    // Elsewhere they are as they came.
+    // An application without `exec` passes the fields on as they came.
     let publisher = publish("other");
     until("on_connect", 5.0, || hook.count("app=other&flashver=FMLE/3.0%20(x%3B%20touch%20y)") > 0);
     publisher.close();
 }
 
-/// Services sign their arguments; a backend gets them whole where no `exec` uses them.
+/// Services sign their arguments; a backend gets them complete if no `exec` uses them.
 #[test]
 fn signed_arguments_reach_a_backend() {
     let hook = Hook::start(Answer::Yes);

@@ -1,4 +1,4 @@
-//! A rejected reload leaves the workers as they were, and those that are born after it.
+//! A rejected reload does not change the running workers, nor the workers that start after it.
 
 use serde_json::json;
 use weir_tests::harness::Publisher;
@@ -11,7 +11,7 @@ fn a_rejected_reload_and_then_a_killed_worker() {
     let api = nginx.api();
     let key = api.create_key("live", "show");
     let path = format!("live/{}", key.key);
-    // Fails after all modules have read their directives, and after they have set up.
+    // These configurations fail after all modules have read their directives and set up.
     for bad in ["rtmp_nonsense;", "location /x { proxy_pass http://127.0.0.1:1; return 200; bogus; }"] {
         nginx.edit(|config| config.http(bad));
         nginx.reload_rejected();
@@ -31,7 +31,7 @@ fn a_rejected_reload_and_then_a_killed_worker() {
 fn a_reload_that_fails_late_and_then_a_killed_worker() {
     let mut nginx = keyed().start();
     let path = format!("live/{}", nginx.api().create_key("live", "show").key);
-    // The configuration is fine; its log file cannot be opened.
+    // The configuration is valid, but nginx cannot open its log file.
     nginx.edit(|config| config.http("error_log /nonexistent/folder/error.log;"));
     nginx.reload_rejected();
     let worker = nginx.workers()[0];

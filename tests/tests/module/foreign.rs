@@ -1,5 +1,5 @@
-//! Who may ask where nothing but the address counts: programs of this machine, and not the pages of other sites in its browsers. And
-//! what every answer says and does, over each version of HTTP.
+//! Requests where only the address decides: programs of this machine may ask, pages of other sites in the machine's browsers may not. Also
+//! the headers and the caching of each answer, over each version of HTTP.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use weir_tests::harness::{Http2, Nginx};
 
 use super::keyed;
 
-/// Status, head and body of a request that is written down byte by byte.
+/// Returns status, head and body of the answer to a request that the test writes byte by byte.
 #[track_caller]
 fn raw(nginx: &Nginx, request: &[u8]) -> (u16, String, Vec<u8>) {
     let mut stream = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
@@ -26,7 +26,7 @@ fn raw(nginx: &Nginx, request: &[u8]) -> (u16, String, Vec<u8>) {
     (head[9..12].parse().unwrap(), head, body)
 }
 
-/// Asks with these headers, without any that a client would add.
+/// Asks with these headers only, without the headers that a client would add.
 #[track_caller]
 fn ask(nginx: &Nginx, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -82,7 +82,7 @@ fn a_host_of_somebody_else_is_refused_before_anything_is_done() {
                 assert_eq!(answer["error"]["code"], "forbidden", "{answer}");
             }
         }
-        // Nobody is shown there.
+        // These answers do not show who publishes and plays.
         for path in ["/stat", "/metrics"] {
             assert_eq!(ask(&nginx, "GET", path, &[("Host", host)]).0, 200, "{path} {host}");
         }
@@ -119,7 +119,7 @@ fn a_page_of_another_site_is_refused() {
     }
 }
 
-/// The token proves who asks, whatever the server is called.
+/// The token proves who asks, so any host name is accepted.
 #[test]
 fn with_a_token_the_name_is_free() {
     let nginx = Config::weir()

@@ -1,5 +1,6 @@
-//! `weir_gop_cache`: a player that joins gets headers, the last keyframe and all that followed, without waiting for a new message; from
-//! there on exactly what every other player gets. What was there before it, and who is not to get it, is as without the directive.
+//! `weir_gop_cache`: a player that joins gets the headers, the last keyframe and all frames after it, without waiting for a new message.
+//! From then on it gets exactly the same messages as every other player. Players that were there before, and players that must not get the
+//! stream, see no difference to a server without the directive.
 
 use weir_rtmp::client::{Client, Options};
 use weir_rtmp::flv::{Tag, TagKind};
@@ -14,7 +15,7 @@ use super::members::{Got, Member, all, assert_same, large, only, with_data};
 
 struct Kind {
     name: &'static str,
-    /// Directives of the application and of the server.
+    /// Directives of the application. `server` has those of the server.
     app: &'static str,
     server: &'static str,
     tags: fn() -> Vec<Tag>,
@@ -63,14 +64,14 @@ fn is_key(tag: &Tag) -> bool {
     tag.kind == TagKind::Video && read()
 }
 
-/// Two parts, of which the first ends between two keyframes.
+/// Splits the tags into two parts; the first part ends between two keyframes.
 fn parted(tags: &[Tag]) -> (&[Tag], &[Tag]) {
     let key = tags.iter().enumerate().filter(|(_, tag)| is_key(tag)).nth(2).unwrap().0;
     let part = &tags[key..];
     tags.split_at(key + part.iter().skip(1).position(is_key).unwrap() - 2)
 }
 
-/// The last tag that nginx-rtmp hands on immediately.
+/// Returns the last tag that nginx-rtmp sends immediately.
 fn last(tags: &[Tag]) -> Tag {
     tags.iter().rfind(|tag| tag.kind != TagKind::Script).unwrap().clone()
 }
@@ -79,7 +80,7 @@ fn server(app: &str) -> Config {
     Config::weir().main("weir_zone 4m;").app("live", &format!("weir_publish open; weir_gop_cache 8m; {app}"))
 }
 
-/// Media and metadata, without what nginx-rtmp says to each player (ngx_rtmp_send_sample_access).
+/// Returns media and metadata, without the messages that nginx-rtmp sends to each player (ngx_rtmp_send_sample_access).
 fn tags_of(got: &[Got]) -> Vec<Tag> {
     let is_metadata = |payload: &[u8]| !payload.windows(6).any(|word| word == b"Sample");
     let tag = |got: &Got| match got {
@@ -91,7 +92,7 @@ fn tags_of(got: &[Got]) -> Vec<Tag> {
     got.iter().filter_map(tag).collect()
 }
 
-/// What a player gets that joins when another one, which was there before, has got the first `joined` of these.
+/// Returns the tags that a joining player must get, if an earlier player `other` has received the first `joined` tags by then.
 fn expected(other: &[Tag], joined: usize, kind: &Kind) -> Vec<Tag> {
     let sent = (kind.tags)();
     let header = |of: TagKind| sent.iter().find(|tag| tag.kind == of && is_header(tag)).cloned();
@@ -132,7 +133,7 @@ fn assert_got(player: &Member, expected: &[Tag], what: &str) {
     };
     let tags = tags_of(&player.got);
     assert_same(&got(&tags), &got(expected), what);
-    // Also of the headers.
+    // The headers, too, must not be later than the media.
     let mut times = tags.iter().filter(|tag| tag.kind != TagKind::Script).map(|tag| tag.timestamp);
     let first = times.next().unwrap();
     assert!(times.all(|time| time >= first), "{what}");
@@ -142,7 +143,7 @@ fn assert_got(player: &Member, expected: &[Tag], what: &str) {
 fn a_player_begins_with_the_last_keyframe_and_gets_what_all_get() {
     let kinds = kinds();
     std::thread::scope(|scope| {
-        // Most of the time, each waits for its nginx.
+        // Most of the time a test waits for its nginx, so five of them share a thread.
         for some in kinds.chunks(5) {
             scope.spawn(|| some.iter().for_each(joins));
         }
@@ -159,7 +160,7 @@ fn joins(kind: &Kind) {
     first.wait_last(&last(begin));
     let joined = tags_of(&first.got).len();
     let mut second = Member::player(&nginx);
-    // Nobody sends anything meanwhile.
+    // The publisher sends nothing in the meantime.
     second.wait_last(&last(begin));
     second.play_again(&nginx);
     publisher.send(end);
@@ -199,7 +200,7 @@ fn the_end_of_a_sequence_begins_nothing() {
     let tags = all();
     let (begin, _) = parted(&tags);
     publisher.send(begin);
-    // It has the frame type of a keyframe.
+    // This message has the frame type of a keyframe.
     let end =
         Tag { kind: TagKind::Video, timestamp: last(begin).timestamp + 1, payload: vec![0x17, 2, 0, 0, 0] };
     publisher.send(std::slice::from_ref(&end));
@@ -248,7 +249,7 @@ fn players_of_all_workers_begin_with_the_last_keyframe() {
         player.wait_last(&last(&end));
         let other = tags_of(&witness.got);
         let start = other[..joined].iter().rposition(is_key).unwrap();
-        // Headers that the sample repeats with each round end what is kept, so the last round is whole.
+        // The sample repeats its headers in each round, and they empty the cache, so the last round is complete.
         assert!(other[start].timestamp >= ms, "worker {nth}");
         assert_got(&player, &expected(&other, joined, &kinds()[0]), &format!("worker {nth}"));
     }
@@ -360,7 +361,7 @@ fn more_than_the_size_is_not_kept() {
     let nginx = Config::weir().main("weir_zone 4m;").app("live", app).start();
     let mut witness = Member::player(&nginx);
     let mut publisher = Member::publisher(&nginx, 4096);
-    // Ten pictures of 60 KB each.
+    // Ten frames of 60 KB each.
     let tags = large();
     let (begin, end) = parted(&tags);
     publisher.send(begin);
@@ -387,7 +388,7 @@ fn a_slow_player_loses_nothing_while_it_reads_the_beginning() {
     let mut publisher = Member::publisher(&nginx, 65_536);
     let sample = all();
     let (begin, end) = parted(&sample);
-    // More than the socket's buffers hold.
+    // The frames are larger than the socket's buffers.
     let mut begin = begin.to_vec();
     begin.iter_mut().filter(|tag| is_key(tag)).for_each(|tag| tag.payload.resize(3 << 20, 7));
     let at = begin.iter().rposition(is_key).unwrap();
@@ -399,7 +400,7 @@ fn a_slow_player_loses_nothing_while_it_reads_the_beginning() {
     witness.wait_last(&last(&begin));
     let joined = tags_of(&witness.got).len();
     let mut player = Member::player(&nginx);
-    // A small picture each millisecond; nginx-rtmp drops pictures of inter frames when half of the places are taken.
+    // A small frame per millisecond; nginx-rtmp drops inter frames when half of a player's queue is in use.
     let small = end.iter().find(|tag| tag.kind == TagKind::Video && !is_key(tag)).unwrap();
     let time = last(&begin).timestamp;
     let pictures: Vec<_> = (1..300).map(|ms| Tag { timestamp: time + ms, ..small.clone() }).collect();
@@ -448,7 +449,7 @@ fn a_thousand_players_that_come_and_go_leave_nothing() {
         let client = Client::play(&url, Options::default());
         let mut connection = Connection::open(client, &Way::Port(nginx.rtmp(), None)).unwrap();
         let mut media = 0;
-        // Some leave before they have read all of it.
+        // Some players leave before they have read everything.
         let enough = if nth.is_multiple_of(3) { 1 } else { 8 };
         until("the player has media", 10.0, || {
             let events = connection.turn();
@@ -476,7 +477,7 @@ fn a_thousand_players_that_come_and_go_leave_nothing() {
     round(&nginx, &mut publisher, 1000);
     let after = worker.memory();
     assert_eq!(nginx.workers(), [worker]);
-    // The sanitizer keeps what was freed for a while.
+    // The sanitizer keeps freed memory for a while.
     if !sanitized::is_on() {
         assert!(after < before + (4 << 20), "{before} bytes, then {after}");
     }

@@ -1,5 +1,5 @@
-//! What nginx-rtmp does on its own with publishers that are refused, renamed or doubled (see `stock/hazards.rs`), does not
-//! happen to streams that Weir watches.
+//! nginx-rtmp's own faults with refused, renamed or duplicate publishers (see `stock/hazards.rs`) do not occur in streams that Weir
+//! watches.
 
 use weir_tests::harness::hook::Answer;
 use weir_tests::harness::nginx::Config;

@@ -1,5 +1,4 @@
-//! Lists that are long: they are whole, can be read in parts, and no worker stands still for one, whoever reads it and however
-//! slowly.
+//! Long lists are complete and can be read in parts. No worker stops for a long list, however slowly a client reads it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,7 +12,7 @@ use weir_tests::harness::{Http2, Nginx, keys, until};
 
 use super::events::small_window;
 
-/// So many keys are in the state file.
+/// Number of keys in the state file.
 const KEYS: u64 = 20_000;
 
 fn long() -> Config {
@@ -47,12 +46,12 @@ fn the_list_of_keys_is_whole_and_the_same_in_parts() {
         }
         assert!(parts == all, "{} of {} keys in parts of {limit}", parts.len(), all.len());
     }
-    // The place stays a good one when the key that stands there goes.
+    // A cursor stays valid when the key that it names is removed.
     let (first, next) = page(&nginx, "?limit=3");
     nginx.api().delete(&format!("/v1/keys/{}", first[2]["id"].as_str().unwrap())).expect(200);
     let (second, _) = page(&nginx, &format!("?limit=2&after={}", next.as_str().unwrap()));
     assert_eq!(second, all[3..5]);
-    // Between the last of the API and those of the file, in it, and behind all.
+    // Cursors between the last key of the API and the first of the file, within the keys of the file, and after the last key.
     let (last, next) = page(&nginx, &format!("?limit=2&after={}", cursor(&all[KEYS as usize - 2])));
     assert_eq!(
         (&last[..], next.as_str()),
@@ -134,15 +133,15 @@ fn nobody_waits_for_a_long_list() {
         others.join().unwrap()
     });
     waits.sort();
-    // The list takes a second and more; how long one piece takes depends on the machine.
+    // The list takes a second or more; the time for one part depends on the machine.
     let usual = waits[waits.len() * 9 / 10];
     assert!(usual < Duration::from_millis(150), "{usual:?}, at worst {:?}", waits.last());
 
-    // Who asks and does not read has some time to begin, and is then left.
+    // A client that asks and does not read gets some time to begin, and is then disconnected.
     let mut deaf = small_window(port.number());
     deaf.write_all(b"GET /api/v1/keys HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     nginx.wait_log("client timed out");
-    // Who goes away in the middle leaves nothing behind.
+    // A client that disconnects in the middle of a list leaves nothing behind.
     for _ in 0..20 {
         let mut gone = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
         gone.write_all(b"GET /api/v1/keys HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -152,7 +151,7 @@ fn nobody_waits_for_a_long_list() {
     assert_eq!(api.get("/v1/health").expect(200)["status"], "ok");
 }
 
-/// A worker that drains sees its answers to their end.
+/// A draining worker sends its answers to the end.
 #[test]
 fn a_reload_cuts_no_list() {
     let nginx = long().start();

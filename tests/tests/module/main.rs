@@ -46,38 +46,38 @@ mod zone_full;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Api, Nginx, until};
 
-/// HLS with every segment kept in the playlist.
+/// HLS that keeps every segment in the playlist.
 const HLS: &str = "hls on; hls_path @DIR@/hls; hls_fragment 1s; hls_playlist_length 60s;";
 
-/// What a publisher with a wrong key or a bad name is told.
+/// Status code that a publisher with a wrong key or a bad name gets.
 const BAD_NAME: &str = "NetStream.Publish.BadName";
-/// What a publisher with a known key is told that may not use it here or now.
+/// Status code that a publisher gets when its key is known but may not be used here or now.
 const DENIED: &str = "NetStream.Publish.Denied";
 
-/// A zone, the API, and an application `live` that asks for keys.
+/// Returns a configuration with a zone, the API, and an application `live` that requires keys.
 fn keyed() -> Config {
     Config::weir().with_api().app("live", "weir_publish key;")
 }
 
-/// Waits until the stream is gone from the API's list.
+/// Waits until the API no longer lists the stream.
 #[track_caller]
 fn wait_gone(api: &Api, app: &str, name: &str) {
     until("the stream is gone from the list", 5.0, || api.stream(app, name).is_none());
 }
 
-/// Waits until the stream is on the API's list.
+/// Waits until the API lists the stream.
 #[track_caller]
 fn wait_live(api: &Api, app: &str, name: &str) -> serde_json::Value {
     until("the stream is on the list", 5.0, || api.stream(app, name))
 }
 
-/// The worker that the stream's publisher is connected to.
+/// Returns the PID of the worker that has the stream's publisher.
 #[track_caller]
 fn worker_of(nginx: &Nginx, name: &str) -> i32 {
     wait_live(&nginx.api(), "live", name)["publisher"]["worker_pid"].as_i64().unwrap() as i32
 }
 
-/// A time of an answer, which must be RFC 3339.
+/// Parses a time of an answer, which must be RFC 3339.
 #[track_caller]
 fn time(value: &serde_json::Value) -> weir_model::Timestamp {
     value.as_str().unwrap().parse().unwrap()

@@ -1,5 +1,5 @@
-//! Hundreds of publishers: each is listed in every answer of every worker, and leaves nothing behind; a zone that has no
-//! room for more says so, and those in it do not notice. A worker finds its row, however many there are.
+//! Hundreds of publishers: every worker lists all of them, and they leave nothing behind. A full zone refuses more publishers with a
+//! reason, and the live ones are not affected. A worker finds its row among any number of rows.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ fn used(api: &Api) -> u64 {
     api.get("/v1/health").expect(200)["zone"]["used"].as_u64().unwrap()
 }
 
-/// 250 publishers on each of two workers, with a key each.
+/// Starts 250 publishers on each of two workers, each with a key of its own.
 fn five_hundred(nginx: &Nginx) -> Vec<Crowd> {
     let halves = [0..250, 250..500].into_iter().zip(nginx.workers());
     halves
@@ -41,7 +41,7 @@ fn five_hundred_on_two_workers_are_listed_by_both_and_leave_nothing() {
         .start();
     let wanted: HashSet<_> = (0..500).map(|nth| format!("show-{nth}")).collect();
     let mut left = Vec::new();
-    // The first time fills the list of events, which keeps its place in the zone.
+    // The first round fills the list of events, whose memory stays in use.
     for _ in 0..2 {
         let crowds = five_hundred(&nginx);
         for turn in 0..20 {
@@ -68,7 +68,7 @@ fn five_hundred_on_two_workers_are_listed_by_both_and_leave_nothing() {
         left.push(used(&nginx.api()));
     }
     assert!(nginx.log_lines("refused").is_empty());
-    // An event is as long as the numbers in it.
+    // The length of an event depends on the numbers in it.
     assert!(left[0].abs_diff(left[1]) < 8192, "{left:?}");
 }
 
@@ -99,7 +99,7 @@ fn a_full_zone_refuses_the_rest_of_a_thousand() {
         }
     }
     assert!((200..900).contains(&live.len()), "{} fit", live.len());
-    // The log has ten lines per minute for a reason, and one that sums up the others; the metrics count all of them.
+    // The log has ten lines per minute and reason, and one line that sums up the others; the metrics count all refusals.
     let lines = nginx.log_lines("publish refused: zone full").len();
     assert!(lines >= 10 && lines * 5 < refused, "{lines} lines for {refused} refusals");
     let metrics = Api::new(&nginx.url("")).get("/metrics").text;
@@ -112,7 +112,7 @@ fn a_full_zone_refuses_the_rest_of_a_thousand() {
     let health = api.get("/v1/health").expect(200);
     assert_eq!(health["status"], "degraded");
     assert!(health["reasons"][0].as_str().unwrap().contains("% full"), "{health}");
-    // They go on.
+    // The live publishers continue.
     let goal = crowd.sent() + 2;
     until("media from each", 10.0, || crowd.sent() >= goal);
     let bytes = |streams: &[Value]| {
@@ -130,7 +130,7 @@ fn a_full_zone_refuses_the_rest_of_a_thousand() {
     Publisher::to(nginx.rtmp(), "live/another").start().started();
     until("it is gone", 5.0, || api.streams().is_empty());
     assert_eq!(api.get("/v1/health").expect(200)["status"], "ok");
-    // What is kept are the last events.
+    // The rest is the memory of the last events.
     let kept = used(&api) - before;
     assert!(kept < 16 * 1024, "{kept} bytes of the zone did not come back");
 }

@@ -1,4 +1,4 @@
-//! Publishers and players that are led by hand, message by message, and the streams that they send.
+//! Publishers and players that a test controls message by message, and the streams that they send.
 
 use weir_rtmp::amf0::Writer;
 use weir_rtmp::client::{Client, Event, Options};
@@ -8,14 +8,14 @@ use weir_tests::harness::clients::{Connection, Way};
 use weir_tests::harness::media::sample;
 use weir_tests::harness::{Nginx, until};
 
-/// What a player got: status messages by their code, and media.
+/// A message that a player received: a status with its code, or media.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Got {
     Status(String),
     Media(TagKind, u32, Vec<u8>),
 }
 
-/// A publisher or player without a thread: it sends and reads when it is told to.
+/// A publisher or player without a thread: it sends and reads only when the test calls it.
 pub(super) struct Member {
     pub(super) connection: Connection,
     pub(super) got: Vec<Got>,
@@ -36,7 +36,7 @@ impl Member {
         member
     }
 
-    /// A player that has asked for this stream and read nothing of it.
+    /// Starts a player that has requested this stream and has read nothing of it.
     pub(super) fn player_of(nginx: &Nginx, path: &str) -> Self {
         let url = format!("rtmp://127.0.0.1:{}/{path}", nginx.rtmp()).parse().unwrap();
         Self::new(Client::play(&url, Options::default()), nginx)
@@ -44,7 +44,7 @@ impl Member {
 
     pub(super) fn player(nginx: &Nginx) -> Self {
         let mut member = Self::player_of(nginx, "live/show");
-        // nginx-rtmp logs the command before it joins the stream, and looks at no other connection in between.
+        // nginx-rtmp logs the command before it joins the stream, and serves no other connection in between.
         let joined = || nginx.log_lines("play: name='show'").len();
         let before = joined();
         until("the player joins", 10.0, || {
@@ -54,7 +54,7 @@ impl Member {
         member
     }
 
-    /// Takes what came. Returns whether the connection is open.
+    /// Reads what has arrived. Returns whether the connection is open.
     pub(super) fn turn(&mut self) -> bool {
         for event in self.connection.turn() {
             match event {
@@ -79,7 +79,7 @@ impl Member {
         });
     }
 
-    /// Waits until the last message is this one.
+    /// Waits until the player has received this message.
     #[track_caller]
     pub(super) fn wait_last(&mut self, tag: &Tag) {
         until("the message reaches the player", 10.0, || {
@@ -95,7 +95,7 @@ impl Member {
         self.turn();
     }
 
-    /// `name` with null and these values.
+    /// Sends a command that `write` writes.
     pub(super) fn command(&mut self, write: impl FnOnce(&mut Writer)) {
         let mut writer = Writer::new();
         write(&mut writer);
@@ -112,7 +112,7 @@ impl Member {
         self.wait_status(if on { "NetStream.Pause.Notify" } else { "NetStream.Unpause.Notify" });
     }
 
-    /// Asks for the stream once more, and waits until nginx-rtmp has read that.
+    /// Requests the stream once more, and waits until nginx-rtmp has read the request.
     pub(super) fn play_again(&mut self, nginx: &Nginx) {
         let plays = || nginx.log_lines("play: name='show'").len();
         let before = plays();
@@ -132,7 +132,7 @@ pub(super) fn only(kind: TagKind) -> Vec<Tag> {
     all().into_iter().filter(|tag| tag.kind == kind).collect()
 }
 
-/// With a message of text and changed metadata every few frames.
+/// Returns the sample with a text message and changed metadata every few frames.
 pub(super) fn with_data() -> Vec<Tag> {
     let mut tags = all();
     for nth in (10..tags.len()).step_by(15).rev() {
@@ -146,7 +146,7 @@ pub(super) fn with_data() -> Vec<Tag> {
     tags
 }
 
-/// Pictures of 60 KB, larger than any chunk.
+/// Returns the sample with frames of 60 KB, which are larger than any chunk.
 pub(super) fn large() -> Vec<Tag> {
     let grow = |mut tag: Tag| {
         if tag.kind == TagKind::Video && !tag.is_header() {

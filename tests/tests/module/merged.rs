@@ -1,5 +1,6 @@
-//! `weir_merge_write`: a player gets the same messages in the same order as without it, for each kind of stream and each setting of
-//! nginx-rtmp that changes what players get; in fewer system calls, and no later than the directive says.
+//! `weir_merge_write`: a player gets the same messages in the same order as without the directive, for each kind of stream and each setting
+//! of nginx-rtmp that changes what players get. The worker needs fewer system calls, and delays no message for longer than the directive
+//! allows.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,16 +11,16 @@ use weir_tests::harness::{Nginx, Player, Publisher, files, products, until};
 
 use super::members::{Got, Member, all, assert_same, large, only, with_data};
 
-/// What happens in the middle of a stream.
+/// Event in the middle of a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Middle {
     /// A second player joins.
     Join,
-    /// The first player pauses, and goes on a while later.
+    /// The first player pauses, and resumes a while later.
     Pause,
-    /// The first player asks for the stream a second time.
+    /// The first player requests the stream a second time.
     PlayAgain,
-    /// The publisher leaves, and another one comes.
+    /// The publisher leaves, and another publisher follows.
     Republish,
 }
 
@@ -29,7 +30,7 @@ struct Kind {
     app: &'static str,
     /// Directives of the server.
     server: &'static str,
-    /// What of the sample is sent.
+    /// The tags of the sample to send.
     tags: fn() -> Vec<Tag>,
     middle: Middle,
 }
@@ -59,7 +60,8 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// What two players get with this directive: one from the beginning, and one that joins, if one does.
+/// Returns the messages that two players get with this directive: a player from the beginning, and a player that joins, if the kind has
+/// one.
 #[track_caller]
 fn play(kind: &Kind, directive: &str) -> [Vec<Got>; 2] {
     let nginx = Config::weir()
@@ -108,7 +110,7 @@ fn play(kind: &Kind, directive: &str) -> [Vec<Got>; 2] {
 fn players_get_the_same_messages_in_the_same_order() {
     let kinds = kinds();
     std::thread::scope(|scope| {
-        // Most of the time, each waits for its nginx.
+        // Most of the time a test waits for its nginx, so five of them share a thread.
         for some in kinds.chunks(5) {
             scope.spawn(|| some.iter().for_each(compare));
         }
@@ -124,12 +126,12 @@ fn compare(kind: &Kind) {
             assert_same(got, expected, &format!("{}, weir_merge_write {merge}, player {nth}", kind.name));
         }
     }
-    // A player that was there from the beginning.
+    // The cache makes no difference to a player that was there from the beginning.
     let [got, _] = play(kind, "weir_gop_cache 8m;");
     assert_same(&got, &expected[0], &format!("{}, weir_gop_cache 8m", kind.name));
 }
 
-/// A player in real time, with a publisher of 20 pictures a second.
+/// Starts players in real time, and a publisher of 20 frames per second.
 fn watched(app: &str, workers: usize) -> (Nginx, Publisher, Vec<Player>) {
     let config = Config::weir().main("weir_zone 4m;").workers(workers);
     let config = if workers > 1 { config.main("rtmp_auto_push on;") } else { config };
@@ -155,7 +157,7 @@ fn players_in_all_workers_are_served_in_time() {
     }
 }
 
-/// System calls per second in which the worker wrote to its players, of whom there are 8.
+/// Returns the number of system calls per second with which the worker writes to its 8 players.
 fn writes(merge: &str) -> f64 {
     const SECONDS: u64 = 3;
     let (nginx, _publisher, _players) = watched(&format!("weir_merge_write {merge};"), 1);
@@ -176,7 +178,7 @@ fn writes(merge: &str) -> f64 {
 #[test]
 fn players_are_served_in_fewer_system_calls() {
     let (stock, with_video, rarely) = (writes("off"), writes("0"), writes("200ms"));
-    // 20 video messages and 43 of audio.
+    // The sample has 20 video messages and 43 audio messages per second.
     assert!(stock > 40.0, "{stock}");
     assert!((10.0..35.0).contains(&with_video), "{with_video}");
     assert!((2.0..8.0).contains(&rarely), "{rarely}");
@@ -190,7 +192,7 @@ fn a_player_that_does_not_read_or_dies_harms_nobody() {
         let worker = nginx.workers();
         let mut publisher = Member::publisher(&nginx, 4096);
         let mut good = Member::player(&nginx);
-        // These read nothing: their sockets fill, and nginx-rtmp drops messages and then closes them.
+        // These players read nothing: their sockets fill up, and nginx-rtmp drops messages and then closes the connections.
         let stuck: Vec<_> = (0..4).map(|_| Member::player(&nginx)).collect();
         let mut tags = large();
         for round in 0..12 {
@@ -228,7 +230,7 @@ fn what_waits_is_sent_before_a_stream_ends() {
         publisher.send(end);
         publisher.connection.client.finish();
         publisher.turn();
-        // Without idle_streams, nginx-rtmp closes the players of a publisher that leaves.
+        // Without `idle_streams`, nginx-rtmp closes the players of a publisher that leaves.
         until("the player is closed", 10.0, || !player.turn());
         let last = end.last().unwrap();
         let Some(Got::Media(_, at, bytes)) = player.got.iter().rfind(|got| matches!(got, Got::Media(..)))

@@ -1,5 +1,5 @@
-//! A key or a token in the wrong field reaches no log, no hook and no player, and whoever puts it into the server's address
-//! is told where it belongs.
+//! A key or a token in the wrong field reaches no log, no hook and no player. A publisher with a key in the server's address is told the
+//! right field for it.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use weir_tests::harness::{Api, Hook, Manners, Nginx, Peer, Player, Publisher, fi
 
 use super::{BAD_NAME, keyed, wait_gone, wait_live};
 
-/// Hooks for all that nginx-rtmp tells, and its access log, at level `info`.
+/// Starts nginx with all hooks of nginx-rtmp, and with its access log at level `info`.
 fn start(hook: &Hook) -> Nginx {
     let url = hook.url();
     let app = format!("on_publish {url}; on_play {url}; on_done {url};");
@@ -35,7 +35,7 @@ fn is_nowhere(nginx: &Nginx, hook: &Hook, what: &str, secret: &str) {
     assert_eq!(hook.count(secret), 0, "{what}: {:?}", hook.bodies());
 }
 
-/// A `connect` command with these fields.
+/// Returns a `connect` command with these fields.
 fn connect(fields: &[(&str, &str)]) -> Vec<u8> {
     let fields: Vec<_> = fields.iter().map(|(key, value)| (*key, Value::String(value.as_bytes()))).collect();
     let mut writer = Writer::new();
@@ -43,7 +43,7 @@ fn connect(fields: &[(&str, &str)]) -> Vec<u8> {
     writer.into_bytes()
 }
 
-/// A command with a name.
+/// Returns a command with a name.
 fn command(command: &str, name: &[u8]) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.string(command.as_bytes()).number(5.0).null().string(name);
@@ -55,7 +55,7 @@ fn send(publisher: &Publisher, kind: MessageKind, payload: Vec<u8>) {
     publisher.manually(move |connection| connection.client.send_message(8, &message));
 }
 
-/// Connects with these fields, and publishes an unknown key, which no application takes: the connection ends.
+/// Sends `payload` as the connect command, and publishes an unknown key. No application accepts the key, so the connection ends.
 fn connected_with(nginx: &Nginx, kind: MessageKind, payload: Vec<u8>) -> Publisher {
     let publisher = Publisher::to(nginx.rtmp(), "live/none").unconnected().start();
     publisher.wait_handshaken();
@@ -161,7 +161,7 @@ fn what_is_played_shows_no_secret() {
             writer.string(b"play2").number(5.0).null().object(&fields);
             writer.into_bytes()
         };
-        // nginx-rtmp takes the last name, and gets no other.
+        // nginx-rtmp uses the last name, and Weir passes only that name on.
         for (payload, is_refused) in [
             (two("show", &key), true),
             (two(&key, "show"), false),
@@ -200,7 +200,7 @@ fn a_connect_that_nginx_rtmp_reads_in_its_own_way_shows_no_key() {
     let fields = |writer: &mut Writer| {
         writer.key("app").string(b"live").key("tcUrl").string(url.as_bytes()).end();
     };
-    // 0x09 as a value, in the object and before it; an empty key that is not the end.
+    // A 0x09 as a value, inside the object and before it; and an empty field name that does not end the object.
     for (before, first) in
         [(&[][..], &[0, 1, b'a', 9][..]), (&[3, 0, 1, b'a', 9, 0, 0, 9], &[]), (&[], &[0, 0, 5])]
     {
@@ -251,7 +251,7 @@ fn what_is_published_without_a_key_shows_none() {
     is_nowhere(&nginx, &hook, "published", &key);
 }
 
-/// Names, arguments and tokens of others are theirs: nginx-rtmp and its hooks get them as they came.
+/// Without keys, names, arguments and tokens have nothing to do with Weir: nginx-rtmp and its hooks get them unchanged.
 #[test]
 fn an_application_without_keys_is_left_alone() {
     let hook = Hook::start(Answer::Yes);
@@ -267,8 +267,8 @@ fn an_application_without_keys_is_left_alone() {
     publisher.close();
 }
 
-/// The ticket with which the daemon's own players are not counted: nginx-rtmp logs the arguments of `play`, and sends them to
-/// `on_play`.
+/// With the ticket, the daemon's own players are not counted. nginx-rtmp logs the arguments of `play` and sends them to `on_play`, so the
+/// module removes the ticket first.
 #[test]
 fn the_ticket_of_the_daemons_players_is_passed_to_nobody() {
     let hook = Hook::start(Answer::Yes);
@@ -292,7 +292,7 @@ fn the_ticket_of_the_daemons_players_is_passed_to_nobody() {
     is_nowhere(&nginx, &hook, "a ticket", &ticket);
 }
 
-/// nginx-rtmp logs the whole URL, and shows it as the address of the connection.
+/// nginx-rtmp logs the complete URL, and shows it as the address of the connection.
 #[test]
 fn the_key_of_a_redirect_to_another_server_is_shown_nowhere() {
     let (push, pull) = (Peer::takes(), Peer::start(Manners::Says(media())));
@@ -323,12 +323,12 @@ fn the_key_of_a_redirect_to_another_server_is_shown_nowhere() {
         publisher.close();
         until("both relays are gone", 10.0, || !shown().contains("ngx-local-relay"));
     }
-    // They get it.
+    // The other server gets the key.
     assert!(push.calls().iter().chain(&pull.calls()).all(|call| call.name == format!("{secret}?x=1")));
     assert_eq!(files::that_mention(nginx.folder(), secret), Vec::<PathBuf>::new());
 }
 
-/// A stream, as a server sends it.
+/// Returns a stream, as a server sends it.
 fn media() -> Vec<Message> {
     let tags = sample().headers.iter().chain(&sample().frames);
     let message = |tag: &Tag| {

@@ -1,4 +1,4 @@
-//! Names and arguments of every length and kind: measured as they were sent, and refused rather than cut or mended.
+//! Names and arguments of every length and kind: Weir measures them as sent, and refuses a bad one instead of cutting or repairing it.
 
 use weir_tests::harness::{Nginx, Outcome, Publisher, until};
 
@@ -36,7 +36,7 @@ fn lengths_of_names() {
         let said = refused(&nginx, "live", "n".repeat(length).as_bytes());
         assert!(said.starts_with("unknown key") || said == reason, "{length}: {said}");
     }
-    // As a long string of AMF 0, which no encoder sends: the guard closes the connection before the name is whole.
+    // The name comes as a long string of AMF 0, which no encoder sends: the guard closes the connection before the name is complete.
     for app in ["open", "live"] {
         let publisher = Publisher::to(nginx.rtmp(), &format!("{app}/x")).name(&[b'n'; 70_000]).start();
         publisher.wait_closed(5.0);
@@ -55,12 +55,12 @@ fn lengths_of_names_with_arguments() {
         "name and arguments of 256 bytes, at most 255 are allowed"
     );
     let key = nginx.api().create_key("live", "show").key;
-    // Weir takes the key out, so it does not count.
+    // Weir removes the key, so the key does not count.
     let fill = |length: usize| format!("show?key={key}&a={}", "x".repeat(length - "show?a=".len()));
     Publisher::to(nginx.rtmp(), &format!("live/{}", fill(255))).start().started().close();
     wait_gone(&nginx.api(), "live", "show");
     refused(&nginx, "live", fill(256).as_bytes());
-    // What is measured is what nginx-rtmp gets: the public name may be longer than the key, or shorter.
+    // Weir measures the result that nginx-rtmp gets: the public name may be longer or shorter than the key.
     let key = nginx.api().create_key("live", &"n".repeat(128)).key;
     let path = |length: usize| format!("{key}?a={}", "x".repeat(length - 128 - "?a=".len()));
     assert_eq!(
@@ -95,12 +95,12 @@ fn bytes_that_no_name_may_hold() {
     for name in names {
         refused(&nginx, "open", name);
         refused(&nginx, "live", name);
-        // A right key does not make the rest right.
+        // A valid key does not make the rest of the name valid.
         let with_key = [name, b"?key=", key.as_bytes(), b"&a=\0"].concat();
         refused(&nginx, "live", &with_key);
     }
     assert!(!nginx.log().contains('\0'));
-    // Cut at the NUL it would be the key.
+    // A program that cuts at the NUL would see the key.
     refused(&nginx, "live", format!("{key}\0").as_bytes());
     refused(&nginx, "live", format!("show?key={key}\0x").as_bytes());
 }
@@ -116,7 +116,7 @@ fn names_that_the_rule_allows() {
     }
 }
 
-/// Where names are nginx-rtmp's business, whatever it publishes is listed under a name that the API takes back.
+/// If nginx-rtmp alone decides on names, the API lists every published name, and accepts each listed name.
 #[test]
 fn every_name_that_is_listed_can_be_dropped() {
     let app = "application cust/room/0 { live on; }";
@@ -146,7 +146,7 @@ fn every_name_that_is_listed_can_be_dropped() {
             let shown = listed["name"].as_str().unwrap();
             assert_eq!((listed["app"].as_str().unwrap(), shown), (app, &*String::from_utf8_lossy(name)));
             let coded = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
-            // The client takes such a part out of a path.
+            // The HTTP client removes a `..` from a path.
             let asked = match name {
                 b".." => format!("/v1/streams?app={}&name={}", coded(app), coded(shown)),
                 _ => format!("/v1/streams/{}/{}", coded(app), coded(shown)),

@@ -1,4 +1,4 @@
-//! One publish at a time on a connection.
+//! A connection has one publish at a time.
 
 use weir_tests::harness::{Publisher, until};
 

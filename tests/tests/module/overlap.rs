@@ -1,5 +1,5 @@
-//! Changes that come while a configuration is read, refused or taken over, and while a worker ends: what was answered with 2xx holds, a
-//! revocation stays one, a refused configuration changes nothing, and API, state file and answer say the same.
+//! Changes that arrive while nginx reads, refuses or takes over a configuration, and while a worker ends: a change that was answered with
+//! 2xx holds, a revoked key stays revoked, a refused configuration changes nothing, and API, state file and answer agree.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -28,7 +28,7 @@ fn target(stream: &str) -> Value {
     json!({"app": "live", "stream": stream, "url": "rtmp://127.0.0.1:9/app/key"})
 }
 
-/// What the API lists of keys and targets, by stream.
+/// Returns the keys and targets that the API lists, by stream.
 fn listed(api: &Api) -> (Vec<String>, Vec<String>) {
     let list = |name: &str| {
         let answer = api.get(&format!("/v1/{name}")).expect(200);
@@ -40,7 +40,7 @@ fn listed(api: &Api) -> (Vec<String>, Vec<String>) {
     (list("keys"), list("targets"))
 }
 
-/// The same of the file.
+/// Returns the keys and targets in the state file, by stream.
 fn saved(nginx: &Nginx) -> (Vec<String>, Vec<String>) {
     let state = State::decode(&fs::read(nginx.path("state")).unwrap()).unwrap();
     let mut keys: Vec<_> = state.keys.iter().map(|key| key.stream.to_string()).collect();
@@ -55,7 +55,7 @@ fn agree(nginx: &Nginx) {
     until("the API and the file say the same", 5.0, || listed(&nginx.api()) == saved(nginx));
 }
 
-/// A named pipe that nginx includes: whoever reads it waits until it is open.
+/// A named pipe that nginx includes: nginx waits in the read until the test opens the gate.
 struct Gate {
     open: Arc<AtomicBool>,
     end: Arc<AtomicBool>,
@@ -70,7 +70,7 @@ impl Gate {
         let keeper = std::thread::spawn(move || {
             until("the gate is given up", 60.0, || {
                 if is_open.load(Ordering::Relaxed) {
-                    // An error means that nobody reads it at this moment.
+                    // An error means that no process reads the pipe at the moment.
                     let _ = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&path);
                 }
                 is_over.load(Ordering::Relaxed)
@@ -98,7 +98,7 @@ fn changes_while_a_configuration_is_read() {
     let (gone, turned) = (api.create_key("live", "gone"), api.create_key("live", "turned"));
     let away = api.post("/v1/targets", &target("away")).expect(201)["id"].as_str().unwrap().to_owned();
     let gate = Gate::make(nginx.path("gate"));
-    // After `weir_zone`: the state file has been read by then.
+    // The gate comes after `weir_zone`, so nginx has read the state file by then.
     nginx.edit(|config| config.main("include @DIR@/gate;"));
     let old = nginx.workers();
     nginx.master().signal(Signal::SIGHUP);
@@ -159,7 +159,7 @@ fn a_configuration_that_is_refused_late_changes_nothing() {
         });
         assert_eq!(listed(&api), before, "{state}, {bad}");
         assert!(!nginx.path("made").exists(), "the folder was made");
-        // The next change goes into the file that is in force.
+        // The next change is written to the file that is in force.
         let added = api.create_key("live", "more").id;
         agree(&nginx);
         api.delete(&format!("/v1/keys/{added}")).expect(200);
@@ -175,14 +175,14 @@ fn a_test_of_a_configuration_makes_no_folder() {
     assert!(said.starts_with("\"weir_zone\": the folder @DIR@/a/b cannot be made: "), "{said}");
 }
 
-/// `FILE.lock` in the hands of another process.
+/// Locks `FILE.lock` as another process would.
 fn hold(nginx: &Nginx) -> File {
     let lock = File::options().write(true).open(nginx.path("state.lock")).unwrap();
     lock.lock().unwrap();
     lock
 }
 
-/// Sends a request that does not get its answer yet.
+/// Sends a request whose answer does not come yet, and returns when the zone has the change.
 fn ask(
     nginx: &Nginx,
     method: &'static str,
@@ -190,7 +190,7 @@ fn ask(
     body: Value,
 ) -> JoinHandle<reqwest::Result<Answer>> {
     let api = nginx.api();
-    // A new key, secret or target is pending in the zone, and a revoked key is listed no more.
+    // The zone already counts a new key, secret or target that is pending, and no longer lists a revoked key.
     let seen = || {
         let health = nginx.api().get("/v1/health").expect(200);
         (health["zone"]["used"].clone(), listed(&nginx.api()))
@@ -272,7 +272,7 @@ fn a_change_of_a_killed_worker_is_made_or_not() {
     drop(lock);
     assert_eq!(listed(&api).0, ["first"]);
     agree(&nginx);
-    // Written, and not yet shown: as if the worker had died between the two.
+    // The file is written but not yet renamed, as if the worker had died between the two steps.
     let mut state = State::decode(&fs::read(nginx.path("state")).unwrap()).unwrap();
     state.keys.clear();
     fs::write(nginx.path("state.new"), state.encode()).unwrap();
@@ -316,10 +316,10 @@ fn a_change_waits_no_longer_than_its_patience() {
         let said = asked.join().unwrap().unwrap().error(503, "not_persisted");
         assert!(said.ends_with("is locked by another process"), "{said}");
     }
-    // One after the other they would take four times five seconds.
+    // One after the other, the changes would take four times five seconds.
     took("the answer", begin, 15.0);
     assert_eq!(listed(&api).0, ["first"]);
-    // A revocation counts all the same, and is written when it can be.
+    // A revocation is in force all the same, and is written as soon as possible.
     let revoked = ask(&nginx, "DELETE", format!("/v1/keys/{}", first.id), json!({}));
     until("the key is revoked", 2.0, || listed(&api).0.is_empty());
     revoked.join().unwrap().unwrap().error(503, "not_persisted");
@@ -333,11 +333,11 @@ fn a_change_waits_no_longer_than_its_patience() {
     assert!(matches!(there, Err(ErrorKind::NotFound)));
 }
 
-/// The rotation is asked for first and may be written first: what it makes is revoked, too.
+/// The rotation is requested first and may be written first; the key that it creates must be revoked, too.
 #[test]
 fn a_key_that_is_revoked_while_its_rotation_is_written_opens_nothing() {
     let nginx = with_state().start();
-    // Each has a connection of its own.
+    // Each of the two has a connection of its own.
     let (api, rotating) = (nginx.api(), nginx.api());
     let mut made = Vec::new();
     for round in 0..60_u32 {
@@ -345,7 +345,7 @@ fn a_key_that_is_revoked_while_its_rotation_is_written_opens_nothing() {
         let rotate = format!("/v1/keys/{}/rotate", key.id);
         let rotated = std::thread::scope(|scope| {
             let rotation = scope.spawn(|| rotating.post(&rotate, &json!({})));
-            // Each round at another moment of the write.
+            // Each round revokes at another moment of the write.
             (0..round * 2000).for_each(|_| std::hint::spin_loop());
             api.delete(&format!("/v1/keys/{}", key.id)).expect(200);
             rotation.join().unwrap()

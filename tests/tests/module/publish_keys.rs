@@ -1,4 +1,4 @@
-//! A stream opens to its key alone: as the name, as `?key=`, with a limit in time, to networks, rotated, revoked, from a file.
+//! Only its key opens a stream: as the name, as `?key=`, with an expiry, limited to networks, rotated, revoked, or from a file.
 
 use std::time::Instant;
 

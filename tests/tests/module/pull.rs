@@ -1,4 +1,4 @@
-//! Streams that nginx-rtmp pulls itself need no key, but their names are taken and listed like any other.
+//! Streams that nginx-rtmp pulls itself need no key, but Weir claims and lists their names like any other.
 
 use weir_tests::harness::{Nginx, Player, Publisher, until};
 

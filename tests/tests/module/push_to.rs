@@ -1,8 +1,8 @@
-//! Streams are pushed to the targets of the configuration, and to those alone.
+//! Streams are pushed to the targets of the configuration, and to no others.
 
 use weir_tests::harness::{Nginx, Player, Publisher, nginx::Config, until};
 
-/// An nginx that takes what is pushed to it, and shows it.
+/// Starts an nginx that accepts pushed streams and lists them.
 fn sink() -> Nginx {
     Config::weir().with_api().app("in", "weir_publish open;").start()
 }

@@ -1,4 +1,4 @@
-//! Configurations that `nginx -t` rejects, each with the message an admin sees; and what it accepts without being asked to.
+//! Configurations that `nginx -t` rejects, each with the message that an admin sees; and valid configurations, which produce no message.
 
 use weir_model::Secret;
 use weir_tests::harness::nginx::Config;
@@ -26,7 +26,7 @@ fn line(stream: &str, key: &str) -> String {
     format!("{stream} {}\n", Secret::new(key).digest().to_hex())
 }
 
-/// The same for the guard and for push targets.
+/// Returns the cases of the guard and of push targets.
 fn guard_and_push() -> Vec<(Config, &'static str)> {
     vec![
         (
@@ -110,7 +110,7 @@ fn guard_and_push() -> Vec<(Config, &'static str)> {
     ]
 }
 
-/// What is configured, and what is said.
+/// Returns configurations, each with the expected message.
 fn cases() -> Vec<(Config, &'static str)> {
     let twice = format!("{}{}", line("a", "x"), line("b", "x"));
     vec![
@@ -287,7 +287,7 @@ fn each_is_told_what_is_wrong() {
 
 #[test]
 fn the_other_nginx_rtmp_is_told_apart() {
-    // What tells the fork is a symbol; a module with no more than that stands in for it.
+    // Weir recognizes the fork by a symbol, so a module with that symbol is enough for the test.
     let folder = tempfile::tempdir().unwrap();
     let (source, module) = (folder.path().join("fork.c"), folder.path().join("fork.so"));
     let symbols =
@@ -319,7 +319,7 @@ fn what_is_right_is_accepted_in_silence() {
         .http(API);
     let said = config.accepted();
     assert!(!said.contains("[warn]") && !said.contains("[error]"), "{said}");
-    // Loaded and not used.
+    // A module that is loaded and not used produces no message.
     Config::weir().app("live", "").accepted();
 }
 

@@ -1,5 +1,5 @@
-//! Over a reload the zone is carried on: publishers live on in the old workers, are listed, guarded and dropped there, and keys
-//! need no state file.
+//! The zone survives a reload: publishers stay connected to the old workers, where the API lists and drops them and the guard still watches
+//! them. Keys need no state file for this.
 
 use weir_tests::harness::{Player, Publisher, until};
 
@@ -71,7 +71,7 @@ fn a_drain_timeout_ends_an_old_worker_at_last() {
     let player = Player::start(nginx.rtmp(), "open/a");
     player.wait_video(1);
     nginx.reload();
-    // Time enough to go on where there is somewhere to go.
+    // This is enough time for the publisher to continue, if anything still accepted its stream.
     publisher.send_more(20);
     assert!(!publisher.is_closed());
     publisher.wait_closed(5.0);
@@ -140,7 +140,7 @@ fn a_worker_of_another_user_counts_as_alive() {
         config
     });
     nginx.reload();
-    // The new worker may not send the old one a signal; it looks once a second who is gone.
+    // The new worker may not signal the old one, so it checks once per second which workers have ended.
     publisher.send_more(2500);
     assert_eq!(worker_of(&nginx, "show"), nginx.draining()[0].0);
     Publisher::to(nginx.rtmp(), &path).start().refused(BAD_NAME);

@@ -1,5 +1,5 @@
-//! Another state file in the place of the first: its content counts, whatever its generation, and with the reload the zone has exactly
-//! what stands in it.
+//! Another state file replaces the first one: its content is in force whatever its generation, and after the reload the zone has exactly
+//! the content of the file.
 
 use std::fs;
 
@@ -40,7 +40,7 @@ fn a_file_of_the_same_generation_is_taken_over() {
     let publisher = Publisher::to(two.rtmp(), &format!("live/{}", gone[1].key)).start().started();
     fs::copy(one.path("state"), two.path("state")).unwrap();
     two.reload();
-    // It is in the old worker.
+    // This publisher is connected to the old worker.
     publisher.wait_closed(5.0);
     let api = two.api();
     assert_eq!(field(&api, "keys", "stream"), ["camera0", "camera1", "camera2"]);
@@ -48,7 +48,7 @@ fn a_file_of_the_same_generation_is_taken_over() {
     Publisher::to(two.rtmp(), &format!("live/{}", kept[0].key)).start().started();
     Publisher::to(two.rtmp(), &format!("live/{}", gone[0].key)).start().refused(BAD_NAME);
     api.delete(&format!("/v1/keys/{}", kept[1].id)).expect(200);
-    // The next change mixes nothing.
+    // The next change does not bring back entries of the old file.
     api.create_key("live", "new");
     assert_eq!(field(&api, "keys", "stream"), ["camera0", "camera2", "new"]);
     let file = weir_model::State::decode(&fs::read(two.path("state")).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! A key appears in no file, playlist, log line at `info`, API answer, hook, pushed stream or process list; its public name
-//! stands in all those places.
+//! A key appears in no file, playlist, log line at level `info`, API answer, hook, pushed stream or process list; the public name appears
+//! in all those places.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use weir_tests::harness::{Hook, Player, Publisher, files, until};
 
 use super::{BAD_NAME, HLS, keyed, wait_gone, wait_live};
 
-/// The command lines and environments of all processes that have `needle` in them.
+/// Returns the command lines and environments of all processes that contain `needle`.
 fn processes_that_mention(needle: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -42,7 +42,7 @@ fn the_key_is_nowhere_and_the_name_is_everywhere() {
         .app("copy", "")
         .http("location /stat { rtmp_stat all; }")
         .start();
-    // nginx-rtmp kills what it executed without nginx knowing of it.
+    // nginx-rtmp kills the programs that it started, and nginx does not know of these processes.
     nginx.allow("unknown process");
     let api = nginx.api();
     let key = api.create_key("secret", "show").key;
@@ -66,7 +66,7 @@ fn the_key_is_nowhere_and_the_name_is_everywhere() {
         publisher.close();
         wait_gone(&api, "secret", "show");
     }
-    // Wrong ones are as secret as right ones: they may be right elsewhere.
+    // Wrong keys are as secret as valid keys: they may be valid on another server.
     let wrong = "wk_ofanotherserver";
     Publisher::to(nginx.rtmp(), &format!("secret/{wrong}")).start().refused(BAD_NAME);
     Publisher::to(nginx.rtmp(), &format!("secret/show?key={wrong}")).start().refused(BAD_NAME);
@@ -79,7 +79,7 @@ fn the_key_is_nowhere_and_the_name_is_everywhere() {
     assert!(nginx.path("show.flv").exists());
 }
 
-/// Whoever tries to play a key would see it in nginx-rtmp's own log line.
+/// If a player requested a key as a name, nginx-rtmp's own log line would show the key.
 #[test]
 fn a_key_is_not_played() {
     let nginx = keyed().app("open", "weir_publish open;").start();

@@ -1,5 +1,5 @@
-//! `server` blocks: each has its own streams, players, keys and targets, whatever another block calls its own; the API names
-//! the block, and takes it as an argument.
+//! `server` blocks: each block has its own streams, players, keys and targets, even if another block uses the same names. The API names the
+//! block, and accepts it as an argument.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use weir_tests::harness::{Api, Nginx, Player, Publisher, until};
 
 use super::{BAD_NAME, DENIED, HLS, wait_gone};
 
-/// Two blocks, on the same port of two addresses, with an application `live` each.
+/// Returns a configuration of two blocks, on the same port of two addresses, each with an application `live`.
 fn two(first: &str, second: &str) -> Config {
     Config::weir()
         .with_api()
@@ -17,9 +17,9 @@ fn two(first: &str, second: &str) -> Config {
         .rtmp(&format!("server {{ listen 127.0.0.2:@RTMP@; application live {{ live on; {second} }} }}"))
 }
 
-/// Where a block listens; 1 is the one that stands in the file after the other.
+/// Returns the address of a block; block 1 comes second in the file.
 fn address(nginx: &Nginx, block: usize) -> SocketAddr {
-    // Directives of `rtmp` stand before the harness' own block.
+    // Directives of `rtmp` come before the harness's own block.
     format!("127.0.0.{}:{}", [2, 1][block], nginx.rtmp()).parse().unwrap()
 }
 
@@ -34,7 +34,7 @@ fn play(nginx: &Nginx, block: usize, path: &str) -> Player {
     player
 }
 
-/// The streams of this name, in the order of the list.
+/// Returns the streams of this name, in the order of the list.
 fn named(api: &Api, name: &str) -> Vec<Value> {
     api.streams().into_iter().filter(|stream| stream["name"] == name).collect()
 }
@@ -54,7 +54,7 @@ fn one_name_at_two_blocks_is_two_streams() {
         let servers: Vec<&str> = listed.iter().map(|stream| stream["server"].as_str().unwrap()).collect();
         let addresses = [0, 1].map(|block| address(&nginx, block).to_string());
         assert_eq!(servers, addresses, "{policy}");
-        // A second publisher is one at its own block alone.
+        // A second publisher is a duplicate only at its own block.
         Publisher::to(nginx.rtmp(), "live/show").at(address(&nginx, 1)).start().refused(BAD_NAME);
         let _players =
             [play(&nginx, 0, "live/show"), play(&nginx, 1, "live/show"), play(&nginx, 1, "live/show")];
@@ -81,7 +81,7 @@ fn one_name_at_two_blocks_is_two_streams() {
         for (block, clients) in blocks.iter().zip(["2", "3"]) {
             assert!(block.contains(&format!("<nclients>{clients}</nclients>")), "{block}");
         }
-        // What the publishers send is not mixed up by a drop of one of them.
+        // A drop of one publisher does not affect the media of the other.
         assert_eq!(api.delete(&format!("/v1/streams/live/show?server={second}")).expect(200)["dropped"], 1);
         publishers[1].wait_closed(2.0);
         assert!(!publishers[0].is_closed());
@@ -165,7 +165,7 @@ fn a_target_that_leads_back_to_its_own_block_is_a_loop() {
     until("the target of the other block is live", 5.0, || {
         sessions(&onward).iter().any(|session| session["state"] == "live")
     });
-    // It is for the streams of the first block alone.
+    // That target applies only to streams of the first block.
     assert_eq!(sessions(&onward).len(), 1);
     let loops = |session: &Value| session["last_error"].as_str().is_some_and(|error| error.contains("loop"));
     until("the other target is a loop", 5.0, || sessions(&back).iter().any(loops));
@@ -174,7 +174,7 @@ fn a_target_that_leads_back_to_its_own_block_is_a_loop() {
 #[test]
 fn two_blocks_that_write_to_one_folder_share_their_names() {
     for policy in ["", "weir_publish open;"] {
-        // With its cleanup, nginx refuses the folder at start.
+        // With `hls_cleanup on`, nginx refuses to start if two applications share a folder.
         let app = format!("{policy} {HLS} hls_cleanup off;");
         let nginx = two(&app, &app).start();
         let _first = publish(&nginx, 0, "live/show");
@@ -196,7 +196,7 @@ fn a_block_stays_itself_over_a_reload_that_reorders_the_file() {
     let before = wait_both(&api, "show");
     let addresses = [0, 1].map(|block| address(&nginx, block));
     nginx.edit(|mut config| {
-        // The harness' block comes last, and gets an address before its own.
+        // The harness's block comes last, and gets an address before its own.
         config.rtmp = config
             .rtmp
             .replace("listen 127.0.0.2:@RTMP@;", "listen 127.0.0.4:@RTMP@; listen 127.0.0.2:@RTMP@;");
@@ -217,7 +217,7 @@ fn streams_of_two_blocks_are_not_mixed_between_workers() {
     let policy = "weir_publish open;";
     let mut nginx = two(policy, policy).workers(3).main("rtmp_auto_push on;").start();
     let workers = nginx.workers();
-    // The other workers stand still meanwhile, so media is waited for later.
+    // The other workers are stopped in the meantime, so the test waits for media later.
     let play_on = |nginx: &Nginx, worker, block: usize| {
         nginx.on_worker(worker, || {
             let player = Player::start_at(address(nginx, block), "live/show");
@@ -239,7 +239,7 @@ fn streams_of_two_blocks_are_not_mixed_between_workers() {
         named(&api, "show").iter().all(|stream| stream["viewers"]["rtmp"] == 3)
     });
     drop((first, second));
-    // A worker of another configuration, where the blocks stand in another order.
+    // This starts a worker with another configuration, in which the blocks have another order.
     nginx.edit(|mut config| {
         let third = "server { listen 127.0.0.3:@RTMP@; application live { live on; } }";
         config.rtmp = format!("{third}\n{}", config.rtmp);

@@ -1,4 +1,4 @@
-//! `master_process off`: the same rules in a single process, over its reloads as well.
+//! `master_process off`: the same rules hold in a single process, also after a reload.
 
 use std::time::Duration;
 
@@ -28,11 +28,11 @@ fn keys_open_and_are_revoked() {
     assert_eq!(api.get("/v1/health").expect(200)["workers"].as_array().unwrap().len(), 1);
 }
 
-/// nginx-rtmp itself takes no publisher after such a reload (see `stock/relied_upon.rs`); but who publishes goes on.
+/// nginx-rtmp itself accepts no publisher after such a reload (see `stock/relied_upon.rs`), but live publishers continue.
 #[test]
 fn a_reload_in_place_crashes_nothing() {
     let mut nginx = single().start();
-    // Of nginx itself, which loses count of its connections.
+    // The message is nginx's own: after such a reload it miscounts its connections.
     nginx.allow("worker_connections are not enough");
     let key = nginx.api().create_key("live", "show").key;
     let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
@@ -43,11 +43,11 @@ fn a_reload_in_place_crashes_nothing() {
     }
     publisher.send_more(300);
     assert!(!publisher.is_closed());
-    // With a thread pool of whomever, nginx dies when such a process is told to end (ngx_thread_pool_exit_process).
+    // With any thread pool, nginx crashes when such a process is told to quit (ngx_thread_pool_exit_process).
     nginx.master().signal(Signal::SIGKILL);
 }
 
-/// nginx unmaps the zone that no configuration names any more (ngx_init_cycle), while publisher and player go on.
+/// nginx unmaps a zone that the new configuration does not name (ngx_init_cycle) while publisher and player continue.
 #[test]
 fn a_reload_without_the_zone_crashes_nothing() {
     let mut nginx = single().start();

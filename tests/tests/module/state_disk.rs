@@ -1,5 +1,5 @@
-//! The state file on the disk: synced before it is renamed and after, made by Weir alone with mode 0600, written anew from memory, and an
-//! error after the rename is a warning.
+//! The state file on the disk: Weir syncs the file before the rename and the folder after it, creates the file itself with mode 0600, and
+//! can rewrite it from memory. An error after the rename is only a warning.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -79,7 +79,7 @@ fn a_temporary_file_of_somebody_else_is_never_opened() {
         );
         assert!(fs::symlink_metadata(&temporary).is_err());
     }
-    // What cannot be removed is no way around it.
+    // If the temporary file cannot be removed, Weir refuses the change.
     fs::create_dir(&temporary).unwrap();
     nginx.api().post("/v1/keys", &json!({"app": "live", "stream": "no"})).error(503, "not_persisted");
     assert_eq!((listed(&nginx).len(), keys_in(&nginx).len()), (3, 3));
@@ -99,7 +99,7 @@ fn a_lock_file_that_is_a_link_is_not_followed() {
 fn a_folder_that_cannot_be_synced_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     chown(folder.path(), Some(0), Some(NOBODY_ID)).unwrap();
-    // As cron's spool: the group may make files there, and not read it.
+    // The folder has the mode of cron's spool: the group may create files in it, but may not read it.
     fs::set_permissions(folder.path(), Permissions::from_mode(0o1730)).unwrap();
     let state = folder.path().join("state");
     let mut config = with_state(&state.display().to_string());
@@ -149,7 +149,7 @@ fn a_file_that_the_workers_cannot_read_is_a_warning() {
     let text = State::default().encode();
     let mut config = with_state("@DIR@/state").file("state", text);
     config.user = NOBODY.to_owned();
-    // The test's folder is root's: nobody can write there, and anybody can read the file.
+    // root owns the test's folder: other users cannot write to it, and all users can read the file.
     let said = config.clone().accepted();
     assert!(said.contains("(user id 65534) cannot write to") && !said.contains("cannot read"), "{said}");
     let folder = tempfile::tempdir().unwrap();
@@ -172,7 +172,7 @@ fn a_damaged_file_is_written_anew_from_memory() {
     let api = nginx.api();
     let key = api.create_key("live", "show");
     let save = || api.post("/v1/state/save", &json!({})).expect(200);
-    // A good file is left alone.
+    // A valid file is not rewritten.
     let inode = fs::metadata(nginx.path("state")).unwrap().ino();
     let path = nginx.path("state").display().to_string();
     assert_eq!(save(), json!({"file": path, "keys": 1, "targets": 0, "set_aside": null}));

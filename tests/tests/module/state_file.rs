@@ -1,5 +1,5 @@
-//! `state=FILE`: what was answered is on disk, what cannot be written did not happen, and a file that cannot be read is told at
-//! `nginx -t` and never overwritten.
+//! `state=FILE`: a confirmed change is on disk, and a change that cannot be written is refused. If the file cannot be read, `nginx -t`
+//! reports it, and Weir never overwrites the file.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,7 +10,7 @@ use weir_tests::harness::{Api, Publisher, Tmpfs, files};
 
 use super::{BAD_NAME, wait_live};
 
-/// A user of workers that may not write everywhere.
+/// A user for the workers that may not write everywhere.
 const NOBODY: &str = "nobody nogroup";
 
 fn with_state(path: &str) -> Config {
@@ -49,7 +49,7 @@ fn keys_outlive_a_restart() {
         Publisher::to(nginx.rtmp(), &format!("live/{path}")).start().started().close();
     }
     Publisher::to(nginx.rtmp(), &format!("live/{}", revoked.key)).start().refused(BAD_NAME);
-    // Nothing but the file and its lock is left of the writing.
+    // The write leaves only the file and its lock behind.
     let left: Vec<_> = files::below(nginx.folder())
         .into_iter()
         .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("state"))
@@ -141,21 +141,21 @@ fn no_more_of_a_file_is_read_than_the_zone_could_hold() {
     let mut nginx = with_state("@DIR@/state").start();
     let kept = nginx.api().create_key("live", "show");
     fs::rename(nginx.path("state"), nginx.path("good")).unwrap();
-    // Takes no room on the disk.
+    // The file is sparse, and takes no space on the disk.
     fs::File::create(nginx.path("state")).unwrap().set_len(200 << 20).unwrap();
     nginx.allow("the state file is not taken over");
     let said = nginx.reload_rejected();
     let expected = "state: the file has more than 8388608 bytes, more than a state file for this size of \"weir_zone\": check the path, \
                     or set a larger zone";
     assert!(said.contains(expected), "{said}");
-    // Those that run keep what they have, and can write it.
+    // The running workers keep their keys, and can write them.
     assert_eq!(ids(&nginx.api()), std::slice::from_ref(&kept.id));
     nginx.wait_log("the state file is not taken over");
     let saved = nginx.api().post("/v1/state/save", &json!({})).expect(200);
     assert!(saved["set_aside"].as_str().unwrap().ends_with("state.damaged"), "{saved}");
     nginx.restart(|_| {});
     assert_eq!(ids(&nginx.api()), [kept.id]);
-    // What has no end is not read for ever.
+    // A file without an end is not read for ever.
     let said = with_state("/dev/zero").rejected();
     assert!(said.contains("/dev/zero: the file has more than 8388608 bytes"), "{said}");
 }
@@ -218,7 +218,7 @@ fn a_full_disk_makes_changes_503() {
     drop(nginx);
 }
 
-/// While nothing can be written: no change happens, except that a revoked key is refused at once all the same.
+/// Asserts that no change happens while nothing can be written, except that a revoked key is refused immediately all the same.
 #[track_caller]
 fn refuses_changes(nginx: &weir_tests::harness::Nginx, api: &Api, key: &weir_tests::harness::api::Key) {
     let before = api.get("/v1/keys").expect(200);

@@ -1,5 +1,5 @@
-//! What is live, as the API and the four formats of `weir_stat` tell it: true, the same from every worker, well-formed whatever
-//! a stream is called, and silent on who publishes and plays unless it is asked for.
+//! Live streams in the API and in the four formats of `weir_stat`: the values are true, every worker gives the same ones, and any stream
+//! name keeps the format valid. Addresses of publishers and players appear only if the configuration asks for them.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,7 +13,7 @@ use super::{keyed, time, wait_gone, wait_live};
 
 const FORMATS: [&str; 4] = ["html", "xml", "json", "prometheus"];
 
-/// `/stat/FORMAT`, and `/full/FORMAT` with who.
+/// Starts nginx with `/stat/FORMAT`, and with `/full/FORMAT`, which also shows who publishes and plays.
 fn start() -> Nginx {
     with_stat(keyed()).app("plain", "").start()
 }
@@ -33,7 +33,7 @@ fn stat(nginx: &Nginx, path: &str) -> String {
     answer.text
 }
 
-/// What the sample has in audio and video, in bits a second.
+/// Returns the bitrate of the sample, audio and video together, in bits per second.
 fn real_rate() -> f64 {
     let bytes: usize = sample().frames.iter().map(|tag| tag.payload.len()).sum();
     bytes as f64 * 8000.0 / f64::from(sample().duration)
@@ -43,7 +43,7 @@ fn near(value: &Value, wanted: f64, tolerance: f64) -> bool {
     value.as_f64().is_some_and(|value| (value - wanted).abs() <= wanted * tolerance)
 }
 
-/// Waits until what is measured of a stream has settled near the truth.
+/// Waits until the measured values of a stream are close to the real ones.
 #[track_caller]
 fn wait_measured(nginx: &Nginx, app: &str, name: &str) -> Value {
     let measured = |stream: &Value| {
@@ -53,7 +53,7 @@ fn wait_measured(nginx: &Nginx, app: &str, name: &str) -> Value {
     until("frame rate and bit rate", 10.0, || api.stream(app, name).filter(measured))
 }
 
-/// Waits until two ways of asking have the same answer: what is measured changes once a second.
+/// Waits until two requests have the same answer: measured values change once per second.
 #[track_caller]
 fn wait_equal<T: PartialEq + std::fmt::Debug>(what: &str, mut both: impl FnMut() -> (T, T)) {
     let mut last = None;
@@ -142,7 +142,7 @@ fn xml_has_what_readers_of_rtmp_stat_read() {
     });
     let stream =
         |path: &str| format!("/rtmp/server/application[name='live']/live/stream[name='show']/{path}");
-    // What a player was sent is counted once per second, and a busy machine measures another rate now and then.
+    // Bytes sent to players are counted once per second, and a busy machine sometimes measures another rate.
     let xml = until("bytes and rates", 10.0, || {
         let xml = Xml::read(&stat(&nginx, "/stat/xml"));
         let rate = xml.number(&stream("bw_in"));
@@ -169,7 +169,7 @@ fn xml_has_what_readers_of_rtmp_stat_read() {
         assert!(xml.number(&stream(path)) > 0.0, "{path}");
     }
     assert_eq!(xml.number(&format!("count({})", stream("publishing"))), 1.0);
-    // Exporters stop at a stream without its clients; who they are is not told.
+    // Exporters stop at a stream that has no `client` elements; these elements do not show who the clients are.
     assert_eq!(
         xml.number(&format!("count({})", stream("client[address='' and flashver and timestamp>0]"))),
         2.0
@@ -203,7 +203,7 @@ fn who_publishes_and_plays_is_shown_only_when_asked_for() {
     }
 }
 
-/// Where names are nginx-rtmp's business, applications and streams may be called anything.
+/// If nginx-rtmp alone decides on names, applications and streams can have any name.
 #[test]
 fn names_are_escaped() {
     let app = "a&<script>\"'\\";
@@ -236,7 +236,7 @@ fn json_is_what_the_api_says_without_who() {
     for app in ["live", "plain"] {
         wait_measured(&nginx, app, "show");
     }
-    // Media that comes all the time changes an answer before the other is asked for.
+    // Without the stall, media between the two requests would change the answers.
     publishers.iter().for_each(Publisher::stall);
     let redacted = || {
         let mut streams = api.streams();
@@ -264,10 +264,10 @@ fn metrics_have_the_values_of_the_api() {
     player.wait_video(3);
     wait_measured(&nginx, "plain", "show");
     let labels = vec![("app".to_owned(), "plain".to_owned()), ("stream".to_owned(), "show".to_owned())];
-    // Media comes all the time, and on a busy machine never pauses for two requests: the API is asked before and after.
+    // Media arrives all the time, and on a busy machine it does not pause between two requests: the test asks the API before and after.
     let said = || {
         let stream = api.stream("plain", "show").unwrap();
-        // A busy machine measures no rate now and then.
+        // A busy machine sometimes has no measured rate.
         let number = Value::as_f64;
         let rate = |value: &Value| Some((number(value)? / 8.0).floor());
         [
@@ -335,7 +335,7 @@ fn the_answers_are_as_http_has_it() {
     assert!(page.contains("<!DOCTYPE html>") && !page.contains("<script"), "{page}");
 }
 
-/// nginx compresses what it is told to compress.
+/// nginx compresses the types that its configuration names.
 #[test]
 fn answers_are_compressed_by_nginx() {
     let nginx = with_stat(keyed()).app("plain", "").http("gzip on; gzip_types *; gzip_min_length 0;").start();
@@ -388,7 +388,7 @@ fn every_worker_tells_the_same() {
             let name = format!("{}/{}", text(&stream["app"]), text(&stream["name"]));
             (name, (stream["publisher"]["worker_pid"].as_i64().unwrap(), text(&stream["session"])))
         };
-        // A client of its own is a connection of its own.
+        // A new client opens a new connection, which may reach another worker.
         nginx.api().streams().iter().map(entry).collect()
     };
     let all = until("12 streams", 5.0, || Some(list()).filter(|streams| streams.len() == 12));

@@ -1,4 +1,4 @@
-//! `weir_duplicate takeover`: the same valid key replaces its publisher, in any worker; nothing else does.
+//! `weir_duplicate takeover`: a new publisher with the same valid key replaces the old one, in any worker; no other publisher does.
 
 use weir_tests::harness::{Player, Publisher, files, until};
 
@@ -68,7 +68,7 @@ fn a_publisher_that_cannot_go_is_not_waited_for_for_ever() {
     let path = format!("take/{}", nginx.api().create_key("take", "show").key);
     let [first, second] = nginx.workers()[..] else { panic!("two workers") };
     let live = nginx.on_worker(first, || Publisher::to(nginx.rtmp(), &path).start().started());
-    // The first worker is stopped meanwhile: its publisher is not closed, and the newcomer is told in the end.
+    // The first worker is stopped in the meantime: it does not close its publisher, and the new publisher is refused in the end.
     nginx.on_worker(second, || {
         assert_eq!(Publisher::to(nginx.rtmp(), &path).start().refused(BAD_NAME), "already publishing");
     });

@@ -1,5 +1,4 @@
-//! `/v1/targets`: push targets are made, listed, changed and removed over the API, and what is secret in a URL stands in the
-//! state file alone.
+//! `/v1/targets`: the API creates, lists, changes and removes push targets. Secrets of a URL appear only in the state file.
 
 mod kept;
 
@@ -12,11 +11,11 @@ use weir_tests::harness::{Api, Nginx, Publisher, files, until};
 
 use super::{keyed, time, wait_live};
 
-/// What no answer and no log shows.
+/// Secrets that no answer and no log shows.
 const KEY: &str = "sk_4711-secret";
 const PASSWORD: &str = "pw-secret";
 
-/// Each has a URL of its own, which differs in its last part.
+/// Returns a target with a URL of its own, which differs in its last part.
 fn body(stream: &str) -> Value {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let x = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -63,11 +62,11 @@ fn a_stream_is_pushed_to_a_url_once() {
         assert!(message.starts_with(&format!("target \"{id}\" already pushes ")), "{message}");
         assert!(!message.contains(KEY) && !message.contains(PASSWORD), "{message}");
     };
-    // `*` is every stream, this one too.
+    // `*` includes every stream, so it includes this one.
     for stream in ["show", "*"] {
         refused(&to(stream), &first);
     }
-    // However the same URL is written.
+    // Other spellings of the same URL are also refused.
     for url in [
         format!("RTMP://me:{PASSWORD}@127.0.0.1:9/a/b/{KEY}"),
         format!("rtmp://m%65:{PASSWORD}@127.0.0.1:9/a/b/{KEY}"),
@@ -77,13 +76,13 @@ fn a_stream_is_pushed_to_a_url_once() {
     let other = create("another");
     let moved = json!({"url": "rtmp://127.0.0.1:9/a/b/moved"});
     patch(&api, &first, &moved).expect(200);
-    // Its URL is free again, and the other one has a URL of its own.
+    // The old URL is free again, and the other target has a URL of its own.
     let again = create("show");
     let message = patch(&api, &again, &moved).error(409, "conflict");
     assert!(message.starts_with(&format!("target \"{first}\" already pushes \"live/show\"")), "{message}");
     patch(&api, &again, &json!({"url": to("show")["url"], "note": "same"})).expect(200);
     patch(&api, &other, &moved).expect(200);
-    // A target of the configuration counts.
+    // Targets of the configuration count, too.
     let all = list(&api);
     let of_file = all.iter().find(|target| target["source"] == "file").unwrap();
     let body = json!({"app": "other", "stream": "show", "url": "rtmp://127.0.0.1:9/x/conf"});

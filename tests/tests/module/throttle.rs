@@ -1,5 +1,5 @@
-//! An address that guesses keys is refused each time, cannot fill the log, and does not lock out whoever has a valid key; not
-//! even when it guesses as fast as it can.
+//! If an address guesses keys, each attempt is refused, the log does not fill up, and publishers with a valid key are not locked out,
+//! however fast it guesses.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
@@ -19,10 +19,10 @@ fn wrong_keys_are_logged_ten_times_a_minute_and_then_counted() {
     }
     let lines = |nginx: &weir_tests::harness::Nginx| nginx.log_lines("publish refused: unknown key").len();
     assert_eq!(lines(&nginx), 10);
-    // Others are not concerned.
+    // Other addresses are not affected.
     Publisher::to(nginx.rtmp(), "live/wk_guess").from("127.0.0.10").start().refused(BAD_NAME);
     assert_eq!(lines(&nginx), 11);
-    // A valid key is always accepted, and being refused for another reason is still told.
+    // A valid key is always accepted, and a refusal for another reason is still logged.
     let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).from("127.0.0.9").start().started();
     Publisher::to(nginx.rtmp(), &format!("live/{key}")).from("127.0.0.9").start().refused(BAD_NAME);
     assert_eq!(nginx.log_lines("publish refused: already publishing").len(), 1);
@@ -32,7 +32,7 @@ fn wrong_keys_are_logged_ten_times_a_minute_and_then_counted() {
     assert_eq!(lines(&nginx), 12);
 }
 
-/// The lines, the events and the counter of what one address is refused again and again.
+/// Checks the log lines, the events and the counter when one address is refused again and again.
 #[test]
 fn each_reason_is_told_ten_times_a_minute_and_counted_always() {
     let nginx = keyed().http("location /metrics { weir_stat prometheus; }").start();
@@ -50,13 +50,13 @@ fn each_reason_is_told_ten_times_a_minute_and_counted_always() {
         let counted = metrics::read(&Api::new(&nginx.url("")).get("/metrics").text)[&series];
         assert_eq!(counted as u64, 14, "{reason}");
     }
-    // Ten of each, and no more; the last one shows that another address is told its own.
+    // Each reason has ten lines and no more; the last one shows that another address has its own limit.
     assert_eq!(nginx.log_lines("publish refused").len(), 30);
     Publisher::to(nginx.rtmp(), "live/a?addr=1").from("127.0.0.10").start().refused(BAD_NAME);
     assert_eq!(nginx.log_lines("publish refused: argument \"addr\" is reserved").len(), 11);
 }
 
-/// nginx-rtmp logs an error for each player whose stream is not there, and for each connection that is too many.
+/// nginx-rtmp logs an error for each player whose stream does not exist, and for each connection above the limit.
 #[test]
 fn error_lines_of_nginx_rtmp_are_told_ten_times_a_minute() {
     let nginx = keyed().rtmp("max_connections 4;").app("strict", "idle_streams off;").start();
@@ -96,12 +96,13 @@ fn many_addresses_do_not_fill_the_table() {
     Publisher::to(nginx.rtmp(), &format!("live/{key}")).from("127.0.1.1").start().started();
 }
 
-/// What is logged where nobody has said what (`error_log` of nginx).
+/// Returns a configuration with the log level of nginx's default `error_log`.
 fn logging_errors() -> Config {
     Config { log_level: "error".to_owned(), ..keyed() }
 }
 
-/// While keys are tried, somebody with a key starts five times over `seconds`; `way` is the way in.
+/// While many keys are tried, a publisher with a valid key starts five times over `seconds`. `way` selects the address that it connects
+/// from or to.
 #[track_caller]
 fn five_starts(
     config: Config,

@@ -1,4 +1,4 @@
-//! A token that allows to publish opens the stream it names, where a key would; nothing else about it may be wrong.
+//! A token that allows publishing opens the stream that it names, like a key would, if everything else about it is valid.
 
 use serde_json::json;
 use weir_model::Timestamp;
@@ -84,7 +84,7 @@ fn any_other_token_is_refused() {
         let said = Publisher::to(nginx.rtmp(), &format!("live/{name}?token={token}")).start().refused(code);
         assert_eq!(said, reason);
     }
-    // A name that the rule forbids stays forbidden.
+    // A token does not make an invalid name valid.
     let all = token(&api, "*", "publish", 60);
     Publisher::to(nginx.rtmp(), "live/x")
         .name(format!("-x?token={all}").as_bytes())

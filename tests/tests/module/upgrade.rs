@@ -41,7 +41,7 @@ fn no_key_is_lost_while_both_serve() {
     let mut nginx = start();
     let before = nginx.api().create_key("live", "before");
     let old = nginx.upgrade();
-    // Each connection comes to whichever worker of either master is faster.
+    // Each connection reaches the worker, of either master, that accepts it first.
     let during: Vec<_> = (0..20).map(|n| nginx.api().create_key("live", &format!("s{n}"))).collect();
     old.signal(Signal::SIGQUIT);
     until("the old master ends", 10.0, || !old.is_alive());
@@ -75,11 +75,11 @@ fn what_one_master_revokes_is_revoked_at_the_other() {
     let (used, spare) = (nginx.api().create_key("live", "used"), nginx.api().create_key("live", "spare"));
     let publisher = Publisher::to(nginx.rtmp(), &format!("live/{}", used.key)).start().started();
     let old = nginx.upgrade();
-    // Whichever master answers, both know it soon.
+    // Whichever master answers, both know of the revocation soon.
     nginx.api().delete(&format!("/v1/keys/{}", spare.id)).expect(200);
     let lists = |id: &str| nginx.api().get("/v1/keys").expect(200).to_string().contains(id);
     until("both masters know of the revocation", 5.0, || (0..20).all(|_| !lists(&spare.id)));
-    // The workers of the old one only see their connections to their end.
+    // After SIGWINCH, the old workers only finish the connections that they have.
     old.signal(Signal::SIGWINCH);
     until("the old workers take no connections", 10.0, || {
         old.children()

@@ -1,5 +1,5 @@
-//! A worker that is killed takes nothing with it but its own connections: its streams leave the list, its names are free, and
-//! the zone is neither locked nor broken, even when it died while changing it.
+//! A killed worker affects only its own connections: its streams leave the list and their names are free. The zone is neither locked nor
+//! broken, even if the worker died while it changed the zone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn killed_while_publishing() {
         let worker = worker_of(&nginx, "show");
         nginx.kill_worker(Process(worker));
         publisher.wait_closed(5.0);
-        // A valid key is always accepted: at once, not when somebody cleans up.
+        // A valid key is accepted immediately, and does not wait for a clean-up.
         let again = Publisher::to(nginx.rtmp(), &path).start();
         assert_eq!(again.outcome(), Outcome::Started);
         assert_ne!(wait_live(&api, "live", "show")["publisher"]["worker_pid"], worker);
@@ -54,12 +54,12 @@ fn its_streams_leave_the_list() {
 #[test]
 fn killed_while_the_zone_is_changed() {
     let mut nginx = keyed().workers(2).app("open", "weir_publish open;").start();
-    // nginx frees the lock of a dead worker, and says so. Sometimes: that the worker held it is a matter of luck.
+    // nginx frees the lock of a dead worker, and logs it. The worker holds the lock only in some runs.
     nginx.allow("shared memory zone \"weir\" was locked by");
     let stop = Arc::new(AtomicBool::new(false));
     let changes = Arc::new(AtomicUsize::new(0));
     let base = nginx.url("/api");
-    // Whoever asks a worker that dies gets no answer; whoever got one must be right for ever.
+    // A request to a worker that dies gets no answer; a change that was answered must hold for ever.
     let writers: Vec<_> = (0..3)
         .map(|n| {
             let (api, stop, changes) = (Api::new(&base), stop.clone(), changes.clone());

@@ -1,5 +1,5 @@
-//! `rtmp_auto_push on;`: a player on any worker sees any stream, through reloads and the death of a worker; what goes from worker
-//! to worker is no stream of its own, outlives no publisher, and lets nobody else in.
+//! `rtmp_auto_push on;`: a player on any worker gets any stream, during reloads and after the death of a worker. The relay between workers
+//! is not listed as a stream, ends with the publisher, and admits nobody else.
 
 use std::collections::HashSet;
 use std::fs;
@@ -30,7 +30,7 @@ fn play_on(nginx: &Nginx, worker: Process, path: &str) -> Player {
     })
 }
 
-/// A player on each worker, all of which get media.
+/// Starts a player on each worker, and waits until all of them get media.
 #[track_caller]
 fn play_everywhere(nginx: &Nginx, path: &str) -> Vec<Player> {
     let players: Vec<_> = nginx.workers().into_iter().map(|worker| play_on(nginx, worker, path)).collect();
@@ -40,7 +40,7 @@ fn play_everywhere(nginx: &Nginx, path: &str) -> Vec<Player> {
     players
 }
 
-/// The workers that the listed players of `live/show` are on.
+/// Returns the workers that have the listed players of `live/show`.
 fn players_workers(nginx: &Nginx) -> HashSet<i32> {
     let answer = nginx.api().get("/v1/streams/live/show/players").expect(200);
     let pid = |player: &Value| player["worker_pid"].as_i64().unwrap() as i32;
@@ -73,7 +73,7 @@ fn a_stream_is_played_from_every_worker_and_listed_once() {
     }
     let streams = nginx.api().streams();
     assert_eq!(streams.len(), 3, "{streams:?}");
-    // The name is taken, in whichever worker.
+    // The name is taken in every worker.
     for worker in workers {
         let refused = nginx.on_worker(worker, || {
             let publisher = Publisher::to(nginx.rtmp(), &path).start();
@@ -116,7 +116,7 @@ fn after_a_reload_new_workers_have_it_from_the_old() {
     publisher.close();
     wait_gone(&nginx.api(), "live", "show");
     until("the old worker ends", 10.0, || nginx.draining().is_empty());
-    // And now from a new one.
+    // The next stream comes from a new worker.
     let _publisher = publish_on(&nginx, nginx.workers()[3], &path);
     play_everywhere(&nginx, "live/show");
 }
@@ -161,7 +161,7 @@ fn a_worker_in_a_dead_ones_place_has_it() {
     play_everywhere(&nginx, "live/show");
     stays.wait_video(3);
     assert!(!publisher.is_closed());
-    // Now the publisher's own: its stream is over, and its name free in every worker.
+    // The killed worker has the publisher: its stream ends, and the name is free in every worker.
     nginx.kill_worker(before[0]);
     publisher.wait_closed(5.0);
     let _again = publish_on(&nginx, nginx.workers()[2], &path);
@@ -185,7 +185,7 @@ fn with_its_publisher_a_stream_ends_everywhere() {
         } else {
             publisher.kill();
         }
-        // The next one comes at once, to another worker, which has had the stream from this one.
+        // The next publisher comes immediately, to another worker, which has received the stream from this one.
         wait_gone(&nginx.api(), "live", "show");
     }
     assert!(nginx.log_lines("already publishing").is_empty());
@@ -237,7 +237,7 @@ fn hls_is_written_by_the_publishers_worker_alone() {
         })
         .collect();
     assert!(listed.windows(2).all(|pair| pair[1] == pair[0] + 1), "{listed:?}");
-    // Fragments follow one another without a break and without anything twice.
+    // The fragments follow each other without a gap, and no frame appears twice.
     let times: Vec<f64> = (0..listed[0] + listed.len() as u64)
         .flat_map(|n| ffmpeg::video_times(&folder.join(format!("show-{n}.ts"))))
         .collect();
@@ -247,7 +247,7 @@ fn hls_is_written_by_the_publishers_worker_alone() {
     }
 }
 
-/// The abstract names of the sockets that a worker listens on.
+/// Returns the abstract names of the sockets that a worker listens on.
 fn doors(worker: Process) -> Vec<Vec<u8>> {
     let sockets: HashSet<_> = worker.open_files().into_iter().collect();
     let listed = fs::read_to_string("/proc/net/unix").unwrap();
@@ -256,7 +256,7 @@ fn doors(worker: Process) -> Vec<Vec<u8>> {
         .filter_map(|line| {
             let fields: Vec<_> = line.split_ascii_whitespace().collect();
             let name = fields.get(7)?.strip_prefix('@').filter(|name| name.len() == 5)?;
-            // Flags: __SO_ACCEPTCON, it listens.
+            // The flag `__SO_ACCEPTCON` means that the socket listens.
             (fields[3] == "00010000" && sockets.contains(&format!("socket:[{}]", fields[6])))
                 .then(|| name.as_bytes().to_vec())
         })

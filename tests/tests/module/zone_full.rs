@@ -1,4 +1,4 @@
-//! A full zone says so and harms nothing that is in it.
+//! A full zone reports that it is full, and does not affect the entries in it.
 
 use serde_json::json;
 use weir_tests::harness::nginx::Config;
@@ -26,7 +26,7 @@ fn keys_fill_it_and_room_comes_back() {
     assert_eq!(api.get("/v1/keys").expect(200)["keys"].as_array().unwrap().len(), count);
     let zone = api.get("/v1/health").expect(200)["zone"].clone();
     assert!(zone["used"].as_u64().unwrap() <= zone["size"].as_u64().unwrap(), "{zone}");
-    // A stream needs room as well: it is refused with a reason, and what is live stays live.
+    // A stream also needs memory in the zone: Weir refuses it with a reason, and live streams continue.
     let small = until("no room is left", 30.0, || {
         let answer = api.post("/v1/keys", &json!({"app": "live", "stream": "s"}));
         (answer.status != 201).then_some(answer)
@@ -58,7 +58,7 @@ fn keys_fill_it_and_room_comes_back() {
 
 #[test]
 fn one_megabyte_holds_four_thousand_keys() {
-    // Made in the state file: 4,000 requests would take the test's whole time.
+    // The test writes the keys to the state file, because 4,000 requests would take too long.
     let nginx = Config::weir()
         .file(
             "keys",

@@ -1,5 +1,5 @@
-//! Nothing but a good token for the very stream opens a playlist, a segment, an init segment, a manifest or a still; and no way to
-//! write a path leads around it.
+//! Only a valid token for the stream itself opens a playlist, a segment, an init segment, a manifest or a still. No spelling of a path gets
+//! around the check.
 
 use weir_model::Timestamp;
 use weir_model::token::{Action, Claims, Signer};
@@ -103,7 +103,7 @@ fn no_way_to_write_a_path_leads_around() {
         let answer = get(&nginx, &format!("{path}?token={show}"));
         assert!(matches!(answer.status, 403), "{path}: {}", answer.head);
     }
-    // nginx itself takes no NUL.
+    // nginx itself rejects a NUL.
     assert_eq!(get(&nginx, &format!("/hls/other.m3u8%00show.m3u8?token={show}")).status, 400);
     for path in [
         "/hls/%73how.m3u8",
@@ -129,7 +129,7 @@ fn the_folder_of_a_rendition_is_no_stream() {
     {
         assert_eq!(get(&nginx, &format!("/ladder/live/{path}?token={rung}")).status, 403, "{path}");
         assert_eq!(get(&nginx, &format!("/ladder/live/{path}?token={show}")).status, 200, "{path}");
-        // Behind another name, nothing tells the stream.
+        // Below a location with another name, the path does not show the stream.
         assert_eq!(get(&nginx, &format!("/tv/{path}?token={rung}")).status, 403, "{path}");
         assert_eq!(get(&nginx, &format!("/tv/{path}?token={show}")).status, 403, "{path}");
     }

@@ -1,4 +1,4 @@
-//! A player in the page of another site, as docs/operations.md has it: the cookie that nginx sets for that site opens the stream in
+//! A player in a page of another site, as docs/operations.md describes it: the cookie that nginx sets for that site opens the stream in
 //! Chromium, and a page of a third site gets nothing.
 
 use std::path::Path;
@@ -9,7 +9,7 @@ use weir_tests::harness::{Ffmpeg, Nginx, files, products, until};
 
 use super::{config, token};
 
-/// The one block of a language in the section on forums.
+/// Returns the only block of a language in the section on forums.
 fn block(language: &str) -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
     let page = std::fs::read_to_string(page).unwrap();
@@ -18,7 +18,7 @@ fn block(language: &str) -> String {
     rest.split_once("```").unwrap().0.to_owned()
 }
 
-/// The server of the streams at 127.0.0.1, and two ports of localhost, which is another site, with the page of the forum.
+/// Starts the server of the streams at 127.0.0.1, and serves the page of the forum on two ports of localhost, which is another site.
 fn served(cookie: impl Fn(String) -> String) -> (Nginx, Ffmpeg, [Port; 2]) {
     let ports = [Port::reserve(), Port::reserve()];
     let forum = format!("http://localhost:{}", ports[0].number());
@@ -58,15 +58,15 @@ fn the_page_of_the_forum_plays_by_the_cookie_and_another_page_does_not() {
     until("two seconds are played", 60.0, || played(&browser) > 2.0);
     let loaded = browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)");
     let with_token = |entry: &&serde_json::Value| entry.as_str().is_some_and(|name| name.contains("token="));
-    // The token is in one address: that of the cookie.
+    // Only one address contains the token: the address that sets the cookie.
     assert_eq!(loaded.as_array().unwrap().iter().filter(with_token).count(), 1, "{loaded}");
     assert_eq!(browser.run("return document.cookie"), "");
-    // The same page elsewhere: nginx does not name its origin.
+    // nginx does not allow the origin of the same page at another address.
     let other = Browser::start();
     other.open(&format!("http://localhost:{}/", ports[1].number()));
     until("the browser refuses", 20.0, || other.console().iter().any(|line| line.contains("CORS policy")));
     assert!(played(&other) == 0.0);
-    // What is no token becomes no cookie.
+    // A text that is not a token does not become a cookie.
     let odd = super::get(&nginx, "/enter?token=a;%20Domain=x");
     assert_eq!((odd.status, odd.header("Set-Cookie")), (400, None));
 }

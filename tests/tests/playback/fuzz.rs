@@ -1,5 +1,5 @@
-//! Requests that no player sends: tokens, cookies, headers, paths and playlists that a random generator damages. No worker dies,
-//! nothing opens without the secret, and a good request is answered as before. `make test` runs this on the sanitized nginx too.
+//! Requests that no player sends: a random generator damages tokens, cookies, headers, paths and playlists. No worker dies, nothing opens
+//! without the secret, and a valid request gets the same answer as before. `make test` also runs this test on the sanitized nginx.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use weir_tests::harness::{Nginx, Random};
 
 use super::{SECRET, config, get, start, token};
 
-/// What a token is signed with that must never open.
+/// Secret of tokens that must never open a stream.
 const WRONG: &[u8] = b"fedcba9876543210fedcba9876543210";
 
 fn served() -> Nginx {
@@ -72,7 +72,7 @@ const PARTS: [&[u8]; 14] = [
     b"\xff\xfe",
 ];
 
-/// Claims and headers of a token, some of them of the right form.
+/// Returns claims or headers of a token; some of them have the right form.
 fn claims(random: &mut Random) -> String {
     let values = [
         "\"live/show\"",
@@ -120,7 +120,7 @@ fn claims(random: &mut Random) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// A token, and whether it was signed with the secret that opens.
+/// Returns a token, valid or damaged, that is signed with `secret`.
 fn any_token(random: &mut Random, secret: &[u8]) -> Vec<u8> {
     let header =
         if random.one_in(4) { claims(random) } else { "{\"alg\":\"HS256\",\"typ\":\"JWT\"}".to_owned() };
@@ -139,7 +139,7 @@ fn any_token(random: &mut Random, secret: &[u8]) -> Vec<u8> {
     token
 }
 
-/// A request line and headers, where the only tokens are signed with `secret`.
+/// Returns a request line and headers; all tokens in them are signed with `secret`.
 fn request(random: &mut Random, secret: &[u8]) -> Vec<u8> {
     let paths: [&[u8]; 9] = [
         b"/hls/show.m3u8",
@@ -190,11 +190,11 @@ fn request(random: &mut Random, secret: &[u8]) -> Vec<u8> {
     all
 }
 
-/// The status of the answer, or `None` if nginx only closes.
+/// Returns the status of the answer, or `None` if nginx closes the connection without one.
 fn send(nginx: &Nginx, request: &[u8]) -> Option<u16> {
     let mut socket = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    // nginx closes while it is still told what is too long.
+    // nginx closes the connection while the test still sends a request that is too long.
     let _ = socket.write_all(request);
     let mut answer = Vec::new();
     let mut piece = [0; 16_384];
@@ -204,7 +204,7 @@ fn send(nginx: &Nginx, request: &[u8]) -> Option<u16> {
     std::str::from_utf8(answer.get(9..12)?).ok()?.parse().ok()
 }
 
-/// A playlist of lines that occur in some, and of damage.
+/// Returns a playlist of typical lines and of damaged ones.
 fn playlist(random: &mut Random, kind: &str) -> Vec<u8> {
     let hls: [&[u8]; 14] = [
         b"#EXTM3U\n",
@@ -262,7 +262,7 @@ fn run(time: Duration, seed: u64) {
         for (kind, folder) in [("m3u8", "hls"), ("mpd", "dash")] {
             std::fs::write(nginx.path(&format!("www/{folder}/fuzz.{kind}")), playlist(&mut random, kind))
                 .unwrap();
-            // The rewriting filter gets it, whole and in pieces.
+            // The rewriting filter gets the playlist in one piece and in several pieces.
             let any = token("*");
             for path in [format!("/{folder}/fuzz.{kind}"), "/proxy/fuzz.m3u8".to_owned()] {
                 assert_eq!(get(&nginx, &format!("{path}?token={any}")).status, 200, "seed {seed}: {path}");
@@ -271,7 +271,7 @@ fn run(time: Duration, seed: u64) {
         for _ in 0..20 {
             let text = request(&mut random, WRONG);
             let status = send(&nginx, &text);
-            // nginx adds a slash to the path of a location that ends in one.
+            // nginx redirects to the path with a slash if the location ends with one.
             let is_refusal = status.is_none_or(|status| status == 301 || (400..500).contains(&status));
             assert!(is_refusal, "seed {seed}: {status:?}: {}", text.escape_ascii());
             opened += usize::from(send(&nginx, &request(&mut random, SECRET)) == Some(200));
@@ -281,7 +281,7 @@ fn run(time: Duration, seed: u64) {
         assert!(answer.status == 200 && answer.text().contains(&good), "seed {seed}: {answer:?}");
     }
     println!("{count} requests, {opened} of them opened");
-    // The generator makes tokens that are right in all but the secret.
+    // The generator creates tokens that are valid except for the secret.
     assert!(opened > 0, "seed {seed}");
     assert_eq!(nginx.workers(), workers, "seed {seed}: a worker died");
 }

@@ -1,5 +1,5 @@
-//! Tokens of other libraries open a stream over HLS and RTMP, and those libraries accept the tokens of `weir token mint`: PyJWT, `jose`
-//! for JavaScript, and `jsonwebtoken` for Rust.
+//! Tokens of other libraries open a stream over HLS and RTMP, and these libraries accept the tokens of `weir token mint`: PyJWT, `jose` for
+//! JavaScript, and `jsonwebtoken` for Rust.
 
 use std::process::Command;
 
@@ -47,7 +47,7 @@ fn secret() -> &'static str {
     std::str::from_utf8(SECRET).unwrap()
 }
 
-/// What a program prints, or `None` if it fails.
+/// Returns the output of a program, or `None` if the program fails.
 #[track_caller]
 fn printed(command: &mut Command) -> Option<String> {
     let output = command.output().unwrap();

@@ -1,4 +1,4 @@
-//! `weir link` and `POST /v1/links`: what they print opens the stream, until it is revoked with the line that they print.
+//! `weir link` and `POST /v1/links`: each printed link opens the stream until the printed command revokes it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
@@ -49,7 +49,7 @@ fn each_link_opens_the_stream_until_it_is_revoked() {
     assert_eq!(server, format!("127.0.0.1:{}", nginx.rtmp()));
     let player = Player::start(nginx.rtmp(), name);
     player.wait_video(3);
-    // What it says revokes it.
+    // The printed command revokes the link.
     let revoke = line("Revoke:");
     let words: Vec<&str> = revoke.split(' ').collect();
     assert_eq!(words[0], "weir");
@@ -85,7 +85,7 @@ fn addresses_are_those_of_the_configuration_or_the_option() {
     assert_eq!(links["jti"], claims.jti.unwrap().as_str());
     let other = json(&["--url", "http://192.0.2.1:8080/tv"]);
     assert!(other["watch"].as_str().unwrap().starts_with("http://192.0.2.1:8080/tv/watch/live/show?token="));
-    // A file that is asked for must be there; a pattern must be one.
+    // A configuration file that is named must exist, and a URL pattern must be valid.
     assert_eq!(weir(&nginx, &["link", "live", "show", "--config", "/nonexistent"]).status.code(), Some(2));
     std::fs::write(&file, "[nginx]\nhls_url = \"/hls\"\n").unwrap();
     let out = weir(&nginx, &["link", "live", "show", "--config", file.to_str().unwrap()]);
@@ -157,7 +157,7 @@ fn a_check_of_hls_needs_a_token_where_viewers_do() {
     }
     let missing = String::from_utf8(check(&nginx.path("nothing")).stderr).unwrap();
     assert!(missing.contains("--token-file ") && missing.contains("No such file"), "{missing}");
-    // Nobody watched.
+    // A check does not count as a viewer.
     assert_eq!(nginx.api().get("/v1/viewers").expect(200)["streams"], json!([]));
 }
 
@@ -169,12 +169,12 @@ fn the_command_line_says_what_people_need() {
         let out = weir(&nginx, words);
         (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap(), out.status.code())
     };
-    // The port of nginx, as in links.
+    // The output has nginx's port, as links have it.
     let (out, ..) = said(&["key", "add", "live", "studio", "--server", "live.example.org"]);
     assert!(out.contains(&format!("Server:     rtmp://live.example.org:{}/live\n", nginx.rtmp())), "{out}");
     let (out, ..) = said(&["key", "add", "live", "studio", "--server", "live.example.org:1937"]);
     assert!(out.contains("Server:     rtmp://live.example.org:1937/live\n"), "{out}");
-    // A key that is never on a screen.
+    // `--key-file` keeps the key off the screen.
     let file = nginx.path("studio.key");
     let name = file.to_str().unwrap();
     let (out, ..) = said(&["key", "add", "live", "studio2", "--key-file", name]);
@@ -186,7 +186,7 @@ fn the_command_line_says_what_people_need() {
     let before = keys();
     let (_, error, status) = said(&["key", "add", "live", "studio3", "--key-file", name]);
     assert!(error.contains("exists; remove it") && status == Some(1) && keys() == before, "{error}");
-    // A name that nobody has is most often a mistake.
+    // A name without a live stream and without a key is usually a mistake.
     for (stream, is_told) in [("show", false), ("studio", false), ("sohw", true), ("*", false)] {
         let (_, error, _) = said(&["token", "revoke", "live", stream]);
         assert_eq!(

@@ -1,9 +1,9 @@
-//! `weir_play` holds below any location: static files, `alias`, `try_files`, proxies with and without a cache, named and regular
-//! expressions, internal redirects, `satisfy any`; and `off` opens a location again.
+//! `weir_play` protects any location: static files, `alias`, `try_files`, proxies with and without a cache, named and regular expressions,
+//! internal redirects and `satisfy any`. `weir_play off` opens a location again.
 
 use super::{ask, config, get, start, token};
 
-/// Whether a path opens with the token of `show`, and not without one, nor with that of another stream.
+/// Asserts that a path opens with the token of `show`, and neither without a token nor with the token of another stream.
 #[track_caller]
 fn is_protected(nginx: &weir_tests::harness::Nginx, path: &str) {
     let (show, other) = (token("show"), token("other"));
@@ -55,13 +55,13 @@ fn every_kind_of_location_is_protected() {
     let show = token("show");
     assert_eq!(get(&nginx, &format!("/pathtoken/{show}/show-17.ts")).status, 200);
     assert_eq!(get(&nginx, "/pathtoken/x/show-17.ts").status, 403);
-    // Whatever the file: the value says whose it is.
+    // The value decides which stream a file belongs to, whatever the name of the file.
     for (s, status) in [("show", 200), ("other", 403), ("", 403), ("-x", 403)] {
         assert_eq!(get(&nginx, &format!("/value/other.m3u8?token={show}&s={s}")).status, status, "{s}");
     }
     assert_eq!(get(&nginx, &format!("/variants/show_low.m3u8?token={show}")).status, 200);
     assert_eq!(get(&nginx, &format!("/variants/show-2.m3u8?token={show}")).status, 403);
-    // An address that is allowed needs no token; a token needs no such address.
+    // An allowed address needs no token, and a token needs no allowed address.
     assert_eq!(get(&nginx, "/any/show.m3u8").status, 200);
     assert_eq!(
         get(&nginx, "/any/show.m3u8?token=x").text(),
@@ -81,7 +81,7 @@ fn a_server_is_protected_and_a_location_opened() {
     is_protected(&nginx, "/ladder/live/show/master.m3u8");
     assert_eq!(get(&nginx, "/page").status, 200);
     let show = token("show");
-    // Without app= the path must name the application, below the location.
+    // Without `app=` the path must name the application, below the location.
     for path in ["/hls/show.m3u8", "/live/show.m3u8", "/hls/index.html", "/"] {
         assert_eq!(get(&nginx, &format!("{path}?token={show}")).status, 403, "{path}");
     }

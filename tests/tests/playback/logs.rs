@@ -1,4 +1,4 @@
-//! No token stands in nginx's error log, whatever goes wrong with its request.
+//! nginx's error log contains no token, whatever goes wrong with a request.
 
 use weir_tests::harness::until;
 
@@ -33,7 +33,7 @@ fn no_token_stands_in_the_error_log() {
         );
     }
     assert_eq!(get(&nginx, &format!("/hls/show.m3u8?token={other}")).status, 403);
-    // In whatever form it is written.
+    // This holds for every spelling of a token.
     for path in [
         format!("/other.png?z=A{show}"),
         format!("/other.png?tok%65n={show}"),
@@ -48,7 +48,7 @@ fn no_token_stands_in_the_error_log() {
     ] {
         ask(&nginx, "GET", "/other.png", &[&referrer]);
     }
-    // The page that asks may have the token in its own URL.
+    // The page that sends the request may have the token in its own URL.
     let referrer = format!("Referer: http://live.example.org/?stream=show&token={show}");
     assert_eq!(ask(&nginx, "GET", "/missing.png", &[&referrer]).status, 404);
     assert_eq!(get(&nginx, &format!("/hls/index.html?token={show}")).status, 403);
@@ -66,7 +66,7 @@ fn no_token_stands_in_the_error_log() {
         assert!(found.contains("token=***"), "{found}");
     }
     assert!(!log.contains(&show) && !log.contains(&other), "{log}");
-    // What the access log says is for `log_format` to choose.
+    // `log_format` decides about the content of the access log.
     assert!(access_log(&nginx).contains(&show));
 }
 

@@ -1,4 +1,5 @@
-//! Who may watch: tokens over RTMP, HLS and DASH, and playlists that carry the token on. Each file's header says what it proves.
+//! Access for viewers: tokens over RTMP, HLS and DASH, and playlists that add the token to their URIs. Each file's header says what the
+//! file proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod attacks;
@@ -27,12 +28,13 @@ use weir_tests::harness::{Nginx, files};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-/// A zone, a secret, the API, and files of the streams `show`, `show-2` and `show_low` below `/hls` and `/ladder`.
+/// Returns a configuration with a zone, a secret, the API, and files of the streams `show`, `show-2` and `show_low` below `/hls` and
+/// `/ladder`.
 fn config() -> Config {
     Config::weir().with_api().main("weir_secret @DIR@/secret;").file("secret", SECRET)
 }
 
-/// Starts it, with the files that a location may serve.
+/// Starts nginx, and writes the files that a location may serve.
 #[track_caller]
 fn start(config: Config) -> Nginx {
     let nginx = config.start();
@@ -79,12 +81,12 @@ fn signed(claims: &Claims) -> String {
     Signer::new(SECRET).unwrap().mint(claims).expose().to_owned()
 }
 
-/// A token to watch `live/NAME`.
+/// Returns a token to watch `live/NAME`.
 fn token(name: &str) -> String {
     signed(&Claims { sub: format!("live/{name}").parse().unwrap(), ..claims() })
 }
 
-/// What nginx answered.
+/// An answer of nginx.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -103,7 +105,7 @@ impl Answer {
     }
 }
 
-/// Asks for a path as it is written here, with more headers.
+/// Requests a path exactly as given, with these additional headers.
 #[track_caller]
 fn ask(nginx: &Nginx, method: &str, path: &str, headers: &[&str]) -> Answer {
     ask_port(nginx.http(), method, path, headers)
@@ -149,7 +151,7 @@ fn get(nginx: &Nginx, path: &str) -> Answer {
     ask(nginx, "GET", path, &[])
 }
 
-/// The access log of the test, where one is configured.
+/// Returns the access log of the test, if the configuration has one.
 fn access_log(nginx: &Nginx) -> String {
     files::text(&nginx.path("access.log"))
 }

@@ -1,5 +1,5 @@
-//! A player that knows nothing of tokens plays a protected stream from the link alone, and nothing without it: ffmpeg, mpv and
-//! GStreamer, and hls.js and dash.js in Chromium.
+//! A player without any support for tokens plays a protected stream from the link alone, and cannot play it without the token: ffmpeg, mpv
+//! and GStreamer, and hls.js and dash.js in Chromium.
 
 use std::process::{Command, Output};
 
@@ -8,7 +8,7 @@ use weir_tests::harness::{Ffmpeg, Nginx, files, products, until};
 
 use super::{config, token};
 
-/// Plays the MPD of its own query, with the token that the query has.
+/// A page that plays the MPD of its query, with the token of the query.
 const DASH_PAGE: &str = "<!DOCTYPE html><video id=video muted autoplay></video>
     <script src=/dashjs/modern/umd/dash.all.min.js></script><script>
     window.errors = [];
@@ -18,7 +18,7 @@ const DASH_PAGE: &str = "<!DOCTYPE html><video id=video muted autoplay></video>
     player.initialize(document.getElementById('video'), '/dash/show.mpd' + location.search, true);
     </script>";
 
-/// Publishes `live/show` to a server whose HLS, DASH and RTMP are protected, and waits until it can be played.
+/// Publishes `live/show` to a server that protects HLS, DASH and RTMP, and waits until the stream can be played.
 pub(super) fn live() -> (Nginx, Ffmpeg) {
     let page = products::workspace().join("nginx-conf/single-node/www");
     let dash =
@@ -49,7 +49,7 @@ pub(super) fn live() -> (Nginx, Ffmpeg) {
     (nginx, encoder)
 }
 
-/// Plays two seconds.
+/// Plays two seconds of a URL.
 fn play(url: &str) -> Output {
     let arguments = ["-v", "error", "-nostdin", "-i", url, "-t", "2", "-f", "null", "-"];
     Command::new(products::ffmpeg("ffmpeg")).args(arguments).output().unwrap()
@@ -91,7 +91,7 @@ fn mpv_decodes_from_the_link() {
 #[test]
 #[ignore = "make test-long: GStreamer 1.22 often stalls after 16 frames, on a live playlist of stock nginx too; the cause is not known"]
 fn gstreamer_decodes_from_the_link() {
-    // A frame of 160x90 in I420, with rows of a multiple of four bytes.
+    // Size of a frame of 160x90 pixels in I420, whose rows are multiples of four bytes.
     const FRAME: u64 = 160 * 90 + 2 * 80 * 45;
     let (nginx, _encoder) = live();
     let token = token("show");
@@ -135,7 +135,7 @@ fn dash_js_plays_from_the_link() {
     assert!(played(&browser) == 0.0);
 }
 
-/// Seconds that the page's video has played, where frames were decoded.
+/// Returns how many seconds the page's video has played, once frames were decoded.
 pub(super) fn played(browser: &Browser) -> f64 {
     let script = "const video = document.getElementById('video');
         return video.getVideoPlaybackQuality().totalVideoFrames > 10 ? video.currentTime - (window.begin ??= video.currentTime) : 0";

@@ -1,5 +1,5 @@
-//! A playlist asked for with `?token=` carries it on; lengths, HEAD, ranges, conditional requests and compression stay right, and
-//! no cache keeps it for another viewer.
+//! A playlist that is requested with `?token=` has the token in its URIs. Lengths, HEAD, ranges, conditional requests and compression stay
+//! correct, and no cache stores the playlist for another viewer.
 
 use std::fmt::Write as _;
 
@@ -41,7 +41,7 @@ fn a_playlist_carries_the_token() {
         let answer = get(&nginx, &format!("{path}?token={show}"));
         assert_eq!(answer.text(), rewritten, "{path}");
         is_private(&answer);
-        // The next URI works as it stands there.
+        // A player can request the next URI exactly as the playlist has it.
         let folder = path.rsplit_once('/').unwrap().0;
         assert_eq!(get(&nginx, &format!("{folder}/show-17.ts?token={show}")).text(), "segment 17 of show");
     }
@@ -53,7 +53,7 @@ fn a_playlist_carries_the_token() {
         )
     );
     is_private(&manifest);
-    // A cached answer is that of the origin, and each viewer gets its own token in it.
+    // The cache stores the origin's answer, and each viewer gets the answer with its own token.
     let other = token("*");
     let cached = get(&nginx, &format!("/cached/show.m3u8?token={other}"));
     assert_eq!((cached.text(), cached.header("X-Cache")), (&*format!("{SHOW}?token={other}\n"), Some("HIT")));

@@ -1,4 +1,5 @@
-//! A token expires while a player plays. Players whose page renews the cookie `weir_token` play on; the others are refused.
+//! A token expires while a player plays. If the page renews the cookie `weir_token`, the player continues; without a new cookie it is
+//! refused.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,16 +11,16 @@ use weir_tests::harness::until;
 use super::players::{live, played};
 use super::{claims, signed};
 
-/// The leeway that Weir grants after `exp`, in seconds.
+/// Leeway that Weir grants after `exp`, in seconds.
 const LEEWAY: u64 = 30;
 
-/// A token that opens for so many seconds from now on.
+/// Returns a token that is accepted for `seconds` from now on.
 fn lasting(seconds: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     signed(&Claims { exp: Timestamp::from_millis((now + seconds - LEEWAY) * 1000), ..claims() })
 }
 
-/// Plays so many seconds with tokens that last `life`, and then without a new one.
+/// Plays for `seconds` with tokens that last `life` seconds each, and then without a new token.
 #[track_caller]
 fn play(path: &str, seconds: f64, life: u64) {
     let (nginx, _encoder) = live();
@@ -28,7 +29,7 @@ fn play(path: &str, seconds: f64, life: u64) {
         browser.run(&format!("document.cookie = 'weir_token={}; path=/'", lasting(life)));
         Instant::now()
     };
-    // Any page of this site sets the first cookie.
+    // Any page of this site may set the first cookie.
     browser.open(&nginx.url("/icon.svg"));
     let mut renewed = renew();
     browser.open(&nginx.url(path));

@@ -1,5 +1,5 @@
-//! A token that is revoked opens nothing any more, in any worker, over RTMP and HTTP, after a reload and a restart; and who plays
-//! or publishes with it is disconnected.
+//! A revoked token opens nothing any more, in any worker, over RTMP and HTTP, after a reload and after a restart. Players and publishers
+//! that use the token are disconnected.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -26,7 +26,7 @@ fn served(workers: usize) -> Nginx {
     }
 }
 
-/// A token of this application that has its name and the time at which it was minted.
+/// Returns a token of this application with this id and this time of minting.
 fn named(jti: &str, sub: &str, act: Action, iat: Option<Timestamp>) -> String {
     let jti = Some(jti.parse().unwrap());
     signed(&Claims { jti, iat, act, sub: sub.parse().unwrap(), ..claims() })
@@ -36,7 +36,7 @@ fn status(nginx: &Nginx, token: &str) -> u16 {
     get(nginx, &format!("{FILE}?token={token}")).status
 }
 
-/// Asks so often that each worker has answered.
+/// Sends so many requests that each worker has answered.
 #[track_caller]
 fn is_refused_everywhere(nginx: &Nginx, token: &str) {
     for _ in 0..12 {
@@ -72,7 +72,7 @@ fn one_token_is_revoked_by_its_id_over_reload_and_restart() {
     assert_eq!(answer["jti"], "leaked");
     is_refused_everywhere(&nginx, &bad);
     nginx.wait_log("play refused: token revoked, app: \"live\", stream: \"show\"");
-    // It is in the file before it is answered.
+    // The revocation is in the file before the API answers.
     assert!(fs::read_to_string(nginx.path("state")).unwrap().contains("\"leaked\""));
     let before = listed(&nginx);
     nginx.reload();
@@ -99,7 +99,7 @@ fn all_tokens_of_a_stream_are_revoked_and_newer_ones_are_not() {
     old.iter().for_each(|token| is_refused_everywhere(&nginx, token));
     assert_eq!(get(&nginx, &format!("/hls/other.m3u8?token={other}")).status, 200);
     assert_eq!(get(&nginx, &format!("/hls/other.m3u8?token={}", old[2])).status, 200);
-    // A token that is minted in the very second of the revocation is a new one.
+    // A token that is minted in the same second as the revocation is a new token.
     let body = json!({"app": "live", "stream": "show", "action": "play", "ttl_s": 60});
     let minted = nginx.api().post("/v1/tokens", &body).expect(201);
     assert_eq!(status(&nginx, minted["token"].as_str().unwrap()), 200);
@@ -117,7 +117,7 @@ fn who_uses_a_revoked_token_is_disconnected_within_a_second() {
     let (leaked, fine) =
         (named("leaked", "live/show", Action::Play, None), named("fine", "live/*", Action::Play, None));
     let play = |token: &str| Player::start(nginx.rtmp(), &format!("live/show?token={token}"));
-    // Enough that each worker has some.
+    // These are enough players for each worker to have some.
     let dropped: Vec<_> = (0..6).map(|_| play(&leaked)).collect();
     let kept: Vec<_> = (0..2).map(|_| play(&fine)).collect();
     dropped.iter().chain(&kept).for_each(|player| player.wait_video(3));
@@ -149,12 +149,12 @@ fn a_revocation_holds_although_the_file_cannot_be_written() {
         nginx.api().post("/v1/tokens/revoke", &json!({"jti": "leaked"})).error(503, "not_persisted");
     assert!(message.starts_with("the tokens are revoked until nginx restarts, but "), "{message}");
     assert_eq!(status(&nginx, &bad), 403);
-    // And it is written once that is possible.
+    // The revocation is written as soon as the file can be written again.
     fs::remove_dir(nginx.path("state.tmp")).unwrap();
     until("the revocation is in the file", 10.0, || {
         fs::read_to_string(nginx.path("state")).is_ok_and(|state| state.contains("\"leaked\""))
     });
-    // A backup takes nothing back.
+    // A backup of the file does not undo a revocation.
     let backup = fs::read_to_string(nginx.path("state")).unwrap();
     revoke(&nginx, &json!({"jti": "second"}));
     fs::write(nginx.path("backup"), backup).unwrap();

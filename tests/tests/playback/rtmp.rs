@@ -1,5 +1,5 @@
-//! `weir_play token` of an application: a player shows a token, in any worker, and whoever has none hears why. The publisher never
-//! notices, and what is inside of nginx needs none.
+//! `weir_play token` of an application: a player needs a token, in any worker, and a player without one is told the reason. The publisher
+//! is not affected, and connections of nginx itself need no token.
 
 use weir_model::token::{Action, Claims};
 use weir_rtmp::amf0::Writer;
@@ -24,7 +24,7 @@ fn start_with(workers: usize, directives: &str) -> Nginx {
     }
 }
 
-/// What a player is told that asks for `live/NAME`.
+/// Returns the status that a player gets when it requests `live/NAME`.
 #[track_caller]
 fn told(nginx: &Nginx, name: &str) -> (String, String) {
     let player = Player::start(nginx.rtmp(), &format!("live/{name}"));
@@ -97,7 +97,7 @@ fn every_worker_asks_for_it() {
     let key = nginx.api().create_key("live", "show").key;
     let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
     let good = token("show");
-    // Enough players that both workers have some.
+    // These are enough players for both workers to have some.
     let players: Vec<_> =
         (0..8).map(|_| Player::start(nginx.rtmp(), &format!("live/show?token={good}"))).collect();
     players.iter().for_each(|player| player.wait_video(3));
@@ -123,7 +123,7 @@ fn a_pull_of_nginx_needs_no_token() {
     let player = Player::start(nginx.rtmp(), "copy/show");
     player.wait_closed(10.0);
     assert_eq!(player.seen().statuses.last().unwrap().code, FAILED);
-    // Where no token is asked for, everything stays as it was.
+    // An application without `weir_play token` ignores the token.
     Player::start(nginx.rtmp(), "live/show?token=x").wait_video(3);
 }
 
@@ -150,7 +150,7 @@ fn what_nginx_rtmp_reads_in_its_own_way_opens_nothing() {
             .end();
         writer.into_bytes()
     };
-    // 0x09 as a value, and an empty key before something else than the end.
+    // A 0x09 as a value, and an empty field name that does not end the object.
     let (end, empty) = ([0, 1, b'a', 9], [0, 0, 5]);
     let object = |fields: &[u8]| [&[3][..], fields, &[0, 0, 9]].concat();
     for payload in [

@@ -1,4 +1,4 @@
-//! What `weir_play` and `weir_secret` must not be given, each with the message an admin sees.
+//! Invalid values of `weir_play` and `weir_secret`, each with the message that an admin sees.
 
 use weir_tests::harness::nginx::Config;
 

@@ -1,4 +1,4 @@
-//! The snippets of docs/operations.md mint tokens that open the stream.
+//! The code snippets of docs/operations.md mint tokens that open the stream.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use weir_tests::harness::{Nginx, Player, Publisher, products};
 
 use super::{config, get, start};
 
-/// The blocks of a language in the section on members, with the test's secret.
+/// Returns the blocks of a language in the section on members, with the test's secret.
 fn snippets(language: &str, nginx: &Nginx) -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
     let page = std::fs::read_to_string(page).unwrap();
@@ -28,7 +28,7 @@ fn snippets(language: &str, nginx: &Nginx) -> Vec<String> {
     blocks
 }
 
-/// The token in the first link that a program prints.
+/// Returns the token in the first link that a program prints.
 #[track_caller]
 fn token_of(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}, run: make deps"));

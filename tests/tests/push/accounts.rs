@@ -1,5 +1,5 @@
-//! `user:password@` in a target's URL: what Adobe's and Limelight's servers asked for. ffmpeg, too, gets into the server that
-//! asks here, which says that it asks as it should.
+//! `user:password@` in a target's URL, as servers of Adobe and Limelight require it. ffmpeg also logs in to the test's server, which shows
+//! that the server asks correctly.
 
 use std::process::Stdio;
 

@@ -1,4 +1,4 @@
-//! Targets that answer as services of every make do: the stream goes there, and is live.
+//! Targets that answer as various services do: each gets the stream, and its session becomes live.
 
 use weir_rtmp::amf0::Writer;
 use weir_rtmp::message::{Message, MessageKind};
@@ -10,7 +10,7 @@ use super::{Stage, source};
 
 const START: &[u8] = b"NetStream.Publish.Start";
 
-/// `onStatus` with what `write` makes of its object.
+/// Returns an `onStatus` message whose object is written by `write`.
 fn status(write: impl FnOnce(&mut Writer) -> &mut Writer) -> Message {
     Message::command(1, "onStatus", 0.0, |w| write(w.null().begin_object()).end())
 }
@@ -129,7 +129,7 @@ fn a_refusal_is_shown_as_far_as_it_is_text() {
     }
 }
 
-/// The specification allows all of them, and those above 16777215 mean the same.
+/// The specification allows all of these sizes, and all above 16777215 mean the same.
 #[test]
 fn a_chunk_size_beyond_every_message_is_fine() {
     let stage = Stage::set(source(""));
@@ -164,7 +164,7 @@ fn a_key_of_arguments_alone_and_a_long_one_arrive_whole() {
     stage.is_undisturbed();
 }
 
-/// Encoders announce them as well.
+/// Encoders announce such sizes as well.
 #[test]
 fn a_publisher_may_announce_such_chunks_too() {
     let nginx = Config::weir().with_api().app("live", "weir_publish open;").start();

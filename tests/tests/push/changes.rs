@@ -1,5 +1,5 @@
-//! Targets added, paused, resumed, changed and removed while the stream is live: each change begins at once, the target is told
-//! of an end, and no frame is lost elsewhere.
+//! Targets that are added, paused, resumed, changed and removed while the stream is live: each change begins immediately, the target is
+//! told when the push ends, and no other target loses a frame.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,11 @@ use weir_tests::harness::{Peer, peer::Call, until};
 
 use super::{Stage, patch, remove, source};
 
-/// From the API's answer until a change has begun. Generous: the tests run beside each other, the benchmark measures.
+/// Longest time from the API's answer until a change has begun. The limit is generous because the tests run in parallel; the benchmark
+/// measures the real time.
 const SOON: Duration = Duration::from_secs(2);
 
-/// What a target hears before its connection ends.
+/// Asserts that the target got these commands before its connection ended.
 #[track_caller]
 fn assert_told(call: &Call) {
     let goodbye = ["FCUnpublish".to_owned(), "deleteStream".to_owned()];

@@ -1,5 +1,5 @@
-//! Each way in which a target can fail, by a socket that does: it waits with the reason, and is tried again. The stream goes on
-//! without a lost frame at a target beside it.
+//! Each kind of failure of a target, caused by a socket that really fails: the target waits with the reason, and is retried. The stream
+//! continues without a lost frame at a target beside it.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use weir_tests::harness::{Manners, Netns, Peer, Publisher, until};
 
 use super::{Stage, add, session_of, source, wait_error};
 
-/// The reason for which a target with these manners waits; and that all is well once it takes streams.
+/// Asserts that a target with these manners waits for this reason, and that it becomes live once it accepts streams.
 #[track_caller]
 fn assert_waits(manners: Manners, reason: &str) {
     let stage = Stage::set(source(""));
@@ -69,7 +69,7 @@ fn it_hangs_up_on_the_first_frame() {
     assert_waits(Manners::HangsUp, "closed by the target");
 }
 
-/// A stream beside the other, of pictures that fill every buffer soon.
+/// A second stream, with frames that soon fill every buffer.
 struct Large(Publisher);
 
 impl Large {
@@ -78,13 +78,13 @@ impl Large {
         Self(Publisher::to(stage.nginx.rtmp(), "live/large").silent().start().started())
     }
 
-    /// Sends pictures until it stands so at the target, and gives how it stands.
+    /// Sends frames until the session at the target has this state, and returns the session.
     #[track_caller]
     fn send_until(&self, stage: &Stage, id: &str, state: &str) -> Value {
         self.send_large_until(u32::MAX, stage, id, state)
     }
 
-    /// The same, but only so many of them are large.
+    /// Does the same, but sends only `count` large frames.
     #[track_caller]
     fn send_large_until(&self, count: u32, stage: &Stage, id: &str, state: &str) -> Value {
         let mut timestamp = 0;
@@ -107,7 +107,7 @@ fn it_does_not_read() {
     let peer = Peer::start(Manners::Deaf);
     let large = Large::publish(&stage);
     let id = add(&stage.api, "large", &peer.url("app/key"));
-    // More than the peer has room for, and less than what the kernel would keep for it.
+    // This is more than the peer accepts, and less than the kernel would keep for the peer.
     let session = large.send_large_until(40, &stage, &id, "waiting");
     assert_eq!(session["last_error"], "does not read: 0 bit/s for 10 s");
     stage.is_undisturbed();
@@ -115,7 +115,7 @@ fn it_does_not_read() {
 
 #[test]
 fn nobody_answers() {
-    // A queue that is full: the kernel drops what else comes.
+    // The queue of the listener is full: the kernel drops every further connection.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
@@ -151,14 +151,14 @@ fn it_is_this_very_server() {
     let port = stage.nginx.rtmp();
     let id = stage.add(&format!("rtmp://127.0.0.1:{port}/live/show"));
     stage.wait_error(&id, "would loop back to this server");
-    // To another application it may go.
+    // A push to another application of this server is allowed.
     let other = stage.add(&format!("rtmp://127.0.0.1:{port}/other/show"));
     stage.wait_state(&other, "live");
     until("it is there", 5.0, || stage.api.stream("other", "show").is_some());
     stage.is_undisturbed();
 }
 
-/// With the same key it would take the place of its own publisher.
+/// With the same key, the push would take over from its own publisher.
 #[test]
 fn it_is_this_very_server_by_a_key() {
     let live = "weir_publish key; weir_duplicate takeover; weir_push on;";
@@ -176,7 +176,7 @@ fn it_is_this_very_server_by_a_key() {
 fn there_is_no_way_there() {
     let net = Netns::create();
     let witness = net.inside(|| Peer::at("127.0.0.1", Manners::Takes));
-    // In that network there is nothing beside its own cable.
+    // This network has only its own link and no route to another network.
     net.inside(|| {
         let nginx = source("").start();
         let api = nginx.api();

@@ -1,4 +1,4 @@
-//! Restart, reload, a worker's death: targets go on with what is wanted, each stream at each target once.
+//! After a restart, a reload or the death of a worker, pushes continue as configured, and each target gets each stream once.
 
 use serde_json::json;
 use weir_tests::harness::nginx::Config;
@@ -88,7 +88,7 @@ fn with_rtmp_auto_push_each_target_gets_a_stream_once() {
     for worker in nginx.workers() {
         nginx.on_worker(worker, connected).wait_video(10);
     }
-    // Each worker has the stream by now.
+    // By now, each worker has the stream.
     peer.wait_frames("key", 60);
     assert_eq!((peer.open("key").len(), peer.open("any").len(), peer.calls().len()), (1, 1, 2));
 }

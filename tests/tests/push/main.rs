@@ -1,5 +1,5 @@
-//! Push targets while live: what reaches them, each way in which one can fail, and that nobody else notices. Each file's header
-//! says what it proves.
+//! Push targets of live streams: what a target receives, how a target can fail, and that no other target is affected. Each file's header
+//! says what the file proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod accounts;
@@ -23,12 +23,12 @@ use weir_tests::harness::peer::{Call, assert_unbroken};
 use weir_tests::harness::process::Process;
 use weir_tests::harness::{Api, Nginx, Peer, Publisher, until};
 
-/// A zone, the API, and an application `live` whose streams may be pushed.
+/// Returns a configuration with a zone, the API, and an application `live` whose streams may be pushed.
 fn source(app: &str) -> Config {
     Config::weir().with_api().app("live", &format!("weir_publish open; weir_push on; {app}"))
 }
 
-/// A stream `show` that is live, and a target that takes it: whatever becomes of other targets, neither may notice.
+/// A live stream `show`, and a target that accepts it, the witness: other targets must affect neither of them.
 struct Stage {
     nginx: Nginx,
     api: Api,
@@ -54,13 +54,13 @@ impl Stage {
         Self { nginx, api, publisher, witness, workers }
     }
 
-    /// Adds a target for the stream.
+    /// Adds a target for the stream, and returns its id.
     #[track_caller]
     fn add(&self, url: &str) -> String {
         add(&self.api, "show", url)
     }
 
-    /// The stream at a target.
+    /// Returns the stream's session at a target.
     #[track_caller]
     fn session(&self, id: &str) -> Value {
         session(&self.api, id)
@@ -77,7 +77,7 @@ impl Stage {
         wait_state(&self.api, id, state)
     }
 
-    /// Asserts that publisher and witness have lost nothing and no worker died; gives what the witness saw.
+    /// Asserts that publisher and witness have lost nothing and that no worker died; returns the call that the witness saw.
     #[track_caller]
     fn is_undisturbed(&self) -> Call {
         let goal = self.publisher.sent_ms();
@@ -92,7 +92,7 @@ impl Stage {
     }
 }
 
-/// Adds a target, and gives its id.
+/// Adds a target, and returns its id.
 #[track_caller]
 fn add(api: &Api, stream: &str, url: &str) -> String {
     let body = json!({"app": "live", "stream": stream, "url": url});
@@ -110,13 +110,13 @@ fn remove(api: &Api, id: &str) {
     api.delete(&format!("/v1/targets/{id}")).expect(200);
 }
 
-/// The stream `show` at a target; `null` where there is none.
+/// Returns the session of the stream `show` at a target; `null` if there is none.
 #[track_caller]
 fn session(api: &Api, id: &str) -> Value {
     session_of(api, id, "show")
 }
 
-/// The same of another stream.
+/// Returns the session of a stream at a target; `null` if there is none.
 #[track_caller]
 fn session_of(api: &Api, id: &str, stream: &str) -> Value {
     let target = api.get(&format!("/v1/targets/{id}")).expect(200);
@@ -134,7 +134,7 @@ fn wait_state(api: &Api, id: &str, state: &str) -> Value {
     found.unwrap_or_else(|| panic!("waited in vain for {state}, it is {last}"))
 }
 
-/// Waits until the stream waits at this target, with an error that begins so.
+/// Waits until the stream waits at this target, with an error that begins with `reason`.
 #[track_caller]
 fn wait_error(api: &Api, id: &str, reason: &str) -> Value {
     let waiting = wait_state(api, id, "waiting");

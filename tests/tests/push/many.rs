@@ -1,4 +1,4 @@
-//! Many targets: fifty of one stream, three each of a hundred streams, and a zone with a thousand of which few are live.
+//! Many targets: fifty of one stream, three for each of a hundred streams, and a zone with a thousand targets, few of them live.
 
 use weir_tests::harness::peer::assert_unbroken;
 use weir_tests::harness::{Crowd, Peer, Publisher, until};

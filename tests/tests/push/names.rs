@@ -1,4 +1,4 @@
-//! Names of targets are looked up at each connect, by the name servers that are configured, and no worker waits for them.
+//! Host names of targets are looked up at each connect, at the configured name servers, and no worker waits for an answer.
 
 use std::fs::File;
 
@@ -75,7 +75,7 @@ fn a_name_that_moves_is_followed_at_the_next_connect() {
     let dns = Dns::start();
     let stage = Stage::set(asks(&dns, ""));
     let (old, new) = (Peer::at("127.0.0.2", Manners::Takes), Peer::at("127.0.0.3", Manners::Takes));
-    // Both at one port: only the address tells them apart.
+    // Both peers use the same port, so only the address distinguishes them.
     let here = |peer: &Peer| peer.address().ip().to_string();
     dns.set("c.example", &[&here(&old)]);
     let id = stage.add(&url(&old, "c.example"));
@@ -137,7 +137,7 @@ fn a_name_is_looked_up_while_changes_wait_for_the_state_file() {
     add(&api, "show", &url(&peer, "a.example"));
     let lock = File::options().write(true).open(nginx.path("state.lock")).unwrap();
     lock.lock().unwrap();
-    // One after the other they would wait for 20 s.
+    // One after the other, the changes would wait for 20 s.
     let changes: Vec<_> = (0..4)
         .map(|n| {
             let request =

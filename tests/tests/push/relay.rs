@@ -1,4 +1,4 @@
-//! What comes out at targets: each frame once and at its time, at stock servers as well, and the end is told.
+//! Streams as targets receive them: each frame once and at its time, at stock servers as well, and the target is told of the end.
 
 use std::process::{Command, Stdio};
 
@@ -73,7 +73,7 @@ fn a_target_for_any_stream_gets_each_over_its_own_connection() {
     }
 }
 
-/// As with nginx-rtmp's own `push rtmp://host/app`.
+/// nginx-rtmp's own `push rtmp://host/app` does the same.
 #[test]
 fn without_a_key_streams_keep_their_names() {
     let peer = Peer::takes();
@@ -114,8 +114,8 @@ fn a_publisher_that_just_goes_is_an_end_too() {
     );
 }
 
-/// An address of the link without an interface: `connect()` fails before it returns, and the `push` is tried again later. A
-/// publisher that has gone by then takes that attempt along; with the sanitized nginx a late attempt is a use of freed memory.
+/// The URL has a link-local address without an interface: `connect()` fails before it returns, and nginx-rtmp retries the `push` later. If
+/// the publisher has left by then, the retry must not happen; in the sanitized nginx a late retry is a use of freed memory.
 #[test]
 fn a_push_line_that_fails_at_once_ends_with_its_publisher() {
     let nginx = Config::weir()
@@ -127,7 +127,7 @@ fn a_push_line_that_fails_at_once_ends_with_its_publisher() {
         let publisher = Publisher::to(nginx.rtmp(), &format!("live/show{round}")).start().started();
         if round % 2 == 0 { publisher.close() } else { publisher.kill() }
     }
-    // Longer than the attempts would have waited.
+    // This takes longer than the retries would have waited.
     witness.send_more(1000);
     until("attempts for a publisher that is still there", 5.0, || {
         nginx.log_lines("relay: ").iter().filter(|line| line.contains("witness")).count() > 2
@@ -173,7 +173,7 @@ fn ffmpeg_as_a_server_takes_the_stream_and_sees_its_end() {
     let times: Vec<_> =
         tags.filter(|tag| tag.kind == TagKind::Video && !tag.is_header()).map(|tag| tag.timestamp).collect();
     assert!(times.len() > 80, "{}", times.len());
-    // Twenty pictures a second, and the end of the sequence.
+    // There are 20 frames per second, then the end of the sequence.
     assert!(times[..times.len() - 1].windows(2).all(|two| two[1] - two[0] == 50), "{times:?}");
 }
 
@@ -195,7 +195,7 @@ fn a_server_that_is_no_nginx_takes_the_stream_plays_it_and_sees_its_end() {
     let times = ffmpeg::video_times(&file);
     assert!(times.len() > 60, "{times:?}");
     assert!(times.windows(2).all(|two| (two[1] - two[0] - 0.05).abs() < 0.002), "{times:?}");
-    // The end, and another begin under the same name.
+    // The stream ends, and a new one begins under the same name.
     patch(&stage.api, &id, &json!({"enabled": false}));
     until("the server sees the end", 5.0, || server.publishers("in/key") == (1, 1));
     patch(&stage.api, &id, &json!({"enabled": true}));

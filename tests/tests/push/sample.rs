@@ -1,17 +1,17 @@
-//! `nginx-conf/restream` is what it says: an nginx that reads it takes a key, pushes to a target of the API, and to none in the networks
-//! that it denies.
+//! `nginx-conf/restream` does what it promises: an nginx with this configuration accepts a key and pushes to a target of the API, but not
+//! to a target in the networks that the sample denies.
 
 use std::process::Command;
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Netns, Peer, Publisher, files, products, until};
 
-/// It.
+/// Returns the text of the sample.
 fn sample() -> String {
     files::text(&products::workspace().join("nginx-conf/restream/nginx.conf"))
 }
 
-/// The body of its application.
+/// Returns the body of the sample's application.
 fn application() -> String {
     let text = sample();
     let (_, rest) = text.split_once("application live {").unwrap();

@@ -1,4 +1,4 @@
-//! What is secret in a target's URL (its last part, and the password) stands in no log at `info`, no answer, no event, no page of
+//! The secrets of a target's URL (its last part and the password) appear in no log at level `info`, no answer, no event, no page of
 //! statistics, no listing of `weir`, and no process list.
 
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use super::{Stage, patch, source};
 const KEY: &str = "sk_4711-secret";
 const PASSWORD: &str = "pw-4711-secret";
 
-/// All events so far.
+/// Returns all events so far.
 fn events(nginx: &Nginx) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
@@ -29,7 +29,7 @@ fn events(nginx: &Nginx) -> String {
     String::from_utf8_lossy(&told).into_owned()
 }
 
-/// What every process of this machine says it is, and has in its environment's place.
+/// Returns the command lines of all processes of this machine, as the process list shows them.
 fn processes() -> String {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

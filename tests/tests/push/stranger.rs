@@ -1,5 +1,5 @@
-//! The other end of nginx's own connections is a stranger: what it says as if it were a client is not heard, what does harm ends
-//! the connection with the reason, and no connection outlives its target or its stream.
+//! The far end of nginx's own connections is not trusted: nginx ignores client commands from it, closes the connection with a reason if the
+//! far end sends something harmful, and keeps no connection longer than its target or its stream.
 
 use weir_rtmp::amf0::Writer;
 use weir_rtmp::chunk::{Format, Header, Writer as Chunks};
@@ -20,7 +20,7 @@ fn of_kind(kind: u8, payload: Vec<u8>) -> Message {
     Message { kind: MessageKind(kind), stream_id: 1, timestamp: 0, payload }
 }
 
-/// What a client would say to get another stream, to end this one, or to publish.
+/// Returns the messages with which a client would get another stream, end this stream, or publish.
 fn intrusion() -> Vec<Message> {
     let commands = vec![
         command("closeStream", |w| w.null().number(1.0)),
@@ -35,11 +35,11 @@ fn intrusion() -> Vec<Message> {
         command("pause", |w| w.null().boolean(true).number(0.0)),
         command("seek", |w| w.null().number(0.0)),
         command("publish", |w| w.null().string(b"injected").string(b"live")),
-        // The answers once more, which would begin the exchange anew.
+        // A repetition of the answers, which would start the exchange again.
         command("_result", |w| w.null().null()),
         Message::command(0, "_result", 2.0, |w| w.null().number(1.0)),
     ];
-    // In every frame in which nginx-rtmp looks for a command.
+    // The commands come in every kind of message in which nginx-rtmp looks for a command.
     let others = [15, 17, 18].into_iter().flat_map(|kind| {
         let prefix: &[u8] = if kind == 18 { &[] } else { &[0] };
         commands
@@ -68,7 +68,7 @@ fn names(nginx: &Nginx) -> Vec<String> {
     nginx.api().streams().iter().map(name).collect()
 }
 
-/// A stream that nobody may play.
+/// Publishes a stream that nobody may play.
 #[track_caller]
 fn publish_board(nginx: &Nginx) -> Publisher {
     Publisher::to(nginx.rtmp(), "private/board").start().started()
@@ -88,7 +88,7 @@ fn a_target_that_speaks_as_a_client_is_not_heard() {
     is_not_heard("");
 }
 
-/// `weir_guard off` is for the clients of this server.
+/// `weir_guard off` applies only to clients of this server.
 #[test]
 fn nor_is_it_where_the_guard_is_off() {
     is_not_heard("weir_guard off;");
@@ -109,7 +109,7 @@ fn is_not_heard(rtmp: &str) {
     assert_eq!((&session["state"], &session["reconnects"]), (&"live".into(), &0.into()), "{session}");
     assert_untouched(&stage.nginx, &["live/show", "private/board"]);
     stage.is_undisturbed();
-    // It is still the target's connection, and goes with it.
+    // The connection still belongs to the target, and closes when the target is removed.
     remove(&stage.api, &id);
     peer.wait_closed("key");
     assert_eq!(peer.calls().len(), 1);
@@ -174,7 +174,7 @@ fn where_a_stream_is_pulled_from_it_may_send_that_and_nothing_else() {
     assert_eq!(peer.calls().len(), 1);
 }
 
-/// A header of a chunk on a chunk stream of its own.
+/// Returns the header of a chunk, on a chunk stream of its own.
 fn header(length: u32, format: Format) -> Header {
     Header { format, chunk_stream: 6, time: 0, length, kind: MessageKind::VIDEO, stream_id: 1 }
 }
@@ -186,7 +186,7 @@ fn chunk(header: &Header, bytes: &[u8]) -> Vec<u8> {
     chunk
 }
 
-/// The target waits for this reason, with the connection closed, and takes streams again when it behaves.
+/// Asserts that the target waits for this reason with its connection closed, and gets streams again once it behaves.
 #[track_caller]
 fn assert_closed_for(bytes: Vec<u8>, reason: &str) {
     assert_closed_with("", bytes, reason);
@@ -240,7 +240,7 @@ fn a_target_that_sets_its_chunk_size_again_and_again_is_closed() {
 
 #[test]
 fn what_is_not_rtmp_is_told_as_that() {
-    // A chunk stream that nginx-rtmp has no place for.
+    // A chunk stream id that is too high for nginx-rtmp.
     assert_closed_for(vec![0x3f; 64], "closed by weir: what it sent is not rtmp");
 }
 
@@ -261,7 +261,7 @@ fn a_push_of_nginx_rtmps_own_is_tried_again_when_nobody_answers() {
     assert!(!publisher.is_closed());
 }
 
-/// Each try of a target that talks itself out of its role has one connection, and none is left when the target is gone.
+/// Each retry of a target that sends client commands uses one connection, and no connection is left when the target is removed.
 #[test]
 fn no_connection_is_left_over() {
     let nginx = source("").start();

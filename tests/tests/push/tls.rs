@@ -1,5 +1,5 @@
-//! `rtmps://`: TLS that ends at nginx's `stream` module, with a certificate authority of the test's own. Who is not who the URL
-//! says gets no byte of the stream.
+//! `rtmps://`: TLS that ends at nginx's `stream` module, with a certificate authority of the test's own. If the server is not the one that
+//! the URL names, it gets no byte of the stream.
 
 use weir_tests::harness::authority::Certificate;
 use weir_tests::harness::nginx::Config;
@@ -8,7 +8,7 @@ use weir_tests::harness::{Authority, Dns, Nginx, Peer, files, products, until, u
 
 use super::{Stage, patch, source};
 
-/// A peer behind TLS.
+/// A peer behind a TLS front end.
 struct Front {
     peer: Peer,
     nginx: Nginx,
@@ -44,7 +44,7 @@ impl Front {
         format!("rtmps://{host}:{}/app/key", self.port.number())
     }
 
-    /// Waits until a connection has ended that was for this name and spoke this version.
+    /// Waits until a connection with this server name and this version of TLS has ended.
     #[track_caller]
     fn wait_seen(&self, line: &str) {
         let seen = || files::text(&self.nginx.path("names.log"));
@@ -53,7 +53,7 @@ impl Front {
     }
 }
 
-/// A source that trusts this authority.
+/// Returns the configuration of a source that trusts this authority.
 fn trusting(authority: &Authority) -> Config {
     source("").file("ca.pem", authority.certificate()).main("weir_trusted_certificate @DIR@/ca.pem;")
 }
@@ -78,7 +78,7 @@ fn a_trusted_target_is_live_and_told_the_name() {
     stage.is_undisturbed();
 }
 
-/// The dot is for the resolver: it is no part of what a certificate is for.
+/// The dot is for the resolver; certificates do not include it.
 #[test]
 fn a_name_that_ends_with_a_dot() {
     let (authority, dns) = (Authority::create(), Dns::start());
@@ -103,7 +103,7 @@ fn an_address_in_place_of_a_name() {
     let other = stage.add(&front.url("[::1]"));
     stage.wait_error(&other, "certificate: it is not for ::1");
     patch(&stage.api, &id, &serde_json::json!({"enabled": false}));
-    // No name is sent for an address (RFC 6066, section 3).
+    // For an address, no server name is sent (RFC 6066, section 3).
     front.wait_seen("- TLSv1.2");
     stage.is_undisturbed();
 }
@@ -129,7 +129,7 @@ fn who_is_not_to_be_trusted_gets_nothing() {
     stage.is_undisturbed();
 }
 
-/// The authority is trusted, and the certificate is valid: only the host name differs.
+/// The authority is trusted and the certificate is valid; only the host name differs.
 #[test]
 fn a_certificate_for_another_host_name_is_refused() {
     let (authority, dns) = (Authority::create(), Dns::start());
@@ -200,7 +200,7 @@ fn connects_leave_no_memory_behind() {
             stage.wait_state(id, "off");
         }
     };
-    // What nginx and OpenSSL keep once is there.
+    // By now, nginx and OpenSSL have allocated the memory that they need only once.
     (0..10).for_each(|_| turn());
     until("connections are closed", 5.0, || good.peer.playing() == 0);
     let worker = stage.workers[0];
@@ -208,7 +208,7 @@ fn connects_leave_no_memory_behind() {
     (0..40).for_each(|_| turn());
     until("connections are closed", 5.0, || worker.open_files().len() <= files);
     let more = worker.memory().saturating_sub(before);
-    // A session of TLS is tens of kilobytes. valgrind keeps what is freed for a while, and tells itself what is not.
+    // A TLS session takes tens of kilobytes. valgrind keeps freed memory for a while, and reports lost memory itself.
     assert!(valgrind::is_on() || more < 1 << 20, "{more} bytes more after 80 connects");
     stage.is_undisturbed();
 }

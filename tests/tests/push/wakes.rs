@@ -1,4 +1,4 @@
-//! A worker is woken for a change that another process made: it does not find it with its next tick.
+//! A change by another process wakes a worker immediately: the worker does not wait for its next tick.
 
 use weir_tests::harness::process::Process;
 use weir_tests::harness::trace::traced;
@@ -8,8 +8,9 @@ use super::{add, source};
 
 const CHANGES: usize = 8;
 
-/// In the worker of a publisher that sends nothing nothing happens but ticks, requests and calls of other workers. `epoll_wait` returns 0 where a
-/// timer went off, as before a tick, and more where somebody calls: that is what comes before the connection to a new target.
+/// A worker whose publisher sends nothing handles only ticks, requests and calls of other workers. `epoll_wait` returns 0 when a timer has
+/// fired, for example before a tick, and more when another worker calls. The test looks at the return value before the connection to a new
+/// target.
 #[test]
 fn a_new_target_is_connected_to_without_a_tick() {
     let mut config = source("weir_idle_publisher 60s;");

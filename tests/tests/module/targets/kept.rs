@@ -1,4 +1,4 @@
-//! Targets outlive what keys outlive, are written before they are shown, and none is lost.
+//! Targets survive everything that keys survive, are written before they are shown, and none is lost.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +21,7 @@ fn with_state() -> Config {
         .app("live", "weir_publish open;")
 }
 
-/// A state file of 1,000 targets: number `nth` is for `show-<nth>`, at a URL of 100 bytes.
+/// Returns a state file of 1,000 targets: target number `nth` is for `show-<nth>`, and has a URL of 100 bytes.
 fn thousand() -> String {
     let target = |nth| {
         let url = format!("rtmp://ingest.example.org/live/{}{nth:04}", "k".repeat(65));
@@ -78,7 +78,7 @@ fn a_key_does_not_forget_the_targets() {
     let api = nginx.api();
     let first = create(&api, "show");
     let key = api.create_key("live", "show");
-    // As after an admin moved a damaged file away: the next change writes all anew.
+    // The same happens when an admin moves a damaged file away: the next change writes everything to a new file.
     fs::remove_file(nginx.path("state")).unwrap();
     api.create_key("live", "other");
     api.delete(&format!("/v1/keys/{}", key.id)).expect(200);
@@ -99,13 +99,13 @@ fn another_state_file_brings_its_own() {
     let listed = list(&api);
     assert_eq!((listed.len(), id(&listed[0])), (1, first.clone()));
     assert_eq!(listed[0]["enabled"], true);
-    // Brought back without a reload: seen with the next change.
+    // The file returns without a reload, and the next change reads it.
     api.delete(&format!("/v1/targets/{first}")).expect(200);
     fs::write(nginx.path("state"), &backup).unwrap();
     let third = create(&api, "third");
     assert_eq!(list(&api).iter().map(id).collect::<Vec<_>>(), [first, third.clone()]);
     api.get(&format!("/v1/targets/{second}")).error(404, "not_found");
-    // What is not in the file is not there to be changed: nothing is wrong with the file itself.
+    // A target that is not in the file cannot be changed; the file itself is valid.
     fs::write(nginx.path("state"), &backup).unwrap();
     patch(&api, &third, &json!({"enabled": false})).error(404, "not_found");
     assert_eq!(api.get("/v1/health").expect(200)["status"], "ok");
