@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 [ $# -ge 1 ] || die "usage: deb-test.sh DEBS [RELEASE]"
-# What is mounted in the chroot is mounted for this program alone.
+# The mounts in the chroot exist only for this program.
 [ -n "${WEIR_DEB_TEST-}" ] || WEIR_DEB_TEST=1 exec unshare --mount "$0" "$@"
 debs=$(realpath "$1")
 # shellcheck source=/dev/null
@@ -30,7 +30,7 @@ for deb in "$debs"/*.deb; do
     rm -rf "$next"
 done
 
-# No service starts in a chroot.
+# Services must not start in a chroot.
 printf '#!/bin/sh\nexit 101\n' >"$chroot/usr/sbin/policy-rc.d"
 chmod 755 "$chroot/usr/sbin/policy-rc.d"
 
