@@ -1,4 +1,4 @@
-//! The edges of a table, prepared for the questions of a moment.
+//! The edges of a table, prepared for the queries of a short time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,30 +8,30 @@ use tokio::time::Instant;
 use super::choose::Fleet;
 use super::store::Table;
 
-/// What was sent to edges meanwhile counts after so long.
+/// Time after which viewers that were sent meanwhile are considered.
 pub(super) const REBUILD: Duration = Duration::from_millis(200);
-/// Preparing the edges takes at most one part in so many of a processor.
+/// Preparing the edges takes at most one part in `BUSY` of a processor's time.
 const BUSY: u32 = 20;
 
-/// The edges, prepared for questions.
+/// The prepared edges.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     pub(super) fleet: Arc<Fleet>,
-    /// Of what, and when.
+    /// The table, and the time of the preparation.
     pub(super) of: Option<(Arc<Table>, Instant)>,
-    /// Somebody was sent somewhere since.
+    /// A viewer was sent to an edge since the preparation.
     pub(super) is_used: bool,
-    /// Bit/s that may still be sent there before the next preparation, and how long this one took.
+    /// Rate in bit/s that may still be sent before the next preparation, and the duration of this one.
     pub(super) margin: u64,
     pub(super) cost: Duration,
 }
 
 impl Prepared {
-    /// Whether these are still the edges of this table, and as busy as they were.
+    /// Returns whether the edges are still those of this table, and their load has not changed much.
     pub(super) fn is_good(&self, table: &Arc<Table>) -> bool {
         let Some((of, at)) = &self.of else { return false };
         let age = at.elapsed();
-        // A crowd must not fall upon one edge; for many edges, preparing them takes too long to do it for each viewer.
+        // Many viewers must not all be sent to one edge. With many edges, a preparation takes too long to repeat it for each viewer.
         let is_crowded = self.margin == 0 && age >= self.cost * BUSY;
         Arc::ptr_eq(of, table) && !is_crowded && (!self.is_used || age < REBUILD)
     }

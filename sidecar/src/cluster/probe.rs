@@ -1,4 +1,4 @@
-//! Edges that the configuration lists: whether they live is asked for.
+//! Checks whether the edges that the configuration lists are live.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,13 @@ use tokio::time::interval;
 use crate::config::cluster::ListedEdge;
 use crate::http;
 
-/// Between questions, and how long an edge may take.
+/// Interval of the checks, and time limit of an edge's answer.
 const ASK: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// So many questions without an answer, and the edge is gone.
+/// Number of failed checks in a row after which an edge counts as gone.
 const FAILURES: u32 = 2;
 
-/// A listed edge, and whether it lives.
+/// A listed edge, and whether it is live.
 #[derive(Debug)]
 pub(super) struct Listed {
     pub(super) edge: ListedEdge,
@@ -23,7 +23,7 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// One that was not asked yet lives.
+    /// Returns a listed edge. It counts as live before the first check.
     pub(super) fn new(edge: ListedEdge) -> Arc<Self> {
         Arc::new(Self { edge, lives: AtomicBool::new(true) })
     }
@@ -33,7 +33,7 @@ impl Listed {
     }
 }
 
-/// Asks one edge again and again; each change goes to `changed`.
+/// Checks one edge repeatedly. Calls `changed` after each change.
 pub(super) async fn run(listed: Arc<Listed>, changed: impl Fn()) {
     let Ok(client) = http::client().timeout(TIMEOUT).build() else { return };
     let edge = &listed.edge;
@@ -42,7 +42,7 @@ pub(super) async fn run(listed: Arc<Listed>, changed: impl Fn()) {
     loop {
         ticks.tick().await;
         let answer = client.get(&url).send().await;
-        // Whatever it says of this path, it serves.
+        // Any answer except a server error shows that the edge serves.
         let lives = answer.as_ref().is_ok_and(|answer| !answer.status().is_server_error());
         failures = if lives { 0 } else { failures + 1 };
         let now = lives || (failures < FAILURES && listed.lives());

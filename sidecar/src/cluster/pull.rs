@@ -1,5 +1,5 @@
-//! An edge that relays: plays a stream from the origin when its first viewer asks, publishes it into its own nginx under the same
-//! name, and drops it some time after the last viewer.
+//! Relays streams on an edge: plays a stream from the origin when its first viewer asks, publishes it to the edge's nginx under the same
+//! name, and ends the relay some time after the last viewer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,20 +29,20 @@ use crate::supervise::Shared;
 use crate::supervise::backoff::Backoff;
 use crate::supervise::helpers::Helpers;
 
-/// How often viewers of the daemon are looked for, and those of nginx.
+/// Interval of checks for viewers of the daemon, and for viewers of nginx.
 const LOOK: Duration = Duration::from_millis(100);
 const ASK: Duration = Duration::from_millis(500);
 /// After this time without media, the pull reconnects.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Between attempts.
+/// Pauses between attempts.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(300), max: Duration::from_secs(5) };
-/// One that lasted so long was a good one.
+/// Duration after which a connection counts as a success.
 const GOOD: Duration = Duration::from_secs(10);
 
-/// Why a stream is not relayed.
+/// Reason why a stream is not relayed.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    /// The origin, or our own nginx.
+    /// The connection to the origin or to the edge's nginx failed.
     #[error(transparent)]
     Publisher(#[from] publisher::Error),
     #[error(transparent)]
@@ -63,7 +63,7 @@ enum Error {
     Silent,
 }
 
-/// Relays until it is dropped.
+/// Relays streams until it is dropped.
 #[derive(Debug)]
 pub struct Pulls(JoinHandle<()>);
 
@@ -74,45 +74,45 @@ impl Drop for Pulls {
 }
 
 impl Pulls {
-    /// Begins. `offered` is what the origin has.
+    /// Starts the relays. `offered` are the streams of the origin.
     pub fn start(node: Node, offered: watch::Receiver<BTreeSet<StreamId>>, demand: &Arc<Demand>) -> Self {
         Self(tokio::spawn(run(Arc::new(node), offered, demand.clone())))
     }
 }
 
-/// With what streams are relayed.
+/// Settings and shared state of the relays.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// The configuration with which the daemon began.
+    /// Configuration at the start of the daemon.
     pub config: Arc<Config>,
-    /// This node as an edge.
+    /// The `[edge]` settings of this node.
     pub edge: Edge,
-    /// Over which nodes streams came.
+    /// The nodes that streams have passed.
     pub paths: Arc<Paths>,
-    /// The newest media of streams that come from other nodes.
+    /// Newest media of the streams from other nodes.
     pub recents: Arc<Recents>,
-    /// Programs beside jobs.
+    /// The list of helpers.
     pub helpers: Arc<Helpers>,
 }
 
 impl Node {
-    /// As the daemon has it.
+    /// Returns the settings of the daemon.
     pub fn new(config: &Arc<Config>, edge: &Edge, context: &Context) -> Self {
         let (config, edge, paths) = (config.clone(), edge.clone(), context.paths.clone());
         Self { config, edge, paths, recents: context.recents.clone(), helpers: context.helpers.clone() }
     }
 }
 
-/// A stream that is relayed.
+/// A relayed stream.
 struct Running {
     shared: Arc<Shared>,
-    /// When somebody was last seen who watches.
+    /// Time at which a viewer was last seen.
     watched: Instant,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The far end is told.
+        // The far end is notified.
         self.shared.close();
     }
 }
@@ -162,7 +162,7 @@ async fn run(node: Arc<Node>, mut offered: watch::Receiver<BTreeSet<StreamId>>, 
     }
 }
 
-/// Relays one stream, again and again, until `shared` says that it is to end.
+/// Relays one stream, and retries until `shared` orders the end.
 async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>) {
     let edge = &node.edge;
     let mut closing = shared.closing();
@@ -247,7 +247,7 @@ async fn over_rtmp(node: &Node, id: &StreamId) -> Result<std::convert::Infallibl
     }
 }
 
-/// Sends and receives at our own nginx; never ends while there is no connection.
+/// Sends and receives data at the edge's nginx. Never returns while there is no connection.
 async fn turn(sink: &mut Option<Link>) -> Result<(), publisher::Error> {
     match sink {
         Some(sink) => sink.turn().await,
@@ -255,7 +255,7 @@ async fn turn(sink: &mut Option<Link>) -> Result<(), publisher::Error> {
     }
 }
 
-/// With a token that nobody else can make.
+/// Publishes with a token that nobody else can mint.
 async fn publish(config: &Config, (app, name): &StreamId) -> Result<Link, Error> {
     let url = token::url(&config.nginx.rtmp, secret(config)?, app, name, false)?;
     let mut link = Link::connect(&url).await?;
@@ -266,7 +266,7 @@ async fn publish(config: &Config, (app, name): &StreamId) -> Result<Link, Error>
     Ok(link)
 }
 
-/// The stream at the origin. The token opens it where the origin asks for one and has the same secret.
+/// Returns the URL of the stream at the origin. The token is valid if the origin requires one and has the same secret.
 fn rtmp(config: &Config, edge: &Edge, (app, name): &StreamId) -> Result<Url, Error> {
     let argument = match &config.nginx.secret_file {
         Some(file) => format!("?token={}", token::play(file, app, name)?.expose()),
@@ -282,7 +282,7 @@ fn rtmp(config: &Config, edge: &Edge, (app, name): &StreamId) -> Result<Url, Err
     })
 }
 
-/// Over the WebSocket or WHEP of the origin's pages, until it ends.
+/// Relays over the WebSocket or WHEP of the origin's pages, until the stream ends.
 async fn over(kind: Kind, node: &Node, (app, name): &StreamId, shared: &Shared) -> Result<(), Error> {
     let Node { config, edge, paths, recents, helpers } = node;
     let Some(origin) = edge.origins.first() else { return Err(Error::Closed) };
@@ -300,7 +300,7 @@ async fn over(kind: Kind, node: &Node, (app, name): &StreamId, shared: &Shared) 
         secret_file: secret(config)?.to_owned(),
         paths: paths.clone(),
         recents: recents.clone(),
-        // The configuration names the origin.
+        // The token may be minted because the configuration names the origin.
         mints: true,
         jobs: config.jobs.clone(),
         helpers: helpers.clone(),

@@ -1,4 +1,4 @@
-//! What an edge tells of itself, and what an origin keeps of it.
+//! The report of an edge, and the origin's record of it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use weir_model::link::Base;
 use weir_model::{AppName, StreamName};
 
-/// The longest version and region, in bytes.
+/// Longest version and region, in bytes.
 const MAX_WORD: usize = 64;
-/// Streams of one edge that are kept.
+/// Most streams that are kept per edge.
 const MAX_STREAMS: usize = 2000;
 
-/// What an edge is called: 1 to 64 of `A-Z a-z 0-9 . _ - : [ ]`.
+/// Name of an edge: 1 to 64 of `A-Z a-z 0-9 . _ - : [ ]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EdgeId(String);
 
-/// The text is no name of an edge.
+/// Error of a text that is not a name of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 64 of A-Z a-z 0-9 . _ - :")]
 pub struct EdgeIdError;
 
 impl EdgeId {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -57,37 +57,37 @@ impl fmt::Display for EdgeId {
     }
 }
 
-/// What an edge tells of itself.
+/// Report of an edge about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// What it is called.
+    /// Name of the edge.
     pub id: EdgeId,
-    /// Where its viewers go: `https://edge1.example.org`.
+    /// Address for viewers: `https://edge1.example.org`.
     pub address: String,
-    /// Where it is.
+    /// Region of the edge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// What it can send, in bit/s.
+    /// Rate that the edge can send, in bit/s.
     pub bandwidth: u64,
-    /// So many viewers at most.
+    /// Most viewers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_viewers: Option<u32>,
-    /// What it sends, in bit/s.
+    /// Rate that the edge sends, in bit/s.
     #[serde(default)]
     pub egress: u64,
-    /// How many watch.
+    /// Number of viewers.
     #[serde(default)]
     pub viewers: u32,
-    /// The load per core.
+    /// Load per core.
     #[serde(default)]
     pub load: f64,
-    /// Of its daemon.
+    /// Version of the edge's daemon.
     #[serde(default)]
     pub version: String,
-    /// What is live there, as `APP/NAME`.
+    /// Live streams of the edge, as `APP/NAME`.
     #[serde(default)]
     pub streams: Vec<String>,
-    /// It wants no more viewers.
+    /// The edge wants no more viewers.
     #[serde(default)]
     pub draining: bool,
     /// The origin has told it that it is drained. After a restart, the origin learns it from this field.
@@ -95,25 +95,25 @@ pub struct Report {
     pub drained: bool,
 }
 
-/// Why a report is not taken.
+/// Reason why a report is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// The address.
+    /// The address is not valid.
     #[error("field \"address\": {0}")]
     Address(weir_model::link::BaseError),
-    /// Not even a stream fits.
+    /// The bandwidth is too small for a single stream.
     #[error("field \"bandwidth\": must be at least 1000 bit/s")]
     Bandwidth,
-    /// No number.
+    /// The load is not a valid number.
     #[error("field \"load\": must be a number that is not negative")]
     Load,
-    /// Too long, or with characters that belong in no log.
+    /// The text is too long, or has characters that must not be in a log.
     #[error("field \"{0}\": must be at most 64 printable characters")]
     Word(&'static str),
 }
 
 impl Report {
-    /// The report with what an edge may claim: no bandwidth above `max_bandwidth`, and streams with names of Weir's.
+    /// Limits the report to what an edge may claim: bandwidth up to `max_bandwidth`, and streams with names that Weir allows.
     pub fn checked(mut self, max_bandwidth: u64) -> Result<Self, Unfit> {
         self.address = self.address.parse::<Base>().map_err(Unfit::Address)?.as_str().to_owned();
         if self.bandwidth < 1000 {
@@ -141,13 +141,13 @@ fn is_stream(path: &str) -> bool {
         .is_some_and(|(app, name)| app.parse::<AppName>().is_ok() && name.parse::<StreamName>().is_ok())
 }
 
-/// An edge of the table.
+/// An edge in the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// What it tells.
+    /// The last report.
     #[serde(flatten)]
     pub report: Report,
-    /// When it told that, in milliseconds since 1970 by its own clock: a later one replaces an earlier one, never the reverse.
+    /// Time of the report by the edge's clock, in milliseconds since 1970. A later report replaces an earlier one, never the reverse.
     pub sent: u64,
 }
 

@@ -11,16 +11,16 @@ use sha2::Sha256;
 use weir_model::Secret;
 use weir_model::replica::replica_token;
 
-/// How the header's value begins.
+/// Start of the header's value.
 const SCHEME: &str = "Weir-Cluster ";
-/// The shortest secret, in bytes.
+/// Shortest secret, in bytes.
 const MIN_SECRET: usize = 32;
-/// Bytes of a nonce.
+/// Length of a nonce, in bytes.
 const NONCE: usize = 16;
-/// An origin takes requests whose time differs from its own clock by no more, in milliseconds.
+/// Largest accepted difference between the time of a request and the origin's clock, in milliseconds.
 pub const WINDOW_MS: u64 = 30_000;
 
-/// What the nodes of a cluster share.
+/// The secret that the nodes of a cluster share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(Vec<u8>);
 
@@ -30,7 +30,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Why a file holds no secret.
+/// Reason why a file contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("[cluster]: secret_file: {}: {why}", path.display())]
 pub struct KeyError {
@@ -38,7 +38,7 @@ pub struct KeyError {
     why: String,
 }
 
-/// What is signed: a request cannot be taken for an answer.
+/// Purpose of a signature. It differs, so that a request cannot be used as an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// From an edge.
@@ -47,35 +47,35 @@ pub enum Purpose {
     Answer,
 }
 
-/// A signature and what it is over, beside the body.
+/// A signature with its time and nonce, without the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
-    /// Milliseconds since 1970, by the sender's clock.
+    /// Time by the sender's clock, in milliseconds since 1970.
     pub time: u64,
-    /// Hex digits.
+    /// Nonce in hex digits.
     pub nonce: String,
     signature: String,
 }
 
-/// Why a request is refused.
+/// Reason why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Without a signature, or with one of something else.
+    /// The request has no valid signature.
     #[error("the request is not signed with this cluster's secret")]
     Signature,
-    /// For another edge than the report, or too late.
+    /// The credential is for another edge, or has expired.
     #[error("the credential is not of this edge, or it is over")]
     Credential,
-    /// Signed long ago, or in the future.
+    /// The request was signed long ago, or in the future.
     #[error("the clocks differ by {} s: this request is from {}", .0.unsigned_abs() / 1000, if *.0 < 0 { "the past" } else { "the future" })]
     Clock(i64),
-    /// It was here before, or a later one was.
+    /// This request or a later one has arrived before.
     #[error("the request is not newer than the last one of this edge")]
     Replayed,
 }
 
 impl Key {
-    /// The secret in a file, without blanks around it.
+    /// Reads the secret of a file, without blanks around it.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let failed = |why: String| KeyError { path: path.into(), why };
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
@@ -83,20 +83,20 @@ impl Key {
             .ok_or_else(|| failed("must have at least 32 bytes: weir secret new FILE makes one".into()))
     }
 
-    /// None for one that is too short.
+    /// Returns `None` if the secret is too short.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         (bytes.len() >= MIN_SECRET).then(|| Self(bytes.to_vec()))
     }
 
-    /// Bytes that nobody knows without this key: other ones for each text.
+    /// Derives bytes that nobody can compute without this key. They differ for each text.
     pub fn derive(&self, text: &str) -> Option<[u8; 32]> {
-        // HMAC takes a key of any length.
+        // An error is impossible: HMAC accepts a key of any length.
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(text.as_bytes());
         Some(mac.finalize().into_bytes().into())
     }
 
-    /// The bearer token of the module's `/v1/replica`.
+    /// Returns the bearer token of the module's `/v1/replica`.
     pub fn replica_token(&self) -> Option<Secret> {
         replica_token(&self.0)
     }
@@ -106,21 +106,21 @@ impl Key {
             Purpose::Request => "request",
             Purpose::Answer => "answer",
         };
-        // HMAC takes a key of any length.
+        // An error is impossible: HMAC accepts a key of any length.
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(format!("weir-cluster-1\n{word}\n{time}\n{nonce}\n").as_bytes());
         mac.update(body);
         Some(mac)
     }
 
-    /// The header's value for a body.
+    /// Returns the header's value for a body.
     pub fn sign(&self, purpose: Purpose, time: u64, nonce: &str, body: &[u8]) -> String {
         let mac = self.mac(purpose, time, nonce, body);
         let signature = mac.map(|mac| HEXLOWER.encode(&mac.finalize().into_bytes())).unwrap_or_default();
         format!("{SCHEME}time={time},nonce={nonce},signature={signature}")
     }
 
-    /// Whether somebody with the secret has signed this; compares in constant time.
+    /// Returns whether this was signed with the secret. Compares in constant time.
     pub fn verify(&self, purpose: Purpose, signed: &Signed, body: &[u8]) -> bool {
         let Ok(signature) = HEXLOWER.decode(signed.signature.as_bytes()) else { return false };
         self.mac(purpose, signed.time, &signed.nonce, body)
@@ -129,7 +129,7 @@ impl Key {
 }
 
 impl Signed {
-    /// Reads a header's value.
+    /// Parses a header's value.
     pub fn parse(value: &str) -> Option<Self> {
         let mut parts = value.strip_prefix(SCHEME)?.splitn(3, ',');
         let mut part = |name: &str| parts.next()?.trim().strip_prefix(name)?.strip_prefix('=');
@@ -139,18 +139,18 @@ impl Signed {
     }
 }
 
-/// A new nonce; none where the system has no random bytes.
+/// Returns a new nonce, or `None` if the system has no random bytes.
 pub fn nonce() -> Option<String> {
     let mut bytes = [0; NONCE];
     getrandom::fill(&mut bytes).ok()?;
     Some(HEXLOWER.encode(&bytes))
 }
 
-/// Reads and checks a request at `now`, milliseconds since 1970: who signed it, and when.
+/// Reads a request, and checks its signature and time. `now` is in milliseconds since 1970.
 ///
 /// # Errors
 ///
-/// [`Refused::Signature`] and [`Refused::Clock`]. Whether it is a replay depends on what was here before.
+/// [`Refused::Signature`] and [`Refused::Clock`]. The caller must check for a replay.
 pub fn request(key: &Key, header: Option<&str>, body: &[u8], now: u64) -> Result<Signed, Refused> {
     let signed = header.and_then(Signed::parse).ok_or(Refused::Signature)?;
     if !key.verify(Purpose::Request, &signed, body) {

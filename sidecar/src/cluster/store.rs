@@ -1,4 +1,4 @@
-//! Where the table of edges is kept: what every backend promises, and the table itself.
+//! The interface to the table of edges that every backend implements, and the table itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -10,28 +10,28 @@ use tokio::sync::{Notify, watch};
 
 use super::record::{EdgeId, Record};
 
-/// An edge renews this often,
+/// Interval at which an edge renews its lease.
 pub const RENEW: Duration = Duration::from_secs(2);
-/// and is gone when it has not for so long.
+/// Time without a renewal after which an edge is gone.
 pub const LEASE: Duration = Duration::from_secs(5);
-/// Changes of the table that come close together are told once.
+/// Time in which changes of the table are collected for one notification.
 const BUNCH: Duration = Duration::from_millis(50);
 
-/// All edges that are known.
+/// All known edges.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// By their names.
+    /// Edges by name.
     pub edges: BTreeMap<EdgeId, Arc<Record>>,
-    /// Those that an administrator has drained; they need not be there.
+    /// Edges that an administrator has drained. They may be absent from the table.
     pub drained: BTreeSet<EdgeId>,
-    /// Why the table may be out of date; none when it is not.
+    /// Reason why the table may be out of date; `None` if it is current.
     pub stale: Option<String>,
 }
 
-/// Why a store does not do what it is asked for.
+/// Reason why a request to the store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A later report of the edge was here before.
+    /// A later report of the edge has arrived before.
     #[error("the report is not newer than the last one of this edge")]
     Replayed,
     /// The store does not answer.
@@ -39,34 +39,35 @@ pub enum Error {
     Away(String),
 }
 
-/// Keeps the table. Each backend passes the same tests (`tests.rs`).
+/// Store of the table. Each backend passes the same tests (`tests.rs`).
 pub trait Store: Debug + Send + Sync {
-    /// An edge reports: it is in the table for a lease from now on. A store that is away keeps it in this daemon alone.
+    /// Stores the report of an edge: the edge is in the table for one lease from now on. If the store is away, only this daemon keeps the
+    /// report.
     ///
     /// # Errors
     ///
     /// [`Error::Replayed`] for a report that is not newer than the one in the table.
     fn renew(&self, record: Record) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// An edge leaves.
+    /// Removes an edge that leaves.
     ///
     /// # Errors
     ///
     /// As [`renew`](Self::renew).
     fn leave(&self, id: EdgeId, sent: u64) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Drains an edge, or ends that.
+    /// Drains an edge, or ends its drain.
     ///
     /// # Errors
     ///
     /// [`Error::Away`]: nothing has changed.
     fn drain(&self, id: EdgeId, drained: bool) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// The table now, and each change of it.
+    /// Returns the table, and notifies of each change.
     fn watch(&self) -> watch::Receiver<Arc<Table>>;
 }
 
-/// A table that is told to everybody when it changes; the changes of a moment at once.
+/// A table that notifies all watchers of changes. Changes within a short time are one notification.
 #[derive(Debug)]
 pub struct Board {
     table: Mutex<Table>,
@@ -75,13 +76,13 @@ pub struct Board {
 }
 
 impl Board {
-    /// One with this table. [`tell`](Self::tell) has to run.
+    /// Returns a board with this table. [`tell`](Self::tell) must run.
     pub fn new(table: Table) -> Arc<Self> {
         let told = watch::channel(Arc::new(table.clone())).0;
         Arc::new(Self { table: Mutex::new(table), changed: Notify::new(), told })
     }
 
-    /// Looks at the table as it is.
+    /// Reads the table.
     pub fn look<T>(&self, look: impl FnOnce(&Table) -> T) -> T {
         look(&self.table.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -93,7 +94,7 @@ impl Board {
         result
     }
 
-    /// Tells changes until it is dropped.
+    /// Notifies watchers of changes until the future is dropped.
     pub async fn tell(self: Arc<Self>) {
         loop {
             self.changed.notified().await;

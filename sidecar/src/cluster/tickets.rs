@@ -1,6 +1,6 @@
-//! Tickets with which new edges join: each is good for one exchange against an edge's own credential.
+//! Tickets with which new edges join. Each can be exchanged once for the edge's own credential.
 //!
-//! They are in this daemon's memory alone. A ticket that was not used when the daemon restarts is worth nothing any more.
+//! Tickets exist only in this daemon's memory: unused tickets are lost at a restart.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use weir_model::secret::Digest;
 
 use super::record::EdgeId;
 
-/// How a ticket begins.
+/// Prefix of a ticket.
 const PREFIX: &str = "wj_";
-/// So many are out at once.
+/// Most simultaneously valid tickets.
 const MOST: usize = 2000;
 
-/// Why a ticket is not taken.
+/// Reason why a ticket is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// It was never given, it is too old, or this daemon was restarted since.
+    /// The ticket was never issued or is too old, or this daemon has restarted since.
     #[error("the ticket is unknown or too old")]
     Unknown,
-    /// Somebody else has it.
+    /// Another edge has used the ticket.
     #[error("the ticket was used already")]
     Used,
 }
@@ -32,18 +32,18 @@ struct Ticket {
     digest: Digest,
     id: EdgeId,
     until: Instant,
-    /// Seconds since 1970.
+    /// End of the credential, in seconds since 1970.
     credential_until: u64,
     /// Hash of the number that the first user of the ticket chose. The same number again is a repeated request of this user.
     user: Option<Digest>,
 }
 
-/// Those that are out.
+/// The valid tickets.
 #[derive(Debug, Default)]
 pub struct Tickets(Vec<Ticket>);
 
 impl Tickets {
-    /// A ticket for one edge. None where the system has no random bytes, or too many are out.
+    /// Issues a ticket for one edge. Returns `None` if the system has no random bytes, or too many tickets are valid.
     pub fn issue(&mut self, id: EdgeId, valid: Duration, credential_until: u64) -> Option<Secret> {
         self.tidy();
         if self.0.len() >= MOST {
@@ -57,8 +57,8 @@ impl Tickets {
         Some(ticket)
     }
 
-    /// Exchanges a ticket: whose it is, and until when its credential is good, in seconds since 1970. `user` is a number that the asker
-    /// has made up: the same asker may repeat the exchange, nobody else can.
+    /// Exchanges a ticket. Returns its edge, and the end of the credential in seconds since 1970. `user` is a number that the edge has
+    /// chosen: this edge may repeat the exchange, and nobody else can.
     pub fn redeem(&mut self, ticket: &Secret, user: &Secret) -> Result<(EdgeId, u64), Invalid> {
         self.tidy();
         let (digest, user) = (ticket.digest(), user.digest());

@@ -1,56 +1,56 @@
-//! What an edge asks of an origin, and what it is answered, as JSON.
+//! The requests of edges and the answers of origins, as JSON.
 
 use serde::{Deserialize, Serialize};
 
 use super::record::Report;
 
-/// The largest request, in bytes.
+/// Largest request, in bytes.
 pub const MAX_REQUEST: usize = 256 << 10;
-/// The header of an answer's signature.
+/// Header with the signature of an answer.
 pub const ANSWER: &str = "weir-signature";
 
-/// `POST /v1/edges`
+/// Body of `POST /v1/edges`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// What the edge tells.
+    /// Report of the edge.
     #[serde(flatten)]
     pub report: Report,
-    /// It leaves.
+    /// The edge leaves.
     #[serde(default)]
     pub leaving: bool,
 }
 
-/// The answer: signed where the request was.
+/// The answer. It is signed if the request was.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Answer {
-    /// The origin's clock, in milliseconds since 1970.
+    /// Time of the origin's clock, in milliseconds since 1970.
     pub now: u64,
-    /// Why the request is refused; none when it is not.
+    /// Reason of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Fault>,
     /// The origin sends no viewers to this edge.
     pub drained: bool,
-    /// What the edge may pull, as `APP/NAME`.
+    /// Streams that the edge may pull, as `APP/NAME`.
     pub streams: Vec<String>,
-    /// Addresses of other edges that live, so that pages of this edge may lead its viewers there.
+    /// Addresses of other live edges, to which the pages of this edge may send viewers.
     pub edges: Vec<String>,
 }
 
-/// `POST /v1/edges/join`
+/// Body of `POST /v1/edges/join`.
 #[derive(Deserialize)]
 pub struct Join {
-    /// What the origin has issued.
+    /// Ticket that the origin has issued.
     pub ticket: String,
-    /// A number that the asker has made up.
+    /// Number that the edge has chosen.
     pub user: String,
 }
 
-/// As the API words errors.
+/// Error in the API's format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// `clock`, `replayed`, `bad_request`.
     pub code: String,
-    /// For people.
+    /// Message for people.
     pub message: String,
 }
