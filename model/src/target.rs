@@ -184,7 +184,7 @@ impl Target {
         Target { id: TargetId(id), server: Some(server), ..self }
     }
 
-    /// Whether both push a stream to the same URL, which takes it once.
+    /// Returns whether both targets push a stream to the same URL, which accepts the stream only once.
     pub fn repeats(&self, other: &Target) -> bool {
         let both = |one: &StreamPattern, other: &StreamPattern| {
             *one == StreamPattern::Any || other.matches(one.as_str())
@@ -194,7 +194,7 @@ impl Target {
         self.app == other.app && servers && streams && self.url.is_same_place(&other.url)
     }
 
-    /// Whether it is for this stream, enabled or not.
+    /// Returns whether the target is for this stream, enabled or not.
     pub fn matches(&self, server: &Server, app: &str, stream: &str) -> bool {
         self.app.as_str() == app && self.stream.matches(stream) && server.is_within(self.server.as_ref())
     }

@@ -1,4 +1,5 @@
-//! Tables and packed words against values that were written down by hand: a mistake that reader and writer share does not hide here.
+//! Compares tables and packed words with values that were written by hand, to find an error that reader and writer
+//! share.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -108,7 +109,7 @@ fn actions_of_tokens() {
     }
 }
 
-/// Every worker and every start has to come to the same id.
+/// Every worker must derive the same id after every start.
 #[test]
 fn ids_of_targets_of_the_configuration() {
     let url = "rtmp://a.example/live/key";
@@ -120,7 +121,7 @@ fn ids_of_targets_of_the_configuration() {
     assert_ne!(target("live").id, target("other").id);
 }
 
-/// Two samples of one moment: what came in between belongs to the next step.
+/// Two samples at the same time: the growth between them belongs to the next step.
 #[test]
 fn a_rate_counts_what_came_within_one_moment() {
     let at = |ms: u32| Timestamp::from_millis(1_000_000 + u64::from(ms));

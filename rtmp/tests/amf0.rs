@@ -1,4 +1,4 @@
-//! AMF 0: what is written can be read back, and no bytes make the reader panic, recurse or run on.
+//! AMF 0: written values can be read back, and for any bytes the reader neither panics nor recurses nor loops.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;

@@ -1,4 +1,5 @@
-//! Chunks: what is written is read back, at any chunk size and in pieces of any size; no bytes make the reader panic.
+//! Chunks: written messages are read back, at any chunk size and in pieces of any size, and no bytes make the reader
+//! panic.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;

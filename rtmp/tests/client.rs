@@ -1,4 +1,4 @@
-//! The client against a scripted server: the order of commands, pings, acknowledgements, the polite end.
+//! The client with a scripted server: the order of commands, pings, acknowledgements, and the orderly end.
 #![allow(clippy::unwrap_used)]
 
 use weir_rtmp::amf0::{Reader as Amf, Value};

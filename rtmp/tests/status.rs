@@ -1,4 +1,4 @@
-//! Statuses as servers of every make write them.
+//! Reads statuses as various servers write them.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use proptest::prelude::*;

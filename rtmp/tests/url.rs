@@ -1,4 +1,4 @@
-//! URLs: what encoders' settings mean, and that no printed form shows a name or a password.
+//! URLs are parsed as encoders use them, and no printed form shows a name or a password.
 #![allow(clippy::unwrap_used)]
 
 use weir_rtmp::url::{Error, Url};

@@ -1,4 +1,5 @@
-//! Bytes as the specifications print them: what writer and reader could get wrong together, and a round trip would not show.
+//! Compares bytes with those of the specifications, to find errors that writer and reader share and a round trip would
+//! not show.
 #![allow(clippy::unwrap_used)]
 
 use weir_rtmp::amf0::Marker;

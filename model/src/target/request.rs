@@ -1,4 +1,4 @@
-//! What the API is asked to do with targets.
+//! The requests of the API about targets.
 
 use super::{StreamPattern, Target, TargetId, TargetSource, TargetUrl};
 use crate::api::ApiError;
@@ -10,22 +10,22 @@ use crate::stream_name::AppName;
 /// The body of `POST /v1/targets`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTarget {
-    /// The application whose streams it is for.
+    /// The application whose streams are pushed.
     pub app: AppName,
-    /// Which of them.
+    /// The streams of the application.
     pub stream: StreamPattern,
     /// The `server` block that it is limited to, by an address that the block listens on.
     pub server: Option<ServerAddr>,
-    /// Where to.
+    /// The URL.
     pub url: TargetUrl,
-    /// Whether it is pushed to; yes, unless the body says no.
+    /// Whether the target is enabled, which is the default.
     pub enabled: bool,
-    /// For people.
+    /// A note for people.
     pub note: String,
 }
 
 impl NewTarget {
-    /// Reads a body; a 400 names the field.
+    /// Reads a body. An error 400 names the field.
     pub fn from_json(body: &[u8]) -> Result<NewTarget, ApiError> {
         let mut fields = Fields::parse(body)?;
         let new = NewTarget {
@@ -41,7 +41,7 @@ impl NewTarget {
         Ok(new)
     }
 
-    /// The target to keep.
+    /// Returns the target to store.
     pub fn into_target(self, id: TargetId) -> Target {
         Target {
             id,
@@ -56,19 +56,19 @@ impl NewTarget {
     }
 }
 
-/// The body of `PATCH /v1/targets/{id}`: what is not in it stays as it is.
+/// The body of `PATCH /v1/targets/{id}`. Fields that are absent stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PatchTarget {
-    /// Whether it is pushed to.
+    /// Whether the target is enabled.
     pub enabled: Option<bool>,
-    /// Where to. It comes whole: one with the mask of an answer in it is refused.
+    /// The whole URL. A URL that contains the mask of an answer is refused.
     pub url: Option<TargetUrl>,
-    /// For people.
+    /// A note for people.
     pub note: Option<String>,
 }
 
 impl PatchTarget {
-    /// Reads a body; a 400 names the field.
+    /// Reads a body. An error 400 names the field.
     pub fn from_json(body: &[u8]) -> Result<PatchTarget, ApiError> {
         let mut fields = Fields::parse(body)?;
         let patch = PatchTarget {
@@ -80,13 +80,13 @@ impl PatchTarget {
         Ok(patch)
     }
 
-    /// A 400 when the target cannot have such a URL.
+    /// Returns an error 400 if the target cannot have such a URL.
     pub fn check(&self, target: &Target) -> Result<(), ApiError> {
         let wrong = self.url.as_ref().and_then(|url| target.stream.check(url).err());
         wrong.map_or(Ok(()), |error| Err(ApiError::bad_field("url", error)))
     }
 
-    /// Changes a target; false when it was so already.
+    /// Changes a target. Returns false if the target had these values already.
     pub fn apply(&self, target: &mut Target) -> bool {
         let before = target.clone();
         if let Some(enabled) = self.enabled {

@@ -1,4 +1,4 @@
-//! A holder of the lock that dies inside: the next one repairs, and no record and no block is lost.
+//! If a holder of the lock dies, the next holder repairs the zone, and no record and no block is lost.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

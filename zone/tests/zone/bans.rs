@@ -1,4 +1,4 @@
-//! Bans: the last word on a key counts, in one row, and in a full table the ban that ends first is replaced.
+//! The last ban of a key counts, in one row. In a full table a new ban replaces the one that ends first.
 
 use weir_model::KeyId;
 use weir_zone::MAX_BANS;

@@ -1,4 +1,4 @@
-//! What a zone holds, and that a full one refuses without losing or leaking anything.
+//! The capacity of a zone; a full zone refuses new records without losing or leaking anything.
 
 use weir_model::{KeyId, StreamKey, key::KeySecret};
 use weir_zone::{KeyRecord, MIN_SIZE, Plan, Stage, ZoneFull, heap::Heap};

@@ -1,4 +1,5 @@
-//! Connections an address that have not published or played: counted over all workers, bounded, gone with their worker.
+//! Connections per address that have not published or played are counted over all workers, bounded, and removed with
+//! their worker.
 
 use weir_zone::WorkerId;
 

@@ -1,4 +1,4 @@
-//! Events are told in order and once; they are bounded, give way to everything else, and survive a death.
+//! Events are delivered once and in order. They are bounded, make space for all other records, and survive a death.
 
 use weir_zone::{Resume, Stage, heap::Heap};
 

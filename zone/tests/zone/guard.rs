@@ -1,4 +1,4 @@
-//! What the guard refused: counted by reason, and logged once a minute an address and reason.
+//! Refusals of the guard are counted by reason, and logged once per minute, address and reason.
 
 use weir_model::throttle::LogLine;
 use weir_zone::{GUARD_REASONS, PUBLISH_REASONS, Summary};

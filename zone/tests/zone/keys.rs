@@ -1,4 +1,5 @@
-//! Keys: found by their digest alone, pending until written, dead once revoked, rotated with overlap, in line with the file.
+//! Keys are found only by their digest, are pending until written, are invalid once revoked, overlap on a rotation, and
+//! match the state file.
 
 use weir_model::{KeyId, StreamKey, key::KeySecret};
 use weir_zone::{KeyRecord, Misfit, Stage};

@@ -1,5 +1,6 @@
-//! The zone from outside, in the memory of one process: keys, bans, streams, targets, workers, events, the state file, tables per address, viewers, capacity, and what a
-//! holder of the lock leaves behind that died. Each file's header says what it proves.
+//! Tests the public interface of the zone in the memory of one process: keys, bans, streams, targets, workers, events,
+//! the state file, tables per address, viewers, capacity, and the repair after a holder of the lock has died. The
+//! header of each file says what it proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod abandoned;

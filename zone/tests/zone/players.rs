@@ -1,4 +1,4 @@
-//! Players: counted over all workers, dropped by order, and what they were sent added to their stream.
+//! Players are counted over all workers and dropped by order, and their sent bytes are added to their stream.
 
 use weir_model::Server;
 use weir_zone::{NewPlayer, NewStream, StreamId, WorkerId};

@@ -1,4 +1,4 @@
-//! Streams at their targets: how it stands with each, told by the worker that has the publisher, and gone with it.
+//! Pushes: the worker of the publisher reports the state of each push, and the rows are removed with that worker.
 
 use weir_model::target::{PushState, PushView, TargetId};
 use weir_zone::{LivePush, MAX_PUSH_ERROR, NewPush, PushId, StreamId, WorkerId, ZoneFull};

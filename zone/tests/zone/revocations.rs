@@ -1,5 +1,5 @@
-//! Revoked tokens: in force at once, read again by who compares the generation, kept over a state file that lacks them, and
-//! forgotten when no such token is valid.
+//! Revoked tokens are refused immediately. Workers read them again when the generation has changed. The zone keeps them
+//! over a state file that lacks them, and removes them when all their tokens have expired.
 
 use weir_model::token::{MAX_REVOCATIONS, Revocation};
 use weir_zone::{Adoption, Misfit, RevocationError, heap::Heap};

@@ -1,4 +1,5 @@
-//! Each field of a row by itself: marks that share a word do not undo each other, and numbers that share one do not mix.
+//! Each field of a row is independent: marks that share a word do not reset each other, and numbers that share a word
+//! do not mix.
 
 use weir_model::{
     KeyId, VideoFacts,

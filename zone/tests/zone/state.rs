@@ -1,4 +1,5 @@
-//! The state file in the zone: it is known by its content, taken over as a whole or not at all, and brings nothing back that was revoked.
+//! The zone identifies the state file by its content, adopts it as a whole or not at all, and restores nothing that was
+//! revoked.
 
 use weir_model::{KeyId, StreamKey};
 use weir_zone::{Adoption, Misfit, Stage, heap::Heap};

@@ -1,4 +1,5 @@
-//! Live streams: one publisher a name, told from a later one, freed with its worker, closed by order.
+//! Live streams have one publisher per name, differ from later streams of the name, are freed with their worker, and
+//! are closed by order.
 
 use weir_model::{KeyId, Server, Timestamp, verdict::Credential};
 use weir_zone::{Claim, NewStream};

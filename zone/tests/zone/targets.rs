@@ -1,4 +1,5 @@
-//! Push targets: invisible until written, changed as a whole, in line with the file, and workers are told by a generation.
+//! Push targets are invisible until written, change as a whole, and match the state file. Workers notice changes by a
+//! generation.
 
 use weir_model::target::{Target, TargetId, TargetSource};
 use weir_zone::{Misfit, ZoneFull, heap::Heap};

@@ -1,4 +1,4 @@
-//! Four workers at once: no name has two publishers, no count is lost, nothing is left over.
+//! With four simultaneous workers, no name has two publishers, no count is lost, and no record is left.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -1,4 +1,4 @@
-//! Wrong keys an address: a table of fixed size, in which what began longest ago is forgotten first.
+//! Wrong keys per address: a table of fixed size that drops the entry that began first.
 
 use weir_model::{Timestamp, refusal::Topic, throttle::LogLine};
 use weir_zone::Summary;

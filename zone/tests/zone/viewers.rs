@@ -1,5 +1,5 @@
-//! Viewers over HTTP, players and the daemon's own: counted exactly, over workers, until their time is over; a full table
-//! forgets who was seen longest ago, and says so; who dies leaves no wrong count.
+//! HTTP viewers, players and the daemon's viewers are counted exactly, over all workers, until their time ends. A full
+//! table drops the viewer who was seen longest ago, and reports it. A death leaves no wrong count.
 
 use weir_model::{
     Timestamp,

@@ -1,4 +1,5 @@
-//! Workers: a row each, told from an earlier worker of the same row or of the same process id.
+//! Workers have one row each, which differs from the row of an earlier worker in the same place or with the same
+//! process id.
 
 use weir_model::{Server, ServerAddr};
 use weir_zone::{Door, MAX_DOORS, WorkerFacts, WorkerId, ZoneFull};
