@@ -11,7 +11,8 @@ my ($file, $folder, @locks) = @ARGV;
 defined $folder or die "usage: sbom.pl SBOM FOLDER [LOCK...]\n";
 
 my $text = read_file($file);
-$text =~ s{path\+file://\Q$folder\E}{path+file:///usr/src/weir}g;
+(my $encoded = $folder) =~ s{([^A-Za-z0-9/._~+-])}{sprintf '%%%02X', ord $1}ge;
+$text =~ s{path\+file://\Q$encoded\E}{path+file:///usr/src/weir}g;
 my $sbom = decode_json($text);
 
 my %npm;
