@@ -94,8 +94,8 @@ pub fn stills(live: &Live, every: Duration, height: u32, place: &Path) -> Vec<Os
         )
         .into(),
     );
-    // The pixel formats with the range in their name are deprecated. The encoder accepts the other formats only with `-strict
-    // unofficial`.
+    // The pixel formats with the range in their name are deprecated. The encoder accepts the other formats only with the option
+    // `-strict unofficial`.
     words(
         &mut line,
         "-fps_mode passthrough -c:v mjpeg -strict unofficial -color_range pc -q:v 4 -flush_packets 1 -f image2pipe",

@@ -1,11 +1,11 @@
-//! Letters between the nodes of a pair are sealed: they hold URLs of targets with their keys, and hashes of passwords, and may go
-//! over plain HTTP in a private network.
+//! Seals the letters between the nodes of a pair. Letters contain URLs of targets with their keys, and hashes of passwords, and may be
+//! sent over plain HTTP in a private network.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use crate::cluster::signature::Key;
 
-/// What a letter is sealed with. It cannot be printed.
+/// Key of the seal. Its `Debug` does not show the key.
 pub struct Seal(LessSafeKey);
 
 impl std::fmt::Debug for Seal {
@@ -15,13 +15,14 @@ impl std::fmt::Debug for Seal {
 }
 
 impl Seal {
-    /// Made of the cluster's secret.
+    /// Derives the key from the secret of the pair.
     pub fn new(key: &Key) -> Option<Self> {
         let key = UnboundKey::new(&AES_256_GCM, &key.derive("weir-pair-seal-1")?).ok()?;
         Some(Self(LessSafeKey::new(key)))
     }
 
-    /// Seals a text; none where the system has no random bytes. `of` says what it belongs to, and is not in it.
+    /// Seals a text. Returns `None` if the system has no random bytes. `of` is the purpose of the text; it is authenticated, and not part
+    /// of the result.
     pub fn close(&self, of: &str, text: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).ok()?;
@@ -31,7 +32,7 @@ impl Seal {
         Some([nonce.as_slice(), &sealed].concat())
     }
 
-    /// Opens what was sealed with the same secret.
+    /// Opens a text that was sealed with the same secret.
     pub fn open(&self, of: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut text = sealed.to_vec();
