@@ -87,27 +87,64 @@ pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
     let audiences = locked.audiences();
     drop(locked);
     // Viewers over HTTP watch a name. If several server blocks have this name, the stream that began first gets the viewers.
-    let mut audiences: HashMap<(String, String), Audience> =
-        audiences.into_iter().map(|one| ((one.app, one.name), one.audience)).collect();
-    let mut of: HashMap<(String, String), Vec<LivePlayer>> = HashMap::new();
+    let mut audiences = {
+        let mut named = ByName::default();
+        audiences.into_iter().for_each(|one| *named.of(&one.app, &one.name) = one.audience);
+        named
+    };
+    let mut of: ByName<Vec<LivePlayer>> = ByName::default();
     // The daemon's plays for its jobs do not count as viewers.
     for player in players.into_iter().filter(|player| !player.own) {
-        of.entry((player.app.clone(), player.stream.clone())).or_default().push(player);
+        of.of(&player.app, &player.stream).push(player);
     }
     let targets = known(&made, runtime);
     let mut sessions = Sessions::new(&targets, pushes);
     let mut view = |stream: LiveStream| {
-        let named = of.entry((stream.app.clone(), stream.name.clone())).or_default();
-        let (own, others): (Vec<LivePlayer>, _) =
-            std::mem::take(named).into_iter().partition(|player| player.server.is_same(&stream.server));
-        *named = others;
+        let named = of.take(&stream.app, &stream.name);
+        let (own, others): (Vec<LivePlayer>, Vec<LivePlayer>) =
+            named.into_iter().partition(|player| player.server.is_same(&stream.server));
+        if !others.is_empty() {
+            *of.of(&stream.app, &stream.name) = others;
+        }
         let players = own.iter().map(player_view).collect();
         let pushed = sessions.of(&stream).into_iter();
         let pushed = pushed.map(|(at, session)| targets[at].view(vec![session])).collect();
-        let audience = audiences.remove(&(stream.app.clone(), stream.name.clone())).unwrap_or_default();
+        let audience = audiences.take(&stream.app, &stream.name);
         stream_view(stream, players, audience, pushed)
     };
     streams.into_iter().map(&mut view).collect()
+}
+
+/// Values by application and name. A lookup copies neither.
+#[derive(Default)]
+struct ByName<V> {
+    values: HashMap<String, V>,
+    key: String,
+}
+
+impl<V: Default> ByName<V> {
+    fn set_key(&mut self, app: &str, name: &str) {
+        self.key.clear();
+        self.key.push_str(app);
+        // Neither part contains this byte.
+        self.key.push('\0');
+        self.key.push_str(name);
+    }
+
+    /// Returns the value, which is made if there is none.
+    fn of(&mut self, app: &str, name: &str) -> &mut V {
+        self.set_key(app, name);
+        self.values.entry(self.key.clone()).or_default()
+    }
+
+    /// Takes the value out.
+    fn take(&mut self, app: &str, name: &str) -> V {
+        if self.values.is_empty() {
+            return V::default();
+        }
+        self.set_key(app, name);
+        self.values.remove(&self.key).unwrap_or_default()
+    }
 }
 
 /// Returns every target with its sessions: first the targets of the API, then those of the configuration.
