@@ -49,7 +49,9 @@ pub enum Error {
     #[error(transparent)]
     Client(#[from] weir_rtmp::client::Error),
     /// The sender gave no valid stream key.
-    #[error("the sender's streamid is no stream key: it must be the stream key of this stream")]
+    #[error(
+        "the sender's streamid is no stream key: it must be a key of this application, such as weir key add makes"
+    )]
     NoKey,
     /// RTMP and HLS players cannot play this codec.
     #[error("codec {0} needs transcode = true")]
