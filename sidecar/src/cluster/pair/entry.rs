@@ -1,8 +1,8 @@
-//! One replicated thing: what it is, and which of two versions of it holds. Pure.
+//! One replicated thing, and the decision which of two versions of it is valid. Pure.
 //!
-//! A version knows which edits of which nodes went into it. Of two versions where one knows all edits of the other, it holds. If
-//! neither does, both nodes were edited at the same time: what takes a right away holds, otherwise the later edit. All nodes
-//! decide the same, in whatever order they hear of the versions.
+//! A version records which edits of which nodes are part of it. If one version includes all edits of the other, it is valid. Otherwise
+//! both nodes were edited independently: the edit that removes a right is valid, or else the later edit. All nodes reach the same
+//! decision, in whatever order they receive the versions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,25 +11,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weir_model::Timestamp;
 
-/// What kind of thing it is: the first part of its name.
+/// Kind of a thing: the first part of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A stream key.
     Key,
     /// A push target.
     Target,
-    /// A key that is refused for a while.
+    /// A ban: a key that is refused for a while.
     Ban,
-    /// Tokens that are revoked.
+    /// A revocation of tokens.
     Token,
     /// An account of the dashboard.
     Admin,
-    /// Somebody who may not come into a chat.
+    /// A ban of a person from a chat.
     Chat,
 }
 
 impl Kind {
-    /// All of them, with how their names begin.
+    /// All kinds, with the first part of their names.
     const ALL: [(Self, &str); 6] = [
         (Self::Key, "key"),
         (Self::Target, "target"),
@@ -39,24 +39,24 @@ impl Kind {
         (Self::Chat, "chat"),
     ];
 
-    /// The name of a thing of this kind.
+    /// Returns the name of a thing of this kind.
     pub fn name(self, rest: &str) -> String {
         let word = Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word);
         format!("{word}/{rest}")
     }
 
-    /// Of a name: the kind, and what is behind it. None for a kind of a later version.
+    /// Splits a name into the kind and the rest. Returns `None` for a kind of a later version.
     pub fn of(name: &str) -> Option<(Self, &str)> {
         let (word, rest) = name.split_once('/')?;
         Self::ALL.iter().find(|(_, known)| *known == word).map(|(kind, _)| (*kind, rest))
     }
 
-    /// Whether a thing that is missing was removed. Bans and revocations end by themselves, and bans are in memory alone.
+    /// Returns whether a missing thing was removed. Bans and revocations end by themselves, and bans are only in memory.
     pub fn is_removed_when_missing(self) -> bool {
         !matches!(self, Self::Ban | Self::Token)
     }
 
-    /// Of two edits at the same time the heavier one holds: the one that takes a right away.
+    /// Returns the weight of an edit. Of two independent edits, the heavier one is valid: the one that removes a right.
     fn weight(self, value: Option<&Value>) -> u64 {
         let number = |field: &str| value.and_then(|value| value[field].as_u64()).unwrap_or_default();
         match (self, value) {
@@ -73,19 +73,19 @@ impl Kind {
     }
 }
 
-/// The last edit of each node that went into a version, by the node's id.
+/// The last edit of each node that is part of a version, by the node's id.
 pub type Clock = BTreeMap<String, u64>;
 
-/// A version of a thing. It may hold secrets: it cannot be printed.
+/// A version of a thing. It may contain secrets, so its `Debug` leaves out the value.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What is known in it.
+    /// The edits that are part of the version.
     pub clock: Clock,
-    /// The time of the edit: later than all that its node knew.
+    /// Time of the edit: later than all edits that its node knew.
     pub at: u64,
-    /// The node that was edited.
+    /// Id of the edited node.
     pub by: String,
-    /// As it is; none when it was removed.
+    /// The value; `None` if the thing was removed.
     pub value: Option<Value>,
 }
 
@@ -95,12 +95,12 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Whether `one` knows all edits of `other`.
+/// Returns whether `one` includes all edits of `other`.
 pub fn knows(one: &Clock, other: &Clock) -> bool {
     other.iter().all(|(node, at)| one.get(node).is_some_and(|known| known >= at))
 }
 
-/// What holds of two versions; none where it is `mine` as it stands.
+/// Returns the valid version of two, or `None` if it is `mine`, unchanged.
 pub fn merge(kind: Kind, mine: &Entry, theirs: &Entry) -> Option<Entry> {
     match (knows(&mine.clock, &theirs.clock), knows(&theirs.clock, &mine.clock)) {
         (true, _) => None,
@@ -124,8 +124,8 @@ pub fn merge(kind: Kind, mine: &Entry, theirs: &Entry) -> Option<Entry> {
     }
 }
 
-/// An account that both nodes changed: of the two roles the lower one, which `held` has, of the two passwords the later one, and a
-/// second factor where either has one.
+/// Merges an account that both nodes have changed: the lower of the two roles, which `held` has, the later of the two passwords, and a
+/// second factor if either version has one.
 fn merge_accounts(held: &mut Value, other: &Value) {
     let set_at = |value: &Value| value["changed_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
     if set_at(other) > set_at(held) {
@@ -156,7 +156,7 @@ mod tests {
         let next = entry(&[("a", 1), ("b", 2)], 2, "b", Some(json!({ "note": "2" })));
         assert_eq!(merge(Kind::Key, &first, &next), Some(next.clone()));
         assert_eq!(merge(Kind::Key, &next, &first), None);
-        // Removed on a without knowing of the later edit on b.
+        // Node a has removed the key without knowing the later edit on node b.
         let removed = entry(&[("a", 1), ("c", 1)], 1, "c", None);
         for (mine, theirs) in [(&next, &removed), (&removed, &next)] {
             let holds = merge(Kind::Key, mine, theirs).unwrap();
@@ -172,12 +172,12 @@ mod tests {
             |node: &str, at, until: u64| entry(&[(node, at)], at, node, Some(json!({ "until": until })));
         let holds = merge(Kind::Ban, &until("a", 9, 100), &until("b", 1, 200)).unwrap();
         assert_eq!(holds.value.unwrap()["until"], 200);
-        // Otherwise the later one.
+        // Otherwise, the later edit is valid.
         let holds = merge(Kind::Target, &role("a", 1, "x"), &role("b", 2, "y")).unwrap();
         assert_eq!(holds.by, "b");
     }
 
-    /// A password that was reset does not come back, and nobody loses a second factor, because the other node was edited, too.
+    /// After edits on both nodes, a reset password does not return, and no account loses its second factor.
     #[test]
     fn an_account_that_both_nodes_changed_is_as_safe_as_either_made_it() {
         let account = |node: &str, at, role: &str, password: &str, set: u8, totp: Option<&str>| {
@@ -189,7 +189,7 @@ mod tests {
             entry(&[(node, at)], at, node, Some(value))
         };
         for (a, b) in [(1, 9), (9, 1)] {
-            // Reset on one, and a second factor of the old account on the other.
+            // Node a has reset the password, and node b has added a second factor to the old account.
             let reset = account("a", a, "admin", "new", 30, None);
             let factor = account("b", b, "viewer", "stolen", 10, Some("GEZDGNBV"));
             let holds = merge(Kind::Admin, &reset, &factor).unwrap();
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(Kind::of("other/x"), None);
     }
 
-    /// Edits of one thing on two nodes, and exchanges between them, in any order.
+    /// Edits of one thing on two nodes, and exchanges between the nodes, in any order.
     #[derive(Clone, Debug)]
     enum Step {
         Edit(bool, Option<u8>),
@@ -241,7 +241,7 @@ mod tests {
                     match step {
                         Step::Edit(on, value) => {
                             let (on, by) = (usize::from(*on), if *on { "b" } else { "a" });
-                            // What was removed is not edited any more.
+                            // A removed thing is not edited any more.
                             if nodes[on].as_ref().is_some_and(|entry| entry.value.is_none()) { continue; }
                             now += 1;
                             let mut clock = nodes[on].as_ref().map(|entry| entry.clock.clone()).unwrap_or_default();

@@ -1,5 +1,4 @@
-//! Where the things of a pair are at this node: in the module, in the file of accounts, in the chat. Each is looked at, and
-//! changed, as a value.
+//! Reads and changes the replicated things of this node, as values: in the module, in the file of accounts, and in the chat.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,34 +18,34 @@ use crate::config;
 use crate::nginx::{self, Nginx, Replica, ReplicaState};
 use crate::streams::StreamId;
 
-/// Why something is not done at this node.
+/// Reason why a change was not made at this node.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// It is not any more what was seen of it: look again.
+    /// The thing has changed since it was read, so it must be read again.
     #[error("it has changed meanwhile")]
     Changed,
-    /// The module.
+    /// The module has reported an error.
     #[error(transparent)]
     Nginx(#[from] nginx::Error),
-    /// The file of accounts.
+    /// The file of accounts has reported an error.
     #[error(transparent)]
     Accounts(#[from] accounts::Error),
-    /// A newer weir has written it.
+    /// A newer version of weir has written the thing.
     #[error("this weir does not understand it")]
     Unknown,
 }
 
-/// What was seen.
+/// The things of one source.
 pub struct Seen {
-    /// Of these kinds.
+    /// The kinds of these things.
     pub kinds: &'static [Kind],
-    /// The things, by their names.
+    /// The things by name.
     pub things: BTreeMap<String, Value>,
-    /// By what the source is known again; none where it has no mark yet.
+    /// Mark by which the source is recognized; `None` if it has none yet.
     pub mark: Option<String>,
     /// There is a file.
     pub can_be_marked: bool,
-    /// Of the module's state file, otherwise 0.
+    /// Generation of the module's state file; 0 for other sources.
     pub generation: u64,
 }
 
@@ -61,28 +60,28 @@ impl Seen {
 
 /// Names of the sources, for their marks.
 pub const STATE: &str = "state";
-/// Likewise.
+/// Another source.
 pub const ACCOUNTS: &str = "accounts";
-/// Likewise.
+/// Another source.
 pub const CHAT: &str = "chat";
 
-/// All of them.
+/// All sources of this node.
 pub struct Sources {
     replica: Nginx,
     /// With the token of the API.
     nginx: Nginx,
     accounts: Store,
     chat: Arc<Chat>,
-    /// Of the module's state, when it was last seen.
+    /// Tag of the module's state at the last read.
     tag: Option<String>,
-    /// Of the accounts, likewise.
+    /// Accounts at the last read.
     known: Option<Arc<accounts::Accounts>>,
-    /// Of the chat, likewise.
+    /// Bans of the chat at the last read.
     bans: Option<(String, Bans)>,
 }
 
 impl Sources {
-    /// As configured.
+    /// Creates the sources as configured.
     pub fn new(
         at: &config::Nginx,
         admins: &Path,
@@ -100,22 +99,22 @@ impl Sources {
         })
     }
 
-    /// Another client of the API.
+    /// Returns another client of the API.
     pub fn client(at: &config::Nginx) -> Result<Nginx, nginx::Error> {
         Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())
     }
 
-    /// The next look sees everything.
+    /// Makes the next read return everything.
     pub fn forget(&mut self) {
         (self.tag, self.known, self.bans) = (None, None, None);
     }
 
-    /// The next look sees all of the module's things.
+    /// Makes the next read return all of the module's things.
     pub fn forget_tag(&mut self) {
         self.tag = None;
     }
 
-    /// The module's things, if they have changed.
+    /// Returns the module's things, if they have changed.
     pub async fn state(&mut self) -> Result<Option<Seen>, Failure> {
         let Replica { tag, state, bans } = self.replica.replica(self.tag.as_deref()).await?;
         self.tag = Some(tag);
@@ -145,13 +144,13 @@ impl Sources {
         }
     }
 
-    /// The accounts, if they have changed.
+    /// Returns the accounts, if they have changed.
     pub fn accounts(&mut self) -> Result<Option<Seen>, Failure> {
         let all = self.accounts.accounts()?;
         if self.known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &all)) {
             return Ok(None);
         }
-        // Without a file, each look makes another empty list.
+        // Without a file, each read returns a new empty list.
         let mark = self.accounts.exists().then(|| all.mark().to_owned());
         if mark.is_none() && self.known.as_ref().is_some_and(|known| known.accounts.is_empty()) {
             return Ok(None);
@@ -163,7 +162,7 @@ impl Sources {
         Ok(Some(Seen { kinds: &[Kind::Admin], things, mark, can_be_marked, generation: 0 }))
     }
 
-    /// The bans of the chat, if they have changed; none where it is off.
+    /// Returns the bans of the chat, if they have changed, or `None` if the chat is off.
     pub fn chat(&mut self) -> Option<Seen> {
         let now = self.chat.bans();
         if now == self.bans {
@@ -180,12 +179,12 @@ impl Sources {
         Some(Seen { kinds: &[Kind::Chat], things, mark: Some(mark), can_be_marked: true, generation: 0 })
     }
 
-    /// Whether the chat can take something over.
+    /// Returns whether the chat can apply changes.
     pub fn has_chat(&self) -> bool {
         self.bans.is_some()
     }
 
-    /// Makes this node show what holds.
+    /// Applies a pending change to this node.
     pub async fn apply(&self, pending: &Pending) -> Result<(), Failure> {
         let (kind, rest) = Kind::of(&pending.name).ok_or(Failure::Unknown)?;
         match (kind, &pending.want) {
@@ -243,7 +242,7 @@ impl Sources {
     }
 }
 
-/// Which tokens a revocation is about: all of it but its times.
+/// Identifies the tokens of a revocation: all of its fields but the times.
 fn what(revocation: &Value) -> String {
     let mut what = revocation.clone();
     if let Some(fields) = what.as_object_mut() {

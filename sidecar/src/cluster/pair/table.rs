@@ -35,7 +35,7 @@ CREATE TABLE rows (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, body TEXT NOT NU
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 ";
 
-/// What was last seen of a thing at this node.
+/// State of a thing that was last seen at this node.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct Shadow {
     value: Option<Value>,
@@ -49,27 +49,27 @@ struct Row {
     shadow: Option<Shadow>,
 }
 
-/// What is to be done at this node.
+/// A change that must be made at this node.
 #[derive(Clone, PartialEq)]
 pub struct Pending {
-    /// Of the thing.
+    /// Name of the thing.
     pub name: String,
-    /// As it is here.
+    /// Value at this node before the change.
     pub was: Option<Value>,
-    /// As it becomes.
+    /// Value after the change.
     pub want: Option<Value>,
     clock: Clock,
 }
 
-/// How far two nodes are.
+/// Progress of the exchange between two nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Peer {
     /// The run of their daemon that counts so: with a file from a backup it begins at an earlier number again.
     pub run: String,
-    /// Their log, as far as it is here.
+    /// Number in the other node's log up to which this node has its entries.
     pub theirs: u64,
-    /// This node's log, as far as they have it.
+    /// Number in this node's log up to which the other node has its entries.
     pub ours: u64,
 }
 
@@ -123,22 +123,22 @@ impl Table {
         &self.meta.node
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The number of the last change here.
+    /// Returns the number of the last change at this node.
     pub fn seq(&self) -> u64 {
         self.meta.seq
     }
 
-    /// Things that are not removed.
+    /// Returns the number of things that are not removed.
     pub fn count(&self) -> usize {
         self.rows.values().filter(|row| row.entry.value.is_some()).count()
     }
 
-    /// Names of the things that are not removed.
+    /// Returns the names of the things that are not removed.
     #[cfg(test)]
     pub fn names(&self) -> Vec<String> {
         let there = self.rows.iter().filter(|(_, row)| row.entry.value.is_some());
@@ -150,24 +150,24 @@ impl Table {
         (&self.meta.node, &mut self.meta.files)
     }
 
-    /// The generation of the module's state file that was last seen.
+    /// Returns the generation of the module's state file that was last seen.
     pub fn generation(&self) -> u64 {
         self.meta.generation
     }
 
-    /// Notes it.
+    /// Stores this generation.
     pub fn set_generation(&mut self, generation: u64) {
         self.meta.generation = generation;
     }
 
-    /// How far another node is.
+    /// Returns the progress of another node.
     pub fn peer(&self, node: &str) -> Peer {
         self.meta.peers.get(node).cloned().unwrap_or_default()
     }
 
-    /// Notes it.
+    /// Stores the progress of another node.
     pub fn set_peer(&mut self, node: &str, peer: Peer) {
-        // A pair has one other node; with a new file it is another one.
+        // A pair has one other node, which has another id after its file was replaced.
         self.meta.peers.retain(|known, _| known == node);
         self.meta.peers.insert(node.to_owned(), peer);
     }
@@ -289,7 +289,7 @@ impl Table {
         !gone.is_empty()
     }
 
-    /// What is to be done at this node, for these kinds: removals first.
+    /// Returns the changes that must be made at this node, for these kinds. Removals are first.
     pub fn pending(&self, kinds: &[Kind], now: u64) -> Vec<Pending> {
         let differs = |(name, row): (&String, &Row)| {
             let (kind, _) = Kind::of(name).filter(|(kind, _)| kinds.contains(kind))?;
@@ -309,7 +309,7 @@ impl Table {
         pending
     }
 
-    /// This node shows it now.
+    /// Notes that this node shows the change now.
     pub fn applied(&mut self, done: &Pending) {
         if let Some(row) = self.rows.get_mut(&done.name) {
             row.shadow = Some(Shadow { value: done.want.clone(), clock: done.clock.clone() });
@@ -317,7 +317,7 @@ impl Table {
         }
     }
 
-    /// The rows behind a number of this node's log, the oldest first, and the number that they reach to.
+    /// Returns the rows after a number of this node's log, the oldest first, and the number that they reach.
     pub fn since(&self, seq: u64) -> (Vec<(String, Entry)>, u64) {
         let mut newer: Vec<(&String, &Row)> = self.rows.iter().filter(|(_, row)| row.seq > seq).collect();
         newer.sort_by_key(|(_, row)| row.seq);
@@ -334,7 +334,7 @@ impl Table {
         (letter, if is_all { self.meta.seq } else { upto })
     }
 
-    /// How many rows are behind a number of the log.
+    /// Returns the number of rows after a number of the log.
     pub fn count_since(&self, seq: u64) -> usize {
         self.rows.values().filter(|row| row.seq > seq).count()
     }
@@ -357,7 +357,7 @@ impl Table {
         }
     }
 
-    /// Writes what has changed: all of it or nothing.
+    /// Writes all changes in one transaction.
     pub fn commit(&mut self) -> Result<(), database::Error> {
         let path = self.path.clone();
         let failed = |why| database::Error::Sqlite { path, why };
@@ -367,7 +367,7 @@ impl Table {
     }
 }
 
-/// When a thing is over by itself, in milliseconds since 1970.
+/// Returns the time at which a thing ends by itself, in milliseconds since 1970.
 fn ends(kind: Kind, value: &Value) -> Option<u64> {
     match kind {
         Kind::Ban => value["until"].as_u64(),
