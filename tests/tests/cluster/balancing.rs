@@ -1,5 +1,5 @@
-//! `nginx-conf/loadbalancer` and `[loadbalancer]`: nginx knows the edges that live, keeps a stream at one edge, and never gets a file
-//! that it does not take.
+//! `nginx-conf/loadbalancer` and `[loadbalancer]`: nginx gets the list of live edges, sends all requests of a stream to one edge, and never
+//! keeps a file that it rejects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ fn balancer(port: &Port) -> Nginx {
         .strip_suffix('}')
         .unwrap()
         .replace("access_log off;", "")
-        // This test asks more often than viewers may.
+        // This test sends more requests than the sample allows a viewer.
         .replace("rate=50r/s", "rate=10000r/s")
         .replace("/var/lib/weir/upstream.conf", "@DIR@/upstream.conf")
         .replace("listen 8080;", &format!("listen 127.0.0.1:{};", port.number()));
@@ -58,13 +58,13 @@ fn nginx_knows_the_edges_that_live() {
         let seen: BTreeSet<String> = (0..20).map(|n| ask(&format!("/hls/s{n}.m3u8")).text).collect();
         seen == BTreeSet::from(["one".to_owned(), "two".to_owned()])
     });
-    // All files of a stream come from one edge.
+    // One edge serves all files of a stream.
     let of_stream: BTreeMap<usize, String> =
         (0..20).map(|n| (n, ask(&format!("/hls/s{n}.m3u8")).text)).collect();
     for (n, edge) in &of_stream {
         assert_eq!(&ask(&format!("/hls/s{n}-17.ts")).text, edge, "s{n}");
     }
-    // One dies: nobody sees an error, and nginx is told of it.
+    // One edge dies: no viewer sees an error, and nginx gets the new list.
     let [one, two] = edges;
     let gone = one.http();
     drop(one);
@@ -77,7 +77,7 @@ fn nginx_knows_the_edges_that_live() {
     assert!(files::text(&nginx.path("upstream.conf")).contains(&format!(":{} ", two.http())));
     drop(sidecar);
 
-    // What nginx does not take is taken back.
+    // If nginx rejects the new file, the daemon restores the old one.
     let before = "upstream weir_edges { server 192.0.2.1; }\n";
     std::fs::write(nginx.path("other.conf"), before).unwrap();
     let sidecar = Sidecar::start_early(&nginx, &config("other.conf", "[\"/bin/false\"]"));

@@ -1,4 +1,4 @@
-//! `nginx-conf/edge-cache` is what it says: however many players watch, the origin sees one request per file, and no token.
+//! `nginx-conf/edge-cache` does what it promises: with any number of players, the origin gets one request per file, and no token.
 
 use std::sync::Barrier;
 use std::thread;
@@ -11,7 +11,7 @@ use super::{client, take};
 
 const PLAYERS: usize = 50;
 
-/// An nginx with the `http` block of the sample, on a port of its own, in front of an origin.
+/// Starts an nginx with the `http` block of the sample, on a port of its own, in front of an origin.
 fn edge(origin: &Nginx, port: &Port) -> Nginx {
     let text = files::text(&products::workspace().join("nginx-conf/edge-cache/nginx.conf"));
     let (_, body) = text.split_once("\nhttp {").unwrap();
@@ -64,22 +64,22 @@ fn the_origin_sees_one_request_per_file() {
     let uris = files::text(&origin.path("uris"));
     let asked = |path: &str| uris.lines().filter(|line| line.starts_with(path)).count();
     assert_eq!(asked("/hls/slow-1.ts"), 1, "{uris}");
-    // One per second at most, and the players need about one second.
+    // The cache requests the playlist once per second at most, and the players need about one second.
     assert!((1..=3).contains(&asked("/hls/slow.m3u8")), "{uris}");
     assert!(!uris.contains("token") && !uris.contains("a."), "a token reached the origin: {uris}");
-    // They are counted where they watch.
+    // The node that serves the viewers counts them.
     let viewers = take(client().get(url("/api/v1/viewers")).send().unwrap()).json();
     assert_eq!(
         (&viewers["streams"][0]["name"], &viewers["streams"][0]["viewers"]["hls"]),
         (&"slow".into(), &PLAYERS.into()),
         "{viewers}"
     );
-    // What a player waits for goes along, and its token does not.
+    // The edge passes on the arguments of a blocking playlist request, but not the token.
     let waits = take(
         client().get(url("/stream/live/show/llhls/v.m3u8?token=x&_HLS_msn=7&_HLS_part=2")).send().unwrap(),
     );
     assert_eq!(waits.text, "/tv/stream/live/show/llhls/v.m3u8?_HLS_msn=7&_HLS_part=2");
-    // An origin that is down: who watches goes on for a while.
+    // When the origin is down, viewers can continue for a while.
     drop(origin);
     let stale = take(client().get(url("/hls/slow-1.ts")).send().unwrap());
     assert_eq!((stale.status, stale.header("x-cache")), (200, "HIT"));

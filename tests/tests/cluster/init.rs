@@ -1,5 +1,6 @@
-//! What `weir init` writes is what the programs take, refuses to overwrite, and works: a stream that is published plays through one
-//! machine, and through an origin and an edge. `weir check node --all` proves each node, and says what is wrong with one.
+//! The files of `weir init` are valid for the programs that read them, and work: a published stream plays through one machine, and through
+//! an origin and an edge. `weir init` refuses to overwrite files. `weir check node --all` checks each node, and reports the faults that it
+//! finds.
 
 use std::fs::Permissions;
 use std::io::Write;
@@ -15,7 +16,7 @@ use super::{client, take};
 const PAIR: [&str; 6] =
     ["--virtual-ip", "203.0.113.10", "--machine-a", "203.0.113.11", "--machine-b", "203.0.113.12"];
 
-/// What `weir serve --check` says, and whether it is content.
+/// Returns whether `weir serve --check` accepts the file, and its output.
 fn check_daemon(written: &Written, name: &str) -> (bool, String) {
     let path = written.path("checked.toml");
     let text = written.text(name).replace("/var/lib/weir/", &format!("{}/", written.path("lib").display()));
@@ -25,7 +26,7 @@ fn check_daemon(written: &Written, name: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// keepalived runs scripts only from where nobody but root can change them.
+/// Checks the file with keepalived, which runs scripts only from places where nobody but root can change them.
 fn check_keepalived(written: &Written) {
     let folder = tempfile::Builder::new().prefix("weir-test-").tempdir_in("/var/lib").unwrap();
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -102,7 +103,7 @@ fn the_programs_take_what_is_written_for_each_role() {
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(!said.lines().any(|line| line.contains("weir-upstream")), "{said}");
 
-    // Twice into the same folder: only when that is said, and secrets stay.
+    // A second call for the same folder needs `--force`, and keeps the secrets.
     let single = &all[0].1;
     let before = files::text(&single.path("weir.secret"));
     let again = single.again(&roles[0]);
@@ -225,7 +226,7 @@ fn a_stream_plays_through_an_origin_and_an_edge() {
         WebSocket::connect(at_edge.http(), "/stream/live/show/ws", &[]).ok()
     });
     while !matches!(viewer.receive(), Some(Message::Binary(_))) {}
-    // Viewers of the origin are led there.
+    // The origin redirects its viewers to the edge.
     let led = take(client().get(origin.url("/tv/edge?stream=live/show&redirect=watch")).send().unwrap());
     assert_eq!(led.header("location"), edge.url("/watch/live/show"), "{led:?}");
     assert_proved(&edge, &of_edge, &["api", "rtmp", "pages", "hls", "cluster", "clock"]);

@@ -1,4 +1,4 @@
-//! Several machines: edges that join, leave and die, and where viewers are sent. Each file's header says what it proves.
+//! Several machines: edges that join, leave and die, and the edges that viewers are sent to. Each file's header says what the file proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod balancing;
@@ -21,7 +21,7 @@ use weir_tests::harness::{Nginx, Sidecar};
 
 const SECRET: &str = "fedcba9876543210fedcba9876543210";
 
-/// nginx with an application `live` and the API, and the secrets of everything in its folder.
+/// Starts nginx with an application `live` and the API, and with all secrets in its folder.
 fn nginx() -> Nginx {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
@@ -32,7 +32,7 @@ fn nginx() -> Nginx {
         .start()
 }
 
-/// What an origin is configured with.
+/// Configuration of an origin.
 const ORIGIN: &str = "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n";
 
 /// An answer over HTTP.
@@ -58,7 +58,7 @@ fn client() -> reqwest::blocking::Client {
     builder.redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-/// Where a viewer of this name watches.
+/// Asks the origin for the edge of this viewer; `more` has further arguments.
 fn edge(origin: &Sidecar, viewer: &str, more: &str) -> Answer {
     let url = format!("http://127.0.0.1:{}/edge?stream=live/show{more}", origin.web());
     take(client().get(url).header("user-agent", viewer).send().unwrap())
@@ -76,7 +76,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
-/// A request as an edge signs it: the header and the body.
+/// Returns a request as an edge signs it: the header and the body.
 fn signed(secret: &str, time: u64, report: &Value) -> (String, String) {
     let (body, nonce) = (report.to_string(), format!("{:032x}", u128::from(time) * 7919));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
@@ -85,7 +85,7 @@ fn signed(secret: &str, time: u64, report: &Value) -> (String, String) {
     (format!("Weir-Cluster time={time},nonce={nonce},signature={digits}"), body)
 }
 
-/// Sends such a request.
+/// Sends such a request to the origin.
 fn report(origin: &Sidecar, (header, body): &(String, String)) -> Answer {
     let url = format!("http://127.0.0.1:{}/v1/edges", origin.web());
     let request = client().post(url).header("content-type", "application/json").body(body.clone());
@@ -93,7 +93,7 @@ fn report(origin: &Sidecar, (header, body): &(String, String)) -> Answer {
     take(request.send().unwrap())
 }
 
-/// A report of an edge that has nothing to do.
+/// Returns the report of an edge without viewers.
 fn idle(id: &str) -> Value {
     json!({ "id": id, "address": format!("https://{id}.example.org"), "bandwidth": 100_000_000, "version": "1" })
 }

@@ -1,4 +1,4 @@
-//! Edges join by themselves, renew, are drained, leave and die, and an origin that is started anew has its table again.
+//! Edges join by themselves, renew, are drained, leave and die; after a restart, an origin has its table of edges again.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ fn start_edge(nginx: &Nginx, origin: &Sidecar, name: &str) -> Sidecar {
     )
 }
 
-/// Names and states.
+/// Returns names and states of the edges.
 fn listed(origin: &Sidecar) -> Vec<String> {
     let (status, text, errors) = origin.command(&["edge", "list", "--json"]);
     assert_eq!(status, 0, "{errors}");
@@ -61,7 +61,7 @@ fn edges_come_and_go() {
     let led = edge(&origin, "a", "&redirect=hls");
     assert_eq!(led.header("location"), format!("https://{id}/hls/show.m3u8"));
 
-    // Drained by the origin's administrator, and known to a new daemon of the origin.
+    // The origin's administrator drains an edge, and a new daemon of the origin still knows of it.
     assert_eq!(origin.command(&["edge", "drain", "one.example.org"]).0, 0);
     assert_eq!(origin.command(&["edge", "drain", "three"]).0, 1);
     until("it is drained", 2.0, || listed(&origin)[0] == "one.example.org drained");
@@ -70,7 +70,7 @@ fn edges_come_and_go() {
     origin.start_again();
     until("the table is back", 4.0, || listed(&origin) == ["one.example.org drained", "two.example.org up"]);
     assert!((0..10).all(|n| edge(&origin, &n.to_string(), "").json()["edge"] == "two.example.org"));
-    // Drained by its own administrator: nobody is left.
+    // The edge's own administrator drains it, and no edge is left.
     let file = nginx.path("drain-two.example.org").with_file_name("drain-two");
     let drained = std::process::Command::new(weir_tests::harness::products::weir())
         .args(["drain", "on", "--file"])
@@ -88,7 +88,7 @@ fn edges_come_and_go() {
     std::fs::write(&file, "0\n").unwrap();
     until("the second takes viewers", 5.0, || listed(&origin)[1] == "two.example.org up");
 
-    // One says goodbye, the other has no time for it.
+    // One edge says goodbye before it ends, the other dies without a goodbye.
     one.process().signal(Signal::SIGTERM);
     until("it has left", 1.5, || listed(&origin) == ["two.example.org up"]);
     two.kill();

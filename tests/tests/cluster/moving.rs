@@ -1,5 +1,5 @@
-//! Chromium plays a page from an edge, and plays on from another one when that edge dies: killed, or silent without a word; on a page of
-//! the origin, and on a page of the edge that dies.
+//! Chromium plays a page from an edge, and continues from another edge when that edge dies, killed or frozen: on a page of the origin, and
+//! on a page of the edge that dies.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, took, until};
 
 use super::{ORIGIN, nginx};
 
-/// An edge with pages at a port of its own.
+/// An edge whose pages have a port of their own.
 struct Edge {
     name: String,
     daemon: Sidecar,
@@ -51,7 +51,7 @@ fn time(browser: &Browser) -> f64 {
     browser.run("return document.getElementById('video').currentTime").as_f64().unwrap()
 }
 
-/// Waits until the page plays from an edge that is none of these. Returns its place in the list.
+/// Waits until the page plays from an edge that is not in `not`. Returns the index of that edge.
 #[track_caller]
 fn wait_playing(what: &str, browser: &Browser, edges: &[Edge], not: &[usize], seconds: f64) -> usize {
     let begin = Instant::now();
@@ -76,12 +76,12 @@ fn a_page_moves_to_another_edge_when_its_edge_dies() {
     browser.open(&format!("http://127.0.0.1:{}/watch/live/show", origin.web()));
     browser.run("window.sameDocument = true");
     let first = wait_playing("the page plays", &browser, &edges, &[], 40.0);
-    // Nothing of the origin but the page.
+    // Apart from the page, nothing comes from the origin.
     let loaded =
         browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)").to_string();
     assert!(!loaded.contains(&format!(":{}/stream/", origin.web())), "{loaded}");
 
-    // Not a word more, as from a machine without power.
+    // A stopped edge sends nothing more, like a machine without power.
     edges[first].daemon.process().signal(Signal::SIGSTOP);
     let second = wait_playing("an edge without power: on another one", &browser, &edges, &[first], 6.0);
     edges[second].daemon.kill();
@@ -90,7 +90,7 @@ fn a_page_moves_to_another_edge_when_its_edge_dies() {
     edges[second].daemon.start_again();
     assert_eq!(browser.run("return window.sameDocument"), true, "the page was not loaded anew");
 
-    // A page of an edge, which knows the origin and the other edges.
+    // A page of an edge; the edge knows the origin and the other edges.
     let page = format!("http://127.0.0.1:{}/embed/live/show", edges[third].front.number());
     let others = [first, second].map(|other| format!("\"http://127.0.0.1:{}\"", edges[other].front.number()));
     until("the edge knows the others", 10.0, || {

@@ -1,5 +1,5 @@
-//! Two restream servers as one: what is edited on one holds on the other, also after a crash and a partition, and nobody else
-//! reads or changes any of it.
+//! Two restream servers work as one: an edit on one node is in force on the other, also after a crash and a partition, and nobody else
+//! reads or changes the common state.
 
 mod backups;
 mod edits;
@@ -19,13 +19,13 @@ use weir_tests::harness::{Nginx, Publisher, Sidecar, products, took, until, unti
 use self::link::Link;
 use super::SECRET;
 
-/// What tokens are signed with, on both.
+/// Secret that signs tokens, the same on both nodes.
 const TOKENS: &str = "0123456789abcdef0123456789abcdef";
-/// Which of the two.
+/// Index of the first node.
 const A: usize = 0;
 const B: usize = 1;
 
-/// One of the two.
+/// One node of the pair.
 struct Node {
     daemon: Sidecar,
     nginx: Nginx,
@@ -33,7 +33,7 @@ struct Node {
 
 struct Pair {
     nodes: Vec<Node>,
-    /// `links[A]` leads to A.
+    /// `links[A]` leads to node A.
     links: [Link; 2],
 }
 
@@ -47,7 +47,7 @@ fn config() -> Config {
         .app("in", "weir_publish open;")
 }
 
-/// What a daemon is configured with.
+/// Returns the configuration of a daemon.
 fn settings(peer: &Link) -> String {
     format!(
         "[web]\nadmins_file = \"@MEDIA@/state/admins\"\n[chat]\nenabled = true\n[cluster]\npair_secret_file = \"@DIR@/pair.secret\"\n\
@@ -87,7 +87,7 @@ impl Pair {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Both nodes know and show the same.
+    /// Waits until both nodes have and show the same state.
     #[track_caller]
     fn wait_in_step(&self) {
         let is_in_step = |nth| {
@@ -107,7 +107,7 @@ impl Pair {
         }
     }
 
-    /// What a node shows of all that both have in common.
+    /// Returns the part of a node's state that both nodes have in common.
     fn common(&self, nth: usize) -> Value {
         let api = self.api(nth);
         let mut targets = api.get("/v1/targets").expect(200)["targets"].clone();
@@ -129,7 +129,7 @@ impl Pair {
         self.links.iter().for_each(Link::heal);
     }
 
-    /// keepalived's word.
+    /// Notifies a node of a new state, as keepalived does.
     #[track_caller]
     fn notify(&self, nth: usize, state: &str) {
         let nginx = &self.nodes[nth].nginx;
@@ -150,7 +150,7 @@ impl Pair {
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// Publishes as an encoder does: again and again until it is taken.
+    /// Publishes as an encoder does: it retries until the server accepts the stream.
     #[track_caller]
     fn publish(&self, nth: usize, key: &str) -> Publisher {
         until("the publisher is taken", 5.0, || self.try_publish(nth, key))
@@ -162,7 +162,7 @@ impl Pair {
     }
 }
 
-/// Waits for something that must not take longer, and says how long it took.
+/// Waits for a condition that must become true within `limit` seconds, and prints how long it took.
 #[track_caller]
 fn within<T: Condition>(what: &str, limit: f64, look: impl FnMut() -> T) -> T::Found {
     let begin = Instant::now();

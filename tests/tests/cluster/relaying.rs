@@ -1,4 +1,4 @@
-//! An edge that relays: a stream begins at the edge with its first viewer and ends some time after the last one.
+//! An edge that relays: a stream starts at the edge with its first viewer, and ends some time after its last one.
 
 use std::time::Instant;
 
@@ -48,23 +48,23 @@ fn pulled_over(transport: &str) {
     let _publishers = [publish("show"), publish("other")];
     edge.wait_log("edge joined");
     let live = |name: &str| at_edge.api().get(&format!("/v1/streams/live/{name}")).status == 200;
-    // The origin tells with a renewal what it has.
+    // The origin reports its streams when the edge renews.
     let mut begin = Instant::now();
     let mut viewer = until("the stream is known at the edge", 6.0, || {
         begin = Instant::now();
         WebSocket::connect(edge.web(), "/stream/live/show/ws", &[]).ok()
     });
     while !matches!(viewer.receive(), Some(Message::Binary(_))) {}
-    // Over WebRTC, sound comes after two ffmpegs have begun, and the daemon waits 2.5 s for it.
+    // Over WebRTC, audio arrives after two ffmpegs have started, and the daemon waits 2.5 s for it.
     took(&format!("{transport}: the first media"), begin, if transport == "webrtc" { 6.0 } else { 2.0 });
     assert!(live("show") && !live("other"), "only what is watched is pulled");
 
-    // A player of RTMP waits for the stream.
+    // A player over RTMP waits for the stream.
     let begin = Instant::now();
     let player = Player::start(at_edge.rtmp(), "live/other");
     player.wait_video(1);
     took(&format!("{transport}: a player of RTMP"), begin, 3.0);
-    // Nobody asks for what the origin does not have.
+    // The edge does not request a stream that the origin does not have.
     assert!(WebSocket::connect(edge.web(), "/stream/live/none/ws", &[]).is_err());
     drop(player);
     until("it ends after its last viewer", 8.0, || !live("other"));

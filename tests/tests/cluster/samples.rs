@@ -1,4 +1,5 @@
-//! nginx takes the samples of a cluster as they are, nft and logrotate theirs, and ufw's names each port that the firewall opens.
+//! nginx accepts the samples of a cluster unchanged, nft and logrotate accept their samples, and ufw's sample names each port that the
+//! firewall opens.
 
 use std::process::Command;
 
@@ -28,7 +29,7 @@ fn nginx_takes_the_samples() {
             .replace("/var/log/nginx", &path("log"))
             .replace("/run/nginx.pid", &path("nginx.pid"))
             .replace("user www-data;", "user root;")
-            // Nobody here resolves it.
+            // This host name does not resolve on the test machine.
             .replace("origin.example.org", "192.0.2.1")
             .replace("http {", &format!("http {{ {temporary}"));
         std::fs::write(path("nginx.conf"), text).unwrap();
@@ -51,7 +52,7 @@ fn the_firewall_and_the_rotation_are_taken() {
         assert!(output.status.success() && !said.contains("error:"), "{program}: {said}");
     };
     run("/usr/sbin/nft", &["-c", "-f"], "firewall/nftables.conf");
-    // logrotate reads no file that others than root may write.
+    // logrotate rejects a file that users other than root may write to.
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("weir");
     std::fs::copy(sample("logrotate/weir"), &copy).unwrap();

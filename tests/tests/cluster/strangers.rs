@@ -1,4 +1,4 @@
-//! Nobody without the cluster's secret joins, reads or repeats; and an edge that lies about its load gets no more than its share.
+//! Without the cluster's secret, nobody joins, reads or replays a request. An edge that reports a false load gets no more than its share.
 
 use serde_json::{Value, json};
 use weir_tests::harness::{Sidecar, until};
@@ -29,13 +29,14 @@ fn only_signed_requests_join_and_none_twice() {
     assert!(answer.header("weir-signature").starts_with("Weir-Cluster time="));
     assert_eq!(report(&origin, &good).status, 409, "a replay");
     assert_eq!(report(&origin, &signed(SECRET, time - 1, &idle("one"))).status, 409, "an older one");
-    // A goodbye that is repeated, and a report from before it.
+    // A replayed goodbye, and a replayed report from before the goodbye.
     let mut leaving = idle("one");
     leaving["leaving"] = true.into();
     assert_eq!(report(&origin, &signed(SECRET, time + 1, &leaving)).status, 200);
     until("it is gone", 2.0, || edge(&origin, "a", "").status == 503);
     assert_eq!(report(&origin, &good).status, 409, "a replay behind a goodbye");
-    // Clocks: ten seconds make no difference, a minute is named, and the origin's time is told to who has the secret.
+    // A clock that is ten seconds off is accepted; one that is a minute off is reported, together with the origin's time if the sender has
+    // the secret.
     assert_eq!(report(&origin, &signed(SECRET, now() + 10_000, &idle("fast"))).status, 200);
     let slow = report(&origin, &signed(SECRET, now() - 60_000, &idle("slow")));
     assert_eq!((slow.status, slow.json()["error"]["code"].as_str()), (401, Some("clock")), "{slow:?}");
@@ -43,7 +44,7 @@ fn only_signed_requests_join_and_none_twice() {
         slow.json()["now"].as_u64().unwrap().abs_diff(now()) < 5000
             && !slow.header("weir-signature").is_empty()
     );
-    // What makes no sense is refused with the field.
+    // An invalid value is refused with the name of the field.
     for (field, value) in
         [("address", json!("javascript:alert(1)")), ("bandwidth", json!(0)), ("load", json!(-1))]
     {
@@ -62,7 +63,7 @@ fn a_liar_gets_no_more_viewers_than_it_can_serve() {
         &nginx,
         &format!("{ORIGIN}[[region]]\nname = \"here\"\nnetworks = [\"127.0.0.0/8\"]\n"),
     );
-    // Both say that they send nothing, and go on saying so.
+    // Both edges report, again and again, that they send nothing.
     let renew = || {
         for id in ["liar", "other"] {
             assert_eq!(report(&origin, &signed(SECRET, now(), &idle(id))).status, 200);
@@ -74,17 +75,17 @@ fn a_liar_gets_no_more_viewers_than_it_can_serve() {
     for viewer in 0..120 {
         if viewer % 20 == 0 {
             renew();
-            // What was sent meanwhile counts.
+            // In this time the origin counts the viewers that it has sent to the edges.
             std::thread::sleep(std::time::Duration::from_millis(220));
         }
         let answer = edge(&origin, &viewer.to_string(), "");
         of_liar += u32::from(answer.json()["edge"] == "liar");
         full += u32::from(answer.status == 503);
     }
-    // 100 Mbit/s are 31 viewers of 3 Mbit/s at 95 %; the origin looks five times a second.
+    // 100 Mbit/s are 31 viewers of 3 Mbit/s at 95 %; the origin updates its numbers five times per second.
     assert!(of_liar <= 60, "{of_liar} viewers for an edge that serves 31");
     assert!(full > 10, "{full} of 120 were told that all edges are full");
-    // An edge of the viewer's region comes first, and an edge that says the truth is believed.
+    // An edge of the viewer's region comes first, and the origin uses the load that the edge reports.
     let mut near = idle("near");
     near["region"] = "here".into();
     assert_eq!(report(&origin, &signed(SECRET, now(), &near)).status, 200);

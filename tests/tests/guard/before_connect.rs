@@ -1,4 +1,4 @@
-//! Before `connect` nothing but that command and protocol control messages, and little of it.
+//! Before `connect`, the guard accepts only this command and protocol control messages, and few bytes.
 
 use weir_rtmp::amf0::Writer;
 use weir_rtmp::chunk::{Format, Header};
@@ -7,7 +7,7 @@ use weir_tests::harness::Nginx;
 
 use super::{Stranger, assert_fatal, assert_refused, server};
 
-/// Metadata, as a data message and as a command, with and without what encoders put before it.
+/// Returns metadata as a data message or a command, with or without the `@setDataFrame` that encoders put before it.
 fn metadata(kind: MessageKind, wrapped: bool) -> Message {
     let mut writer = Writer::new();
     if wrapped {
@@ -54,7 +54,7 @@ fn without_the_guard_data_messages_before_connect_do_harm() {
 
 #[test]
 fn other_messages_before_connect_are_refused() {
-    // nginx-rtmp knows no type beyond that of aggregates, and passes over such messages.
+    // nginx-rtmp ignores messages of a type above that of aggregates.
     let unknown = [MessageKind(23), MessageKind(255)];
     let known = [
         MessageKind::AUDIO,
@@ -82,7 +82,7 @@ fn commands_before_connect_are_refused() {
     }
 }
 
-/// Parts of a message that never ends.
+/// Sends parts of a message that never ends.
 fn sends_much(nginx: &Nginx) -> Stranger {
     let header = Header {
         format: Format::Full,

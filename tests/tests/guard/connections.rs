@@ -1,4 +1,4 @@
-//! A cap on the connections of an address that neither publish nor play: one stranger does not use up the server's.
+//! A limit on connections per address that neither publish nor play: one stranger does not use up the server's connections.
 
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
@@ -8,17 +8,17 @@ use weir_tests::harness::{Netns, Outcome, Player, Publisher, until, until_ok};
 
 use super::{Bystanders, Events, Stranger, refusals, server};
 
-/// More than a worker takes, in the tests below.
+/// More connections than a worker accepts in these tests.
 const MANY: usize = 100;
 
-/// Connects so often from address 7, and says nothing.
+/// Opens `count` connections from address 7, and sends nothing.
 fn idle(net: &Netns, port: u16, count: usize) -> Vec<TcpStream> {
     let streams: Vec<_> = (0..count).map(|_| net.connect(7, port).unwrap()).collect();
     streams.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
     streams
 }
 
-/// How many of them the server has not ended.
+/// Returns how many of them the server has not closed.
 fn open(streams: &mut [TcpStream]) -> usize {
     let is_open = |stream: &mut TcpStream| {
         let read = stream.read(&mut [0; 1]);
@@ -45,7 +45,7 @@ fn more_idle_connections_than_allowed_are_refused() {
         nginx.log_lines("connection closed by the guard: too many connections from this address").len(),
         1
     );
-    // Others have room.
+    // Other addresses are not affected.
     let publisher = Publisher::to(nginx.rtmp(), "live/show").across(&net, 8).start().started();
     Player::start_across(&net, 9, nginx.rtmp(), "live/show").wait_video(5);
     assert!(!publisher.is_closed());

@@ -1,4 +1,4 @@
-//! Objects and arrays in each other: 32 levels, on every message of AMF values.
+//! Nested objects and arrays: 32 levels are allowed in each message of AMF values.
 
 use weir_rtmp::amf0::Writer;
 use weir_rtmp::message::{Message, MessageKind};
@@ -8,7 +8,7 @@ use super::{Bystanders, Stranger, assert_fatal, assert_refused, server};
 
 const TEXT: &str = "amf nested deeper than 32 levels";
 
-/// So many that the stack of a worker does not suffice.
+/// So many levels that they exceed the stack of a worker.
 const MANY: usize = 200_000;
 
 fn objects(levels: usize) -> Vec<u8> {
@@ -44,7 +44,7 @@ fn says(message: Message) -> impl Fn(&Nginx) -> Stranger {
     move |nginx| Stranger::connects(nginx).says(3, &message)
 }
 
-/// As [`says`], of somebody whose publish was accepted: others may not send as much.
+/// Does the same as [`says`] after an accepted publish, because before that the limits are lower.
 fn publishes_and_says(message: Message) -> impl Fn(&Nginx) -> Stranger {
     move |nginx| Stranger::publishing(nginx).says(3, &message)
 }
@@ -77,7 +77,7 @@ fn a_deeply_nested_connect_is_refused() {
 fn without_the_guard_deep_nesting_does_harm() {
     assert_fatal(says(metadata(&arrays(MANY))));
     assert_fatal(says(metadata(&objects(MANY / 2))));
-    // What a connect holds so deep does not reach nginx-rtmp in any case.
+    // A `connect` that is nested so deeply never reaches nginx-rtmp, with or without the guard.
 }
 
 #[test]

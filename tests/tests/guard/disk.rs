@@ -1,4 +1,4 @@
-//! Too little room for HLS, DASH and record: they stop before the disk is full, and go on by themselves; what is live goes on.
+//! Too little free space for HLS, DASH and record: they stop before the disk is full, and resume by themselves; live streams continue.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Nginx, Player, Publisher, Silent, Tmpfs, files, until, until_ok};
 
-/// Kilobytes of the disk.
+/// Size of the disk in kilobytes.
 const DISK: usize = 16_384;
 
 fn writing(disk: &Tmpfs, guard: &str, writer: &str) -> Config {
@@ -36,7 +36,7 @@ fn wait_written(disk: &Tmpfs) {
     until("something is written", 15.0, || written(disk) != before);
 }
 
-/// Nothing is written for two seconds.
+/// Waits until nothing is written for two seconds.
 #[track_caller]
 fn wait_stopped(disk: &Tmpfs) {
     until("nothing is written", 15.0, || {
@@ -57,7 +57,7 @@ fn stops_and_goes_on(writer: &str) {
         nginx.wait_log("HLS, DASH and record of application \"live\" stopped");
         wait_stopped(&disk);
         player.wait_video(10);
-        // Who comes now is live as well, and writes nothing either.
+        // A new publisher is live as well, and its files are not written either.
         let name = format!("late-{round}");
         let late = Publisher::to(nginx.rtmp(), &format!("live/{name}")).start().started();
         late.send_more(1500);
@@ -91,7 +91,7 @@ fn record_stops_and_goes_on() {
     stops_and_goes_on("record");
 }
 
-/// The disk is full from one frame to the next.
+/// The disk becomes full between two frames.
 #[track_caller]
 fn stops_at_once(writer: &str) {
     let disk = Tmpfs::mount(DISK);
@@ -106,7 +106,7 @@ fn stops_at_once(writer: &str) {
     for error in ["No space left", "Bad file descriptor"] {
         assert_eq!(nginx.log_lines(error), [""; 0]);
     }
-    // The end of a stream is not the end of the worker, even then.
+    // The worker survives the end of a stream even then.
     let [show, short] = publishers;
     short.close();
     player.wait_video(10);
@@ -134,7 +134,7 @@ fn record_stops_where_a_disk_is_full_at_once() {
     stops_at_once("record");
 }
 
-/// Its own application goes on without files, too.
+/// The application itself also continues, without its files.
 #[test]
 fn a_file_system_that_does_not_answer_stops_the_files_of_its_application_alone() {
     let disk = Tmpfs::mount(DISK);
@@ -206,12 +206,12 @@ fn without_the_guard_a_full_disk_stops_the_worker_of_dash() {
         let before = player.seen().video;
         until_ok(3.0, || player.seen().video > before).is_none()
     });
-    // It does not hear that it is to end.
+    // The worker is stuck and does not react to a quit signal.
     let worker = nginx.workers()[0];
     nginx.kill_worker(worker);
 }
 
-/// A container's `/dev/shm` has 64 MB: the default leaves most of it to HLS.
+/// A container's `/dev/shm` has 64 MB, and the default leaves most of it to HLS.
 #[test]
 fn the_default_is_a_share_of_a_small_file_system() {
     let disk = Tmpfs::mount(65_536);

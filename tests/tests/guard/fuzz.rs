@@ -1,4 +1,4 @@
-//! The fuzzer finds something where there is no guard. That it finds nothing where there is one, `make test` sees by itself.
+//! Without the guard the fuzzer finds a fault. `make test` runs the fuzzer with the guard, where it must find none.
 
 use std::time::Duration;
 

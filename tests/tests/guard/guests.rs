@@ -1,5 +1,5 @@
-//! Trust is earned by an accepted publish or by media, and not by a command: until then a connection counts against the limit of
-//! its address, has a deadline, and may leave little unfinished.
+//! A connection earns trust by an accepted publish or by media, not by a command: until then it counts against the limit of its address,
+//! has a deadline, and may leave only little data unfinished.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -25,7 +25,7 @@ fn close_stream() -> Message {
     Message::command(1, "closeStream", 5.0, |w| w.null())
 }
 
-/// Six strangers from one address do that; three stay.
+/// Six strangers from one address do `act`; three of them stay connected.
 #[track_caller]
 fn three_of_six_stay(rtmp: &str, act: impl Fn(Stranger) -> Stranger) {
     let net = Netns::create();
@@ -36,7 +36,7 @@ fn three_of_six_stay(rtmp: &str, act: impl Fn(Stranger) -> Stranger) {
     until("three are left", 10.0, || open() == 3);
     assert!(until_ok(1.0, || open() < 3).is_none());
     assert_eq!(refusals(&nginx, "too_many_connections"), 3);
-    // Another address has room.
+    // Another address is not affected.
     Publisher::to(nginx.rtmp(), "live/show").across(&net, 8).start().started();
 }
 
@@ -75,7 +75,7 @@ fn a_player_that_waits_may_stay_and_gets_its_stream() {
     assert!(until_ok(3.0, || refusals(&nginx, "session_timeout") > 0).is_none());
     let _publisher = Publisher::to(nginx.rtmp(), "live/show").across(&net, 8).start().started();
     players.iter().for_each(|player| player.wait_video(3));
-    // Who gets media makes room for others.
+    // A player that gets media no longer counts, so another player may connect.
     let one_more = |_| {
         let player = Player::start_across(&net, 7, nginx.rtmp(), "live/show");
         player.wait_video(3);
@@ -114,7 +114,7 @@ fn a_publish_on_a_connection_that_plays_is_refused() {
     stranger.wait_status("NetStream.Publish.BadName");
     stranger.wait_sent_away();
     assert!(nginx.api().streams().is_empty());
-    // After its stream was closed it may publish, and is judged as a publisher.
+    // After it has closed its stream the connection may publish, and the rules for publishers apply.
     let mut stranger =
         Stranger::connects(&nginx).plays("nothing").says(8, &close_stream()).publishes(b"show");
     stranger.wait_status("NetStream.Publish.Start");
@@ -130,7 +130,7 @@ fn a_publisher_that_plays_as_well_has_its_deadline() {
     );
 }
 
-/// Begins messages on many chunk streams, and ends none.
+/// Begins messages on many chunk streams, and ends none of them.
 fn begins_many(nginx: &Nginx) -> Stranger {
     (4..24).fold(Stranger::connects(nginx), |stranger, chunk_stream| {
         let header = Header {
@@ -141,7 +141,7 @@ fn begins_many(nginx: &Nginx) -> Stranger {
             kind: MessageKind::VIDEO,
             stream_id: 1,
         };
-        // In chunks of the size that the client announced.
+        // The chunks have the size that the client announced.
         (0..3).fold(stranger.sends_chunk(&header, &[0; 4096]), |stranger, _| {
             stranger.sends_chunk(&Header { format: Format::Nothing, ..header }, &[0; 4096])
         })
@@ -178,7 +178,7 @@ fn a_publisher_sends_large_frames() {
     });
 }
 
-/// An encoder that does not wait for `NetStream.Publish.Start`: what it sends while `on_publish` is asked waits in the socket.
+/// An encoder may not wait for `NetStream.Publish.Start`: its data waits in the socket until `on_publish` has answered.
 #[test]
 fn large_frames_wait_for_the_answer_of_on_publish() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -205,7 +205,7 @@ fn large_frames_wait_for_the_answer_of_on_publish() {
     });
 }
 
-/// Cameras behind one address come back at once: more of them than the limit, each on its way to its publish.
+/// Cameras behind one address reconnect simultaneously: more of them than the limit, each about to publish.
 fn come_at_once(net: &Netns, nginx: &Nginx, count: usize) -> bool {
     let all_there = Arc::new(Barrier::new(count));
     let cameras: Vec<_> = (0..count)
@@ -228,6 +228,6 @@ fn come_at_once(net: &Netns, nginx: &Nginx, count: usize) -> bool {
 fn many_that_go_on_quickly_are_not_refused() {
     let net = Netns::create();
     let nginx = server(FEW).reached_from(&net).start();
-    // On a machine that is busy one may stand still for too long.
+    // On a busy machine a camera may be too slow, so the test retries.
     until("all are live", 60.0, || come_at_once(&net, &nginx, 10));
 }

@@ -1,4 +1,4 @@
-//! Sizes and lengths that make the server take memory.
+//! Sizes and lengths with which a client makes the server allocate memory.
 
 use weir_rtmp::chunk::{Format, Header};
 use weir_rtmp::message::{Message, MessageKind};
@@ -6,7 +6,7 @@ use weir_tests::harness::{Nginx, until};
 
 use super::{Bystanders, Stranger, assert_refused, server, unguarded};
 
-/// An aggregate of Set Chunk Size messages, each with another size.
+/// Returns an aggregate of Set Chunk Size messages, each with another size.
 fn aggregate(count: u32) -> Message {
     let mut payload = Vec::new();
     for nth in 0..count {
@@ -54,7 +54,7 @@ fn a_chunk_size_out_of_bounds_is_refused() {
     }
 }
 
-/// Begins a message, and says within it that it is shorter than what is there; goes on with `chunks` more.
+/// Begins a message, then announces a length below the bytes already sent, and sends `chunks` more chunks.
 fn shrinks(nginx: &Nginx, chunks: usize) -> Stranger {
     let header = Header {
         format: Format::Full,
@@ -64,7 +64,7 @@ fn shrinks(nginx: &Nginx, chunks: usize) -> Stranger {
         kind: MessageKind::VIDEO,
         stream_id: 1,
     };
-    // The chunk size is what the client announced.
+    // This is the chunk size that the client announced.
     let size = 4_096;
     let stranger =
         Stranger::connects(nginx).says(2, &Message::number(MessageKind::SET_CHUNK_SIZE, size as u32));
@@ -87,7 +87,7 @@ fn without_the_guard_a_message_that_shrinks_takes_memory() {
     assert_grows(|nginx| shrinks(nginx, 12_000));
 }
 
-/// Asserts that a worker grows by more than a guarded one may, where there is no guard.
+/// Asserts that, without the guard, a worker grows by more than a guarded worker may.
 #[track_caller]
 fn assert_grows(act: impl Fn(&Nginx) -> Stranger) {
     let nginx = unguarded().start();

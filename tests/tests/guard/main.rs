@@ -1,5 +1,6 @@
-//! What the guard refuses: each row with it (refused, told once, counted, and nobody else disturbed) and without it, where the
-//! same does harm; a row that does none has lost its reason. `WEIR_SANITIZED=1` runs them with a sanitized nginx.
+//! The refusals of the guard. With the guard, each attack is refused, logged once and counted, and nobody else is disturbed. Without the
+//! guard, the same attack does harm; if it does none, the guard needs no rule against it. `WEIR_SANITIZED=1` runs the tests with a
+//! sanitized nginx.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod before_connect;
@@ -20,17 +21,17 @@ use weir_tests::harness::{Api, Nginx, Player, Publisher, metrics, until};
 
 use stranger::{Events, Stranger};
 
-/// A server with an application `live` that asks for nothing: what is refused there, the guard refuses.
+/// Returns a server with an application `live` that needs no key, so every refusal there comes from the guard.
 fn server(rtmp: &str) -> Config {
     Config::weir().with_api().rtmp(rtmp).http("location /metrics { weir_stat prometheus; }").app("live", "")
 }
 
-/// The same without the guard.
+/// Returns the same server without the guard.
 fn unguarded() -> Config {
     server("weir_guard off;")
 }
 
-/// People who have nothing to do with it: a publisher and a player.
+/// Clients that have nothing to do with the attack: a publisher and a player.
 struct Bystanders {
     publisher: Publisher,
     player: Player,
@@ -55,8 +56,8 @@ impl Bystanders {
     }
 }
 
-/// Asserts that what `act` does twice is refused each time for `reason`, which the log calls `text`, and that this is counted,
-/// logged once and told as an event, while others go on.
+/// Asserts that `act`, done twice, is refused each time for `reason`, which the log calls `text`, and that the refusal is counted, logged
+/// once and reported as an event, while other clients continue.
 #[track_caller]
 fn assert_refused(config: Config, reason: &str, text: &str, act: impl Fn(&Nginx) -> Stranger) {
     let nginx = config.start();
@@ -74,7 +75,7 @@ fn assert_refused(config: Config, reason: &str, text: &str, act: impl Fn(&Nginx)
     bystanders.are_undisturbed(&nginx);
 }
 
-/// How often the guard refused something for this reason.
+/// Returns how often the guard refused something for this reason.
 #[track_caller]
 fn refusals(nginx: &Nginx, reason: &str) -> u64 {
     let text = Api::new(&nginx.url("")).get("/metrics").text;
@@ -82,13 +83,13 @@ fn refusals(nginx: &Nginx, reason: &str) -> u64 {
     metrics::read(&text)[&series] as u64
 }
 
-/// Takes the death of a worker for no failure of the test.
+/// Allows the death of a worker without a failure of the test.
 fn allow_death(nginx: &mut Nginx) {
-    // The reports are those of the sanitized nginx.
+    // The last two are reports of the sanitized nginx.
     ["exited on signal", "Sanitizer", "runtime error"].iter().for_each(|part| nginx.allow(part));
 }
 
-/// Asserts that what `act` does ends a worker where there is no guard.
+/// Asserts that, without the guard, `act` kills a worker.
 #[track_caller]
 fn assert_fatal(act: impl Fn(&Nginx) -> Stranger) {
     let mut nginx = unguarded().start();

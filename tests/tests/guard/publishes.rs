@@ -1,4 +1,4 @@
-//! One publish at a time on a connection, under a name that is not cut.
+//! A connection has one publish at a time, and its name is not cut.
 
 use weir_rtmp::amf0::Writer;
 use weir_rtmp::flv::{Tag, TagKind};
@@ -35,7 +35,7 @@ fn without_the_guard_every_publish_on_a_connection_is_taken() {
     until("all of them are answered", 5.0, || starts(&mut stranger) == 4);
 }
 
-/// Names that nginx-rtmp would cut: by its buffers, and at a NUL.
+/// Returns names that nginx-rtmp would cut: at the end of its buffers, or at a NUL.
 fn names() -> [Vec<u8>; 3] {
     [vec![b'a'; 300], b"show\0x".to_vec(), [b"show?", [b'b'; 300].as_slice()].concat()]
 }
@@ -49,7 +49,7 @@ fn names_that_would_be_cut_are_refused() {
     }
 }
 
-/// A `publish` with this for a name.
+/// Sends a `publish` with the given value as its name.
 fn publishes_values(nginx: &Nginx, name: impl Fn(&mut Writer) -> &mut Writer) -> Stranger {
     let message = Message::command(1, "publish", 4.0, |w| name(w.null()).string(b"live"));
     Stranger::connects(nginx).says(8, &message)
@@ -57,7 +57,7 @@ fn publishes_values(nginx: &Nginx, name: impl Fn(&mut Writer) -> &mut Writer) ->
 
 #[test]
 fn a_publish_without_a_name_that_can_be_read_is_refused() {
-    // Longer than any command that is looked at, and no text.
+    // This name is longer than any command that the guard reads.
     assert_refused(server(""), "name", "name longer than", |nginx| {
         publishes_values(nginx, |w| w.string(&[b'a'; 60_000]))
     });
@@ -93,7 +93,7 @@ fn without_the_guard_names_are_cut() {
     assert!(nginx.log_lines(&whole).is_empty());
 }
 
-/// Two publishers of a name that Weir leaves to nginx-rtmp, with DASH, and people in another application.
+/// Starts two publishers of a name on which Weir leaves the decision to nginx-rtmp, with DASH, and bystanders in another application.
 fn two_publishers_of_a_name(rtmp: &str) -> (Nginx, Bystanders, [Publisher; 2]) {
     let nginx = server(rtmp).app("dash", DASH).start();
     let bystanders = Bystanders::of(&nginx);
@@ -117,11 +117,11 @@ fn without_the_guard_a_second_publisher_of_a_name_stops_the_worker_of_dash() {
         let before = bystanders.player.seen().video;
         until_ok(3.0, || bystanders.player.seen().video > before).is_none()
     });
-    // It does not hear that it is to end.
+    // The worker is stuck and does not react to a quit signal.
     nginx.kill_worker(bystanders.worker);
 }
 
-/// Sends tags of the sample, as if published on stream 1.
+/// Sends tags of the sample, as if they were published on stream 1.
 fn sends<'a>(stranger: Stranger, tags: impl IntoIterator<Item = &'a Tag>, later: u32) -> Stranger {
     tags.into_iter().filter(|tag| tag.kind != TagKind::Script).fold(stranger, |stranger, tag| {
         let payload = tag.payload.clone();
@@ -149,7 +149,7 @@ fn media_after_a_close_is_kept_from_dash() {
     bystanders.are_undisturbed(&nginx);
 }
 
-/// Three names that nginx-rtmp's relay has in one place of its table (ngx_hash_key, 1024 buckets).
+/// Returns three names that share one bucket in the table of nginx-rtmp's relay (ngx_hash_key, 1024 buckets).
 fn neighbours() -> [String; 3] {
     let place = |name: &str| {
         name.bytes().fold(0_u64, |key, byte| key.wrapping_mul(31).wrapping_add(byte.into())) % 1024
@@ -159,7 +159,7 @@ fn neighbours() -> [String; 3] {
     [first.clone(), others.next().unwrap(), others.next().unwrap()]
 }
 
-/// One publishes, closes its stream and publishes again, while another one is pushed and played; then a third comes.
+/// A stranger publishes, closes its stream and publishes again, while another stream is pushed and played; then a third publisher connects.
 fn publishes_again_beside_others(nginx: &Nginx) -> (Stranger, [Publisher; 2], Player) {
     let [first, second, third] = neighbours();
     let mut stranger = Stranger::connects(nginx).publishes(first.as_bytes());
@@ -196,6 +196,6 @@ fn without_the_module_who_publishes_again_beside_others_stops_the_worker() {
         let before = player.seen().video;
         until_ok(3.0, || player.seen().video > before).is_none()
     });
-    // It does not hear that it is to end.
+    // The worker is stuck and does not react to a quit signal.
     nginx.kill_worker(worker);
 }

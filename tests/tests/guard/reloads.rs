@@ -1,4 +1,4 @@
-//! Reloads under fire: with `rtmp_auto_push on`, publishers on air and strangers at work, no worker dies.
+//! Reloads under attack: with `rtmp_auto_push on`, live publishers and hostile clients, no worker dies.
 
 use weir_tests::fuzz::Drivers;
 use weir_tests::harness::nginx::Config;
@@ -23,7 +23,7 @@ fn no_worker_dies_over_ten_reloads_under_fire() {
     let drivers = Drivers::start(nginx.rtmp(), 4);
     for _ in 0..10 {
         nginx.reload();
-        // Whichever worker they are on.
+        // The publishers may be on any worker.
         for path in ["live/show-1", "open/show-2"] {
             Player::start(nginx.rtmp(), path).wait_video(5);
         }
@@ -34,7 +34,7 @@ fn no_worker_dies_over_ten_reloads_under_fire() {
     assert!(drivers.stop().0 > 100);
     drop((publishers, player));
     until("the old workers end", 15.0, || nginx.draining().is_empty());
-    // That none died, the log says at the end.
+    // When the test ends, the harness checks the log for workers that died.
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Who is silent too long is sent away: in the handshake, without a publish, without media, after media, and by a pulled cable.
+//! The guard disconnects a client that is silent for too long: in the handshake, without a publish, without media, after media, or because
+//! of a pulled cable.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +11,7 @@ use weir_tests::harness::{Netns, Nginx, Publisher, until, until_ok};
 use super::{Bystanders, Stranger, assert_refused, refusals, server};
 
 const SHORT: &str = "weir_session_timeout 1s; weir_idle_publisher 1s;";
-/// What the same settings do without the guard.
+/// The same settings without the guard.
 const OFF: &str = "weir_guard off; weir_session_timeout 1s; weir_idle_publisher 1s;";
 
 fn publishes(nginx: &Nginx) -> Stranger {
@@ -27,7 +28,7 @@ fn publishes_a_frame(nginx: &Nginx) -> Stranger {
     publishes(nginx).says(6, &media(MessageKind::VIDEO, &[0x27, 1, 0, 0, 0, 0]))
 }
 
-/// Sends a message again and again, until the server ends the connection.
+/// Sends a message again and again, until the server closes the connection.
 fn repeats(mut stranger: Stranger, message: &Message) {
     until("the server ends the connection", 10.0, || {
         stranger.send(4, message);
@@ -65,7 +66,7 @@ fn who_stops_to_send_media_is_sent_away() {
     assert_refused(server(SHORT), "idle_publisher", "publisher idle", publishes_a_frame);
 }
 
-/// Some encoders send empty audio while they are paused. It is no media, nor is a codec header that comes again.
+/// Some encoders send empty audio while they are paused. Empty audio does not count as media, nor does a repeated codec header.
 #[test]
 fn empty_messages_and_codec_headers_are_no_media() {
     let silent: [(MessageKind, &[u8]); 4] = [
@@ -84,7 +85,7 @@ fn empty_messages_and_codec_headers_are_no_media() {
     }
 }
 
-/// What nginx-rtmp's own directives allow is not taken back by a default of Weir.
+/// A default of Weir does not override nginx-rtmp's own directives.
 #[test]
 fn what_the_admin_allows_is_no_longer_than_that() {
     assert_refused(
@@ -95,13 +96,13 @@ fn what_the_admin_allows_is_no_longer_than_that() {
     );
 }
 
-/// Publishes one frame there, and nothing more.
+/// Publishes one frame to this application, and nothing more.
 fn idles_in(nginx: &Nginx, app: &str) -> Stranger {
     let stranger = Stranger::connects_to(nginx, app).publishes(b"show");
     stranger.says(6, &media(MessageKind::VIDEO, &[0x27, 1, 0, 0, 0, 0]))
 }
 
-/// nginx-rtmp keeps the same value for both.
+/// nginx-rtmp stores the same value for `off` and for no directive.
 #[test]
 fn off_is_no_limit_and_nothing_is_the_default() {
     let nginx = server("").app("off", "drop_idle_publisher off;").start();
@@ -122,7 +123,7 @@ fn what_the_admin_allows_wins_over_the_defaults() {
         .app("for-ever", "drop_idle_publisher off;")
         .app("zero", "drop_idle_publisher 0;")
         .start();
-    // A reload reads them again.
+    // A reload reads the directives again.
     allowed.reload();
     let explicit =
         server("timeout 120s; drop_idle_publisher 120s; weir_session_timeout 1s; weir_idle_publisher 1s;")
@@ -134,7 +135,7 @@ fn what_the_admin_allows_wins_over_the_defaults() {
         |nginx| idles_in(nginx, "zero"),
     ];
     let mut patient: Vec<_> = acts.iter().map(|act| act(&allowed)).collect();
-    // Where Weir's directive stands, it holds.
+    // An explicit directive of Weir is in force.
     Stranger::connects(&explicit).wait_sent_away();
     publishes_a_frame(&explicit).wait_sent_away();
     assert!(until_ok(12.0, || patient.iter_mut().any(Stranger::is_closed)).is_none());
@@ -149,7 +150,7 @@ fn without_the_guard_the_silent_stay() {
     assert!(until_ok(3.0, || strangers.iter_mut().any(Stranger::is_closed)).is_none());
 }
 
-/// One byte now and then, for so long; false when the server ends the connection before.
+/// Sends a byte now and then for `seconds`; returns false if the server closes the connection earlier.
 fn crawls(nginx: &Nginx, seconds: u64) -> bool {
     let mut stream = TcpStream::connect(("127.0.0.1", nginx.rtmp())).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -182,7 +183,7 @@ fn zero_is_for_ever() {
     assert!(until_ok(3.0, || strangers.iter_mut().any(Stranger::is_closed)).is_none());
 }
 
-/// The defaults are no shorter than what encoders need to begin.
+/// The defaults leave encoders enough time to begin.
 #[test]
 fn nobody_is_hurried() {
     let nginx = server("").start();

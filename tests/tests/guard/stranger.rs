@@ -1,4 +1,4 @@
-//! A connection of somebody without a key, and a reader of events.
+//! A client without a key, and a reader of events.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use weir_rtmp::message::Message;
 use weir_tests::harness::clients::{Connection, Way};
 use weir_tests::harness::{Nginx, until};
 
-/// Somebody who says what he likes.
+/// A client that sends whatever a test wants.
 pub(crate) struct Stranger {
     connection: Connection,
     statuses: Vec<Status>,
@@ -21,13 +21,13 @@ pub(crate) struct Stranger {
 }
 
 impl Stranger {
-    /// Shakes hands.
+    /// Does the handshake.
     #[track_caller]
     pub(crate) fn arrives(nginx: &Nginx) -> Self {
         Self::over(Way::Port(nginx.rtmp(), None))
     }
 
-    /// The same, over that way.
+    /// Does the handshake over `way`.
     #[track_caller]
     pub(crate) fn over(way: Way) -> Self {
         Self::over_to(way, "live")
@@ -43,19 +43,19 @@ impl Stranger {
         stranger
     }
 
-    /// Shakes hands, and connects to `live`.
+    /// Does the handshake, and connects to `live`.
     #[track_caller]
     pub(crate) fn connects(nginx: &Nginx) -> Self {
         Self::connects_to(nginx, "live")
     }
 
-    /// Shakes hands, and connects to an application.
+    /// Does the handshake, and connects to an application.
     #[track_caller]
     pub(crate) fn connects_to(nginx: &Nginx, app: &str) -> Self {
         Self::over_to(Way::Port(nginx.rtmp(), None), app).connect()
     }
 
-    /// Connects, after the handshake.
+    /// Sends `connect` after the handshake.
     #[track_caller]
     pub(crate) fn connect(mut self) -> Self {
         self.connection.client.send_connect();
@@ -63,7 +63,7 @@ impl Stranger {
         self
     }
 
-    /// Shakes hands, connects to `live` and publishes there.
+    /// Does the handshake, connects to `live` and publishes there.
     #[track_caller]
     pub(crate) fn publishing(nginx: &Nginx) -> Self {
         let mut stranger = Self::connects(nginx).publishes(b"stranger");
@@ -71,13 +71,13 @@ impl Stranger {
         stranger
     }
 
-    /// Plays `name`, and waits for nothing.
+    /// Plays `name`, and does not wait for the answer.
     pub(crate) fn plays(self, name: &str) -> Self {
         let play = Message::command(1, "play", 4.0, |w| w.null().string(name.as_bytes()).number(-2000.0));
         self.says(8, &play)
     }
 
-    /// Waits until `onStatus` said this.
+    /// Waits for an `onStatus` with this code.
     #[track_caller]
     pub(crate) fn wait_status(&mut self, code: &str) {
         self.listen_until(code, |stranger| stranger.statuses.iter().any(|status| status.code == code));
@@ -90,42 +90,42 @@ impl Stranger {
         self
     }
 
-    /// Says something on a chunk stream.
+    /// Sends a message on a chunk stream.
     pub(crate) fn says(mut self, chunk_stream: u32, message: &Message) -> Self {
         self.connection.client.send_message(chunk_stream, message);
         self.listen();
         self
     }
 
-    /// Sends a message once more; whoever is sent away may find the connection closed.
+    /// Sends a message once more; the server may have closed the connection already.
     pub(crate) fn send(&mut self, chunk_stream: u32, message: &Message) {
         self.connection.client.send_message(chunk_stream, message);
         self.listen();
     }
 
-    /// Sends a chunk: a header, and what is behind it.
+    /// Sends a chunk: a header and its payload.
     pub(crate) fn sends_chunk(mut self, header: &Header, bytes: &[u8]) -> Self {
         let mut chunk = Vec::new();
         header.encode(&mut chunk);
         chunk.extend(bytes);
-        // Who is being sent away may find the connection closed.
+        // The server may have closed the connection already.
         let _ = self.connection.send_raw(&chunk);
         self
     }
 
-    /// What came by `onStatus` so far.
+    /// Returns the statuses that came by `onStatus` so far.
     pub(crate) fn statuses(&mut self) -> &[Status] {
         self.listen();
         &self.statuses
     }
 
-    /// Whether the server has ended the connection.
+    /// Returns whether the server has closed the connection.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.listen();
         self.closed
     }
 
-    /// Waits until the server ends the connection.
+    /// Waits until the server closes the connection.
     #[track_caller]
     pub(crate) fn wait_sent_away(mut self) {
         self.listen_until("the server ends the connection", |stranger| stranger.closed);
@@ -155,11 +155,11 @@ impl Stranger {
     }
 }
 
-/// What `GET /v1/events` tells from now on.
+/// A reader of new events of `GET /v1/events`.
 pub(crate) struct Events(BufReader<TcpStream>);
 
 impl Events {
-    /// Returns when nginx has begun to answer.
+    /// Connects, and returns when nginx has begun to answer.
     #[track_caller]
     pub(crate) fn open(nginx: &Nginx) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
@@ -170,7 +170,7 @@ impl Events {
         events
     }
 
-    /// The data of the next event of this kind.
+    /// Returns the data of the next event of this kind.
     #[track_caller]
     pub(crate) fn next_of(&mut self, kind: &str) -> Value {
         while self.line() != format!("event: {kind}") {}

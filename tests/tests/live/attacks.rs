@@ -1,5 +1,5 @@
-//! With `[web] play = "token"`, and where nginx asks for tokens, nothing but a good token for the very stream opens what shows media, and no way to write a path or a
-//! header leads around it.
+//! With `[web] play = "token"`, and where nginx requires tokens, only a valid token for the stream itself opens its media. No spelling of a
+//! path or header gets around the check.
 
 use serde_json::json;
 use weir_model::Timestamp;
@@ -9,7 +9,7 @@ use weir_tests::harness::{Publisher, Sidecar, WebSocket, until};
 
 use super::{SECRET, ask, kind, open, publish};
 
-/// What shows media of `live/show`.
+/// Paths with media of `live/show`.
 const PATHS: [&str; 4] = [
     "/stream/live/show/ws",
     "/stream/live/show/llhls/master.m3u8",
@@ -38,7 +38,7 @@ pub(super) fn token(subject: &str) -> String {
     signed(&Claims { sub: subject.parse().unwrap(), ..claims() })
 }
 
-/// 101 counts as 200.
+/// Returns the status of an answer; 101 counts as 200.
 pub(super) fn status(port: u16, path: &str, headers: &[&str]) -> u16 {
     if !path.split('?').next().unwrap().ends_with("/ws") {
         return ask(port, path, headers).status;
@@ -49,12 +49,12 @@ pub(super) fn status(port: u16, path: &str, headers: &[&str]) -> u16 {
     }
 }
 
-/// Of the initialization segment, nobody knows the number here.
+/// Returns the status of a path for a valid token. The test does not know the number of the initialization segment, so that one is 404.
 fn good_status(path: &str) -> u16 {
     if path.ends_with("init-0.mp4") { 404 } else { 200 }
 }
 
-/// The application `live` is for bearers of a token alone, by nginx's word.
+/// Returns a configuration in which nginx requires a token for the application `live`.
 pub(super) fn protected() -> Config {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
@@ -81,7 +81,7 @@ fn what_nginx_protects_needs_a_token_here_too() {
     }
     let _free = Publisher::to(nginx.rtmp(), "free/show").start().started();
     until("another application is open", 10.0, || status(port, "/stream/free/show/ws", &[]) == 200);
-    // Only who says so opens it.
+    // Only an explicit `play = "open"` opens it.
     sidecar.reload("[web]\nplay = \"open\"\n");
     until("it is open", 10.0, || status(port, PATHS[0], &[]) == 200);
 }
@@ -99,14 +99,14 @@ fn a_viewer_leaves_when_the_token_ends() {
     let (mut revoked, mut stays) = (watch(&named("one")), watch(&named("two")));
     nginx.api().post("/v1/tokens/revoke", &json!({ "jti": "one" })).expect(200);
     assert_eq!(end(&mut revoked), "close 1008 the token has expired or was revoked");
-    // Of the 30 seconds of leeway some are left.
+    // Of the 30 seconds of leeway, 5 are left.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let mut expires = watch(&Claims { exp: Timestamp::from_millis((now - 25) * 1000), ..claims() });
     assert_eq!(end(&mut expires), "close 1008 the token has expired or was revoked");
     assert!(stays.during(1.0).iter().any(|message| kind(message) == "binary"));
 }
 
-/// How a viewer is sent away.
+/// Returns the close message with which a viewer is disconnected.
 #[track_caller]
 fn end(viewer: &mut WebSocket) -> String {
     until("the viewer is sent away", 20.0, || {
@@ -162,7 +162,7 @@ fn each_wrong_token_is_refused_for_each_kind_of_media() {
             vec![format!("Authorization: {good}")],
             vec![format!("Cookie: token={good}")],
             vec![format!("Cookie: weir_token={good}x")],
-            // A page of another site has the cookie sent for it.
+            // A browser sends the cookie also with requests of a page of another site.
             vec!["Origin: https://evil.example".to_owned(), format!("Cookie: weir_token={good}")],
             vec!["Origin: null".to_owned(), format!("Cookie: weir_token={good}")],
             vec![format!("X-Original-URI: {path}?token={good}")],
@@ -171,7 +171,7 @@ fn each_wrong_token_is_refused_for_each_kind_of_media() {
             let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
             assert_eq!(status(port, path, &headers), 403, "{path} {headers:?}");
         }
-        // Only a trusted proxy says where a viewer is.
+        // Only a trusted proxy may report the address of a viewer.
         let local = signed(&Claims { ip: Some("192.0.2.0/24".parse().unwrap()), ..claims() });
         let forged = format!("{path}?token={local}");
         assert_eq!(status(port, &forged, &["X-Forwarded-For: 192.0.2.7"]), 403, "{path}");
@@ -206,7 +206,7 @@ fn each_wrong_token_is_refused_for_each_kind_of_media() {
         assert!(matches!(answer, 403 | 404), "{path}: {answer}");
     }
     assert!(!sidecar.log().contains(signature), "{}", sidecar.log());
-    // Players need nothing else: each URI has the token.
+    // A player needs nothing else, because each URI has the token.
     for file in ["master.m3u8", "index.m3u8"] {
         let answer = ask(port, &format!("/stream/live/show/llhls/{file}?token={good}"), &[]);
         assert!(answer.header("cache-control").unwrap().starts_with("private"), "{answer:?}");

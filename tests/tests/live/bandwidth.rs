@@ -1,6 +1,6 @@
-//! A viewer over WebRTC (aiortc, in a network of its own) whose network does not carry the stream: that is told once, the viewer goes on
-//! with the smaller rendition of the ladder, still counts as a viewer of the stream, and gets the stream again when the network carries
-//! it; another viewer misses no picture. In Chromium, the player says so where there is no smaller rendition.
+//! A viewer over WebRTC (aiortc, in a network of its own) whose network is too slow for the stream: the daemon reports that once, the
+//! viewer gets the smaller rendition of the ladder, still counts as a viewer of the stream, and gets the stream again when the network is
+//! fast enough. Another viewer misses no frame. In Chromium, the player shows a message if there is no smaller rendition.
 
 use std::io::copy;
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +17,7 @@ use weir_tests::harness::{Sidecar, products, until};
 use super::foreign::Client;
 use super::{SECRET, open};
 
-/// More than two megabits per second, of 160 x 90.
+/// A publisher of more than two megabits per second, at 160 x 90.
 struct Noise(Child);
 
 impl Noise {
@@ -52,7 +52,7 @@ impl Drop for Noise {
     }
 }
 
-/// The daemon's pages, for another network.
+/// Makes the daemon's pages reachable from another network; returns the port.
 fn forward(net: &Netns, to: u16) -> u16 {
     let listener = TcpListener::bind((net.host(), 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -110,10 +110,10 @@ fn a_viewer_whose_network_is_too_slow_gets_the_smaller_rendition_until_it_is_fas
     until("both count where they came", 15.0, || {
         nginx.api().stream("live", "show").is_some_and(|stream| stream["viewers"]["webrtc"] == 2)
     });
-    // The other one has seen each picture of the stream: 20 per second.
+    // The other viewer has received each frame of the stream: 20 per second.
     let end = other.next();
     assert!(end["size"] == json!([160, 90]) && end["video"].as_u64().unwrap() > 720, "{end}");
-    // The larger rendition was tried in vain, and that is the same slow network.
+    // The daemon tried the larger rendition without success, and does not report the same slow network twice.
     assert_eq!(sidecar.count_told("not_enough_bandwidth"), 1);
 
     net.limit(None);
@@ -133,7 +133,7 @@ fn the_player_says_so_where_no_rendition_is_small_enough() {
     let sidecar = Sidecar::start(&nginx, &config);
     let _publisher = Noise::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
     let web = forward(&net, sidecar.web());
-    // What drives it has its thread over there too.
+    // The browser's driver also needs its thread in that network.
     let browser = net.inside(Browser::start);
     let state = || browser.run("return document.body.dataset.state ?? ''");
     browser.open(&format!("http://{}:{web}/embed/live/show?tech=whep", net.host()));

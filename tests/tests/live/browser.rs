@@ -1,5 +1,5 @@
-//! Chromium plays a stream with the player of the daemon: over WebSocket, as Low-Latency HLS, by itself as the one when the other is
-//! blocked, below a path, and again when its publisher returns, without a reload of the page.
+//! Chromium plays a stream with the player of the daemon: over WebSocket and as Low-Latency HLS, by itself as the latter if WebSocket is
+//! blocked, below a path, and again without a reload of the page when the publisher returns.
 
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, until};
@@ -60,7 +60,7 @@ fn it_plays_low_latency_hls_and_ordinary_hls() {
 
 #[test]
 fn it_falls_back_when_websocket_is_blocked() {
-    // A proxy that knows nothing of WebSocket.
+    // This proxy does not support WebSocket.
     let nginx = open().start();
     let sidecar = Sidecar::start(&nginx, "[web]\n");
     let proxy =

@@ -1,5 +1,5 @@
-//! The chat on `/v1/ws`: what is said reaches the room and who comes later, also after a `kill -9`; floods and long texts are refused;
-//! moderators delete, time out and ban, by name and address; tokens give names. In Chromium, no text becomes markup.
+//! The chat on `/v1/ws`: messages reach everybody in the room and people who join later, also after a `kill -9`; floods and long texts are
+//! refused; moderators delete, time out and ban, by name and address; tokens give names. In Chromium, no text becomes markup.
 
 use serde_json::{Value, json};
 use weir_tests::harness::browser::Browser;
@@ -10,7 +10,7 @@ use super::{SECRET, open, publish};
 
 const CONFIG: &str = "[web]\ntrusted_proxies = [\"127.0.0.1\"]\n[chat]\nenabled = true\nwords = [\"darn\"]\n";
 
-/// The next JSON of the server that is of the chat, or an error.
+/// Returns the next JSON message of the server that belongs to the chat, or an error.
 #[track_caller]
 fn next(socket: &mut WebSocket) -> Value {
     loop {
@@ -32,7 +32,7 @@ fn send(socket: &mut WebSocket, message: &Value) {
     socket.send(&message.to_string()).unwrap();
 }
 
-/// Joins from an address; gives what is heard first.
+/// Joins from an address; returns the socket and the first message.
 #[track_caller]
 fn join(sidecar: &Sidecar, address: &str, who: &Value) -> (WebSocket, Value) {
     let header = format!("X-Forwarded-For: {address}");
@@ -123,7 +123,7 @@ fn a_room_has_rules_and_a_memory() {
     sidecar.start_again();
     let (mut late, _) = join(&sidecar, "192.0.2.7", &json!({ "name": "Late" }));
     assert_eq!(next(&mut late)["text"], "that is all");
-    // The same address, and the same name.
+    // The ban covers the same address and the same name.
     assert_eq!(join(&sidecar, "192.0.2.1", &json!({ "name": "Other" })).1["code"], "banned");
     assert_eq!(join(&sidecar, "192.0.2.8", &json!({ "name": "ana" })).1["code"], "banned");
     let kept = std::fs::read(&file).unwrap();
@@ -149,7 +149,7 @@ fn no_text_of_anybody_becomes_markup() {
         let (mut socket, _) =
             join(&sidecar, &format!("192.0.2.{n}"), &json!({ "name": format!("<i>{n}</i>") }));
         send(&mut socket, &json!({ "type": "chat", "text": payload }));
-        // What was said before comes first.
+        // The history of the room comes first.
         until("it is said", 5.0, || next(&mut socket)["text"] == *payload);
     }
     let shown = || browser.run("return document.getElementById('chat-list')?.textContent ?? ''").to_string();
@@ -163,7 +163,7 @@ fn no_text_of_anybody_becomes_markup() {
         "return [window.hit ?? null, document.querySelectorAll('#chat-list :is(script, img, svg, iframe, i, b, a)').length]",
     );
     assert_eq!(found, json!([null, 0]));
-    // A viewer writes.
+    // A viewer writes a message on the page.
     browser.run("document.getElementById('chat-name').value = 'Viewer'");
     browser.run("document.getElementById('chat-text').value = 'hi from the page'");
     browser.click("#chat-send");

@@ -1,4 +1,4 @@
-//! Connections that do nothing end, there are so many at once and no more, and a lack of files is survived.
+//! Connections that do nothing are closed, their number is limited, and the daemon survives a lack of file descriptors.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,11 +15,11 @@ fn connect(sidecar: &Sidecar) -> TcpStream {
     socket
 }
 
-/// All that comes until the server closes, and how long that took.
+/// Returns everything that arrives until the server closes, and the time that this took in seconds.
 fn until_closed(mut socket: TcpStream) -> (String, f64) {
     let (start, mut all) = (Instant::now(), Vec::new());
     let mut buffer = [0; 4096];
-    // A reset is an end too.
+    // A reset ends the connection as well.
     while let Ok(n @ 1..) = socket.read(&mut buffer) {
         all.extend_from_slice(&buffer[..n]);
     }
@@ -66,7 +66,7 @@ fn who_takes_nothing_is_closed() {
     let stalled: Vec<TcpStream> = (0..10)
         .map(|_| {
             let mut socket = connect(&sidecar);
-            // Far more than both sides have buffers for.
+            // The answers are far larger than the buffers of both sides.
             let requests = "GET /assets/hls.min.js HTTP/1.1\r\nHost: h\r\n\r\n".repeat(40);
             socket.write_all(requests.as_bytes()).unwrap();
             socket
@@ -83,7 +83,7 @@ fn who_takes_nothing_is_closed() {
     drop(stalled);
 }
 
-/// A viewer that sends `frame` without an end is closed.
+/// Asserts that a viewer that sends `frame` without an end is disconnected.
 #[track_caller]
 fn flood(frame: &[u8]) {
     let nginx = open().start();
@@ -96,11 +96,11 @@ fn flood(frame: &[u8]) {
     socket.write_all(request.as_bytes()).unwrap();
     let mut reader = socket.try_clone().unwrap();
     std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-    // A text begins, for what continues it.
+    // A text message must begin before continuation frames can follow.
     socket.write_all(&[0x01, 0x80, 0, 0, 0, 0]).unwrap();
     let frames = frame.repeat(1000);
     until("the flood ends", 10.0, || socket.write_all(&frames).is_err());
-    // Everybody else goes on.
+    // Other viewers are not affected.
     watch(&sidecar, "show");
 }
 

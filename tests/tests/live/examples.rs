@@ -1,4 +1,4 @@
-//! The examples of docs/api.md for front ends, in JavaScript, Python and PHP, list a live stream and hear of it.
+//! The examples of docs/api.md for front ends, in JavaScript, Python and PHP, list a live stream and get its events.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -11,7 +11,7 @@ use weir_tests::harness::{Sidecar, products, until};
 
 use super::{ask, open, publish};
 
-/// The blocks of a language under a heading, for the daemon of the test.
+/// Returns the code blocks of a language under a heading, with the address of the test's daemon.
 fn snippets(heading: &str, language: &str, sidecar: &Sidecar) -> Vec<String> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/api.md");
     let page = std::fs::read_to_string(page).unwrap();
@@ -30,7 +30,7 @@ fn snippets(heading: &str, language: &str, sidecar: &Sidecar) -> Vec<String> {
         .collect()
 }
 
-/// Whether a program prints a line with `part`; it is killed then.
+/// Returns whether a program prints a line that contains `part`; the program is then killed.
 fn prints(command: &mut Command, part: &str) -> bool {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -1,5 +1,5 @@
-//! The player page of the daemon where nginx asks for a token: it plays on when the cookie is renewed before the token expires, over
-//! WebSocket and as Low-Latency HLS, and says so when it is not.
+//! The player page of the daemon where nginx requires a token: if the cookie is renewed before the token expires, the page continues to
+//! play, over WebSocket and as Low-Latency HLS; otherwise it shows a message.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use weir_tests::harness::{Ffmpeg, Sidecar, until};
 
 use super::attacks::{claims, protected, signed};
 
-/// The leeway that Weir grants after `exp`, in seconds.
+/// Leeway that Weir grants after `exp`, in seconds.
 const LEEWAY: u64 = 30;
 const LIFE: u64 = 6;
 
@@ -19,7 +19,7 @@ fn lasting(seconds: u64) -> String {
     signed(&Claims { exp: Timestamp::from_millis((now + seconds - LEEWAY) * 1000), ..claims() })
 }
 
-/// Plays for so long with tokens that last [`LIFE`] seconds, and then without a new one.
+/// Plays for `time` with tokens that last [`LIFE`] seconds, and then without a new token.
 #[track_caller]
 fn play(tech: &str, time: Duration) {
     let nginx = protected().start();
@@ -36,7 +36,7 @@ fn play(tech: &str, time: Duration) {
         let script = "return document.getElementById('video').getVideoPlaybackQuality().totalVideoFrames";
         browser.run(script).as_u64().unwrap()
     };
-    // Any page of this site sets the first cookie.
+    // Any page of this site may set the first cookie.
     browser.open(&page("/v1/live"));
     let mut renewed = renew();
     let mut keep = || {

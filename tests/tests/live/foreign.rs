@@ -1,5 +1,5 @@
-//! A WebRTC client that is no browser (aiortc) plays and publishes; one that loses a picture gets a keyframe before the publisher sends
-//! the next one; the ffmpegs of both are jobs and counted as such; a handshake that never ends is freed, and so is a front end that
+//! A WebRTC client that is not a browser (aiortc) plays and publishes. A client that loses a frame gets a keyframe before the publisher's
+//! next one. The ffmpegs of both directions are jobs and count as such. The daemon frees a handshake that never ends, and a front end that
 //! never reads.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, products, until, until_ok};
 
 use super::{open, publish, request, watch, whep};
 
-/// The client; killed when dropped.
+/// The client process; killed when dropped.
 pub(super) struct Client {
     child: Child,
     lines: Receiver<String>,
@@ -27,7 +27,7 @@ impl Client {
         Self::at("127.0.0.1", arguments)
     }
 
-    /// One that has this address.
+    /// Starts a client that has this address.
     pub(super) fn at(host: &str, arguments: &[&str]) -> Self {
         let python = products::workspace().join("build/webrtc-client/bin/python");
         let mut child = Command::new(products::tool(&python.to_string_lossy()))
@@ -44,13 +44,13 @@ impl Client {
         Self { child, lines }
     }
 
-    /// What it says next, within two minutes.
+    /// Returns the next line of the client, within two minutes.
     #[track_caller]
     pub(super) fn next(&mut self) -> Value {
         self.within(120.0).expect("the client has ended, or says nothing")
     }
 
-    /// What it says next, if it does within so many seconds.
+    /// Returns the next line of the client, if it comes within `seconds`.
     pub(super) fn within(&mut self, seconds: f64) -> Option<Value> {
         let line = self.lines.recv_timeout(Duration::from_secs_f64(seconds)).ok()?;
         Some(serde_json::from_str(&line).unwrap())
@@ -69,7 +69,7 @@ fn config(port: &Port, most: u32) -> String {
     format!("[web]\n[webrtc]\nlisten = \"127.0.0.1:{at}\"\n[jobs]\nmax_processes = {most}\n")
 }
 
-/// The status for an offer; a session that it begins is ended at once, as one address has few of them.
+/// Returns the status for an offer, and ends a session that the offer has started, because the sessions per address are limited.
 fn offered(sidecar: &Sidecar) -> u16 {
     let answer = request(sidecar.web(), "POST", "/stream/live/show/whep", &[whep::SDP], &whep::offer());
     if let Some(place) = answer.header("location") {
@@ -103,7 +103,7 @@ fn aiortc_publishes_and_plays_and_its_ffmpegs_are_jobs() {
     );
     assert!(sidecar.ffmpegs().iter().any(|ffmpeg| job["pid"] == ffmpeg.0), "{job}");
 
-    // There is room for one process.
+    // The limit still allows one more process.
     let mut player = Client::start(&["play", &url(&sidecar, "whep"), "16"]);
     assert_eq!(player.next(), json!({ "playing": true }));
     let waits = || {
@@ -135,10 +135,10 @@ fn aiortc_publishes_and_plays_and_its_ffmpegs_are_jobs() {
 fn a_viewer_that_lost_a_picture_gets_a_keyframe_at_once() {
     let (nginx, port) = (open().start(), Port::reserve());
     let sidecar = Sidecar::start(&nginx, &config(&port, 8));
-    // One keyframe in 10 s.
+    // The publisher sends one keyframe per 10 s.
     let url_of_nginx = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp());
     let _publisher = Ffmpeg::publish_with_key_frames(&url_of_nginx, 200);
-    // Until the first keyframe, a viewer gets sound alone.
+    // Until the first keyframe, a viewer gets audio only.
     let mut viewer = watch(&sidecar, "show");
     until("there are pictures", 20.0, || match viewer.receive() {
         Some(Message::Text(text)) => text.contains("\"video\":true"),
@@ -147,7 +147,7 @@ fn a_viewer_that_lost_a_picture_gets_a_keyframe_at_once() {
     let mut player = Client::start(&["play", &url(&sidecar, "whep"), "6"]);
     assert_eq!(player.next(), json!({ "playing": true }));
     let played = player.next();
-    // Within the 3 s that follow, the publisher itself may send one.
+    // In the 3 s that follow, the publisher may also send a keyframe itself.
     assert!(played["keys_after"].as_u64().unwrap() >= 1, "{played}");
     assert!(played["video"].as_u64().unwrap() > 60, "{played}");
 }
@@ -158,9 +158,9 @@ fn who_never_ends_a_handshake_or_never_reads_is_freed_and_a_session_belongs_to_i
     let sidecar = Sidecar::start(&nginx, &config(&port, 8));
     let _publisher = publish(&nginx, "show");
     until("it is live", 20.0, || codecs(&nginx));
-    // The daemon hears of it later than nginx.
+    // The daemon learns of the stream later than nginx.
     until("a session may begin", 20.0, || offered(&sidecar) == 201);
-    // A front end that takes nothing after the answer to its request.
+    // This front end reads nothing after the answer to its request.
     let mut silent = TcpStream::connect(("127.0.0.1", sidecar.web())).unwrap();
     let head = "GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
@@ -170,7 +170,7 @@ fn who_never_ends_a_handshake_or_never_reads_is_freed_and_a_session_belongs_to_i
     let began = Instant::now();
 
     let mut client = Client::start(&["handshake", &url(&sidecar, "whep"), "25"]);
-    // Success of a binding: the password was right.
+    // The answer is a success of STUN binding, so the password was correct.
     assert_eq!(client.next(), json!({ "answered": "0101" }));
 
     let session = until("a session begins", 10.0, || {
@@ -184,7 +184,7 @@ fn who_never_ends_a_handshake_or_never_reads_is_freed_and_a_session_belongs_to_i
     assert_eq!([end("other"), end("show")], [404, 200]);
 
     assert_eq!(client.next(), json!({ "status": 404 }));
-    // It answers no pings, as it reads none.
+    // The front end answers no pings, because it reads none.
     std::thread::sleep(Duration::from_secs(53).saturating_sub(began.elapsed()));
     silent.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut all = Vec::new();

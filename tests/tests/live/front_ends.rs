@@ -1,5 +1,5 @@
-//! `/v1/ws`: a front end joins a stream and hears when it can be played, is interrupted and ends, and how many watch. What is no
-//! message is answered with an error, and what is too much ends the connection.
+//! `/v1/ws`: a front end joins a stream, and is notified when the stream can be played, is interrupted and ends, and of the number of
+//! viewers. The daemon answers an invalid message with an error, and closes a connection that sends too much.
 
 use serde_json::{Value, json};
 use weir_tests::harness::websocket::Message;
@@ -7,7 +7,7 @@ use weir_tests::harness::{Sidecar, WebSocket, until};
 
 use super::{open, publish, watch};
 
-/// The next JSON of the server; a close as `{"close": CODE, "reason": ..}`.
+/// Returns the next JSON message of the server; a close as `{"close": CODE, "reason": ..}`.
 #[track_caller]
 fn next(socket: &mut WebSocket) -> Value {
     match socket.receive() {
@@ -17,7 +17,7 @@ fn next(socket: &mut WebSocket) -> Value {
     }
 }
 
-/// The next message that is no count of viewers.
+/// Returns the next message that is not a number of viewers.
 #[track_caller]
 fn news(socket: &mut WebSocket) -> Value {
     loop {
@@ -39,7 +39,7 @@ fn join(sidecar: &Sidecar, stream: &str, headers: &[&str]) -> WebSocket {
 fn a_front_end_hears_of_the_stream_that_it_joined() {
     let nginx = open().start();
     let sidecar = Sidecar::start(&nginx, "[web]\n");
-    // A page of another site may read: it brings no cookie.
+    // A page of another site may read, because it brings no cookie.
     let mut socket = join(&sidecar, "show", &["Origin: https://elsewhere.example"]);
     assert_eq!(news(&mut socket)["type"], "stream.ended");
     let publisher = publish(&nginx, "show");
@@ -53,7 +53,7 @@ fn a_front_end_hears_of_the_stream_that_it_joined() {
     let _viewer = watch(&sidecar, "show");
     until("the viewer is counted", 15.0, || next(&mut socket)["viewers"]["ws"] == 1);
 
-    // The connection breaks, and the encoder is back in time.
+    // The connection breaks, and the encoder reconnects in time.
     publisher.kill();
     assert_eq!(news(&mut socket)["type"], "stream.interrupted");
     let publisher = publish(&nginx, "show");

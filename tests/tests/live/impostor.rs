@@ -1,4 +1,5 @@
-//! Another program answers at the API's address: what nginx protected stays protected, and a daemon that never heard nginx opens nothing.
+//! Another program answers at the API's address: streams that nginx protected stay protected, and a daemon that has never reached nginx
+//! opens nothing.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -9,7 +10,7 @@ use weir_tests::harness::{Sidecar, until};
 use super::attacks::{protected, status, token};
 use super::publish;
 
-/// Answers that are no API of Weir's.
+/// Answers that do not come from an API of Weir.
 const ANSWERS: [&str; 8] = [
     "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\n\r\n<h1>nginx</h1>\n",
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
@@ -21,7 +22,8 @@ const ANSWERS: [&str; 8] = [
     "nonsense\r\n\r\n",
 ];
 
-/// A server that gives one of [`ANSWERS`] to everybody, and how many it has given.
+/// Starts a server that gives one of [`ANSWERS`] to every request; returns its port, and which answer it gives and how often it has given
+/// it.
 fn impostor() -> (u16, Arc<Mutex<(usize, usize)>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -52,7 +54,7 @@ fn it_opens_nothing() {
     let good = format!("{path}?token={}", token("live/show"));
     until("the stream can be watched", 10.0, || status(sidecar.web(), &good, &[]) == 200);
     assert_eq!(status(sidecar.web(), path, &[]), 403);
-    // The same daemon, whose nginx is gone from that address.
+    // For the same daemon, nginx is no longer at that address.
     sidecar.reload_at(&format!("http://127.0.0.1:{port}/api"), "[web]\n");
     for (nth, answer) in ANSWERS.iter().enumerate() {
         *state.lock().unwrap() = (nth, 0);
@@ -62,7 +64,7 @@ fn it_opens_nothing() {
             state.lock().unwrap().1 > 3
         });
     }
-    // A daemon that has never heard another word.
+    // This daemon has never had another answer.
     for (nth, answer) in ANSWERS.iter().enumerate() {
         *state.lock().unwrap() = (nth, 0);
         let early = Sidecar::start_at(&nginx, &format!("http://127.0.0.1:{port}/api"), "[web]\n");

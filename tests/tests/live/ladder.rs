@@ -1,6 +1,6 @@
-//! Low-Latency HLS of a ladder that is published over RTMP: the master playlist has every rendition, each tells of the others, and a
-//! token for the stream opens all of them; playlists come as gzip to who takes it; and an nginx with `proxy_cache_lock` asks once for
-//! all who wait for the same playlist.
+//! Low-Latency HLS of a ladder that is published over RTMP: the master playlist has every rendition, each rendition reports the others, and
+//! a token for the stream opens all of them. Clients that accept gzip get compressed playlists. An nginx with `proxy_cache_lock` sends one
+//! request for all clients that wait for the same playlist.
 
 use std::process::Command;
 
@@ -55,7 +55,7 @@ fn each_rendition_of_a_ladder_is_in_the_master_playlist_and_knows_the_others() {
     assert_eq!([get(low, &other).status, ask(sidecar.web(), low, &[]).status], [403, 403]);
 }
 
-/// An nginx in front of the daemon that keeps what it may, and says how often it has asked.
+/// Starts an nginx in front of the daemon that caches all cacheable answers, and logs its requests.
 fn cache(sidecar: &Sidecar) -> Nginx {
     Config::stock()
         .web("proxy_cache_path @DIR@/cache keys_zone=media:1m;\nlog_format asked '$upstream_cache_status $request_uri';\n")
@@ -87,7 +87,7 @@ fn playlists_are_small_and_a_cache_asks_once_for_all_who_wait() {
     let read = Command::new("gzip").arg("-dc").arg(&file).output().unwrap();
     assert!(read.status.success() && read.stdout.starts_with(b"#EXTM3U\n"));
 
-    // The next segment but one is some seconds away: all of them wait for it.
+    // The segment after the next one is some seconds away, so all clients wait for it.
     let cache = cache(&sidecar);
     let number = |line: &str| line.split_once(':').and_then(|(_, number)| number.parse::<u64>().ok());
     let now = ask(sidecar.web(), &path, &[]);

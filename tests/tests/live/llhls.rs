@@ -1,5 +1,5 @@
-//! Low-Latency HLS: each playlist of a run keeps to RFC 8216bis, a request for what is not there yet waits for it, parts and segments are
-//! the same media, and ffmpeg, an ordinary HLS player, plays it.
+//! Low-Latency HLS: each playlist of a run follows RFC 8216bis, a request for a future part or playlist waits for it, parts and segments
+//! have the same media, and ffmpeg, an ordinary HLS player, plays it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use weir_tests::harness::{Sidecar, until};
 
 use super::{Answer, ask, open, publish};
 
-/// What a playlist says, and what is wrong with it by itself.
+/// The content of a playlist. Reading it finds errors within the playlist.
 #[derive(Debug, Default, Clone)]
 struct Playlist {
     sequence: u64,
     target: f64,
     part_target: f64,
-    /// By number: parts with URI, duration and whether they begin with a key frame; the duration and URI of the whole.
+    /// Segments by number: their parts with URI, duration and whether they begin with a keyframe; duration and URI of the whole segment.
     segments: BTreeMap<u64, Segment>,
     hint: String,
     skipped: u64,
@@ -91,7 +91,7 @@ fn read(text: &str) -> Playlist {
     list
 }
 
-/// What holds within one playlist.
+/// Checks the rules within one playlist.
 #[track_caller]
 fn check(list: &Playlist, text: &str) {
     let hold_back: f64 =
@@ -106,7 +106,7 @@ fn check(list: &Playlist, text: &str) {
         }
         for (nth, (_, duration, _)) in segment.parts.iter().enumerate() {
             assert!(*duration <= list.part_target, "{duration} in {text}");
-            // Only the last part of a segment may be short.
+            // Only the last part of a segment may be shorter.
             let is_last = segment.whole.is_some() && nth + 1 == segment.parts.len();
             assert!(is_last || *duration >= list.part_target * 0.85, "{duration} in {text}");
         }
@@ -119,7 +119,7 @@ fn check(list: &Playlist, text: &str) {
     assert_eq!(list.hint, expected, "{text}");
 }
 
-/// What holds from one playlist to the next: nothing that was said changes.
+/// Checks the rules from one playlist to the next: published entries do not change.
 #[track_caller]
 fn compare(before: &Playlist, after: &Playlist) {
     assert_eq!((before.target, before.part_target), (after.target, after.part_target));
@@ -133,7 +133,7 @@ fn compare(before: &Playlist, after: &Playlist) {
         if new.parts.len() >= old.parts.len() {
             assert_eq!(new.parts[..old.parts.len()], old.parts[..]);
         } else {
-            // Parts of old segments are not listed for ever.
+            // Parts of old segments leave the playlist.
             assert!(new.parts.is_empty() && new.whole.is_some(), "{new:?}");
         }
         if old.whole.is_some() {
@@ -185,20 +185,20 @@ fn each_playlist_of_a_run_keeps_to_the_rules() {
         list = next;
         waited += 1;
     }
-    // A part is 0.3 s.
+    // A part lasts 0.3 s.
     assert!((80..140).contains(&waited), "{waited}");
     let delta = read(&text(&get(&sidecar, "index.m3u8?_HLS_skip=YES")));
     assert!(delta.skipped > 0, "{delta:?}");
     compare(&list, &delta);
 
-    // A segment is its parts.
+    // A segment is the sum of its parts.
     let (number, segment) = list.segments.iter().rev().find(|(_, segment)| segment.whole.is_some()).unwrap();
     let parts: Vec<u8> = segment.parts.iter().flat_map(|(uri, ..)| get(&sidecar, uri).body).collect();
     let whole = get(&sidecar, &format!("{number}.m4s"));
     assert_eq!(whole.header("cache-control"), Some("public, max-age=3600, immutable"));
     assert!(whole.body == parts && !parts.is_empty());
     assert!(segment.parts[0].2, "a segment begins with a key frame: {segment:?}");
-    // The hinted part is waited for.
+    // A request for the hinted part waits for it.
     let hint = read(&text(&get(&sidecar, "index.m3u8"))).hint;
     assert!(!get(&sidecar, &hint).body.is_empty());
     for (file, status) in [

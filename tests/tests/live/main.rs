@@ -1,4 +1,4 @@
-//! What `weir serve` serves to viewers, beside stock nginx with Weir's module. Each file's header says what it proves.
+//! The service of `weir serve` for viewers, beside stock nginx with Weir's module. Each file's header says what the file proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod attacks;
@@ -33,7 +33,7 @@ use weir_tests::harness::{Nginx, Publisher, Sidecar, WebSocket, until};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// An application `live` for everybody, the API, and a secret for tokens.
+/// Returns a configuration with an open application `live`, the API, and a secret for tokens.
 fn open() -> Config {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
@@ -47,7 +47,7 @@ fn publish(nginx: &Nginx, name: &str) -> Publisher {
     Publisher::to(nginx.rtmp(), &format!("live/{name}")).start().started()
 }
 
-/// What the daemon answered.
+/// An answer of the daemon.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -67,7 +67,7 @@ impl Answer {
     }
 }
 
-/// Asks for a path as it is written here, with more headers.
+/// Requests a path exactly as given, with these additional headers.
 #[track_caller]
 fn ask(port: u16, path: &str, headers: &[&str]) -> Answer {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -86,7 +86,7 @@ fn ask(port: u16, path: &str, headers: &[&str]) -> Answer {
     Answer { status, head, body: all[end + 4..].to_vec() }
 }
 
-/// Asks with a method and a body.
+/// Sends a request with a method and a body.
 #[track_caller]
 fn request(port: u16, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -99,7 +99,7 @@ fn request(port: u16, method: &str, path: &str, headers: &[&str], body: &str) ->
         request.push_str(header);
         request.push_str("\r\n");
     }
-    // What is too long is refused before it is read.
+    // The daemon refuses a body that is too long before it reads the body.
     let _ = socket.write_all(format!("{request}\r\n{body}").as_bytes());
     let mut all = Vec::new();
     let _ = socket.read_to_end(&mut all);
@@ -116,7 +116,7 @@ fn watch(sidecar: &Sidecar, name: &str) -> WebSocket {
     until("the stream can be watched", 10.0, || WebSocket::connect(sidecar.web(), &path, &[]).ok())
 }
 
-/// The type of a JSON event, or `binary`.
+/// Returns the type of a JSON event, or `binary`.
 fn kind(message: &Message) -> String {
     match message {
         Message::Text(text) => {
@@ -128,7 +128,7 @@ fn kind(message: &Message) -> String {
     }
 }
 
-/// All media of messages, one behind the other.
+/// Returns the media of all messages, concatenated.
 fn bytes(messages: &[Message]) -> Vec<u8> {
     let media = |message: &Message| match message {
         Message::Binary(bytes) => bytes.clone(),

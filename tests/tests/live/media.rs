@@ -1,5 +1,5 @@
-//! What comes over the WebSocket can be decoded from its first fragment on, whatever the stream has in it and whatever its publisher
-//! does; the daemon plays each stream once, and nginx counts no player for it.
+//! Media over the WebSocket can be decoded from its first fragment on, whatever codecs and tracks the stream has and whatever its publisher
+//! does. The daemon plays each stream once, and nginx does not count that player.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use weir_tests::harness::{Publisher, Sidecar, WebSocket, until};
 
 use super::{bytes, kind, open, publish, watch};
 
-/// Writes media to a file: what ffprobe says of it, and no complaint.
+/// Writes media to a file, and returns ffprobe's output, which must be without complaints.
 #[track_caller]
 fn look(folder: &Path, messages: &[Message], what: &[&str]) -> String {
     let file = folder.join("media.mp4");
@@ -19,7 +19,7 @@ fn look(folder: &Path, messages: &[Message], what: &[&str]) -> String {
     probe(&file.to_string_lossy(), what)
 }
 
-/// Times of the pictures in decoding order, as ffprobe reads them.
+/// Returns the times of the frames in decoding order, as ffprobe reads them.
 #[track_caller]
 fn times(folder: &Path, messages: &[Message]) -> Vec<f64> {
     let text = look(folder, messages, &["-select_streams", "v", "-show_entries", "packet=dts_time"]);
@@ -33,7 +33,7 @@ fn a_viewer_gets_an_init_segment_and_then_a_key_frame() {
     let _publisher = publish(&nginx, "show");
     let folder = tempfile::tempdir().unwrap();
     let mut first = watch(&sidecar, "show");
-    // Longer than what is kept beside the newest group of pictures.
+    // This takes longer than the media that the daemon keeps beside the newest group of pictures.
     let messages = first.during(5.0);
     let kinds: Vec<String> = messages.iter().map(kind).collect();
     assert_eq!(kinds[..3], ["init", "binary", "binary"]);
@@ -46,7 +46,7 @@ fn a_viewer_gets_an_init_segment_and_then_a_key_frame() {
     let found = look(folder.path(), &messages, &["-show_entries", "stream=codec_name,width"]);
     assert_eq!(found, "h264,160\naac");
 
-    // Whoever joins later gets the newest group of pictures at once, and it begins with a key frame.
+    // A later viewer immediately gets the newest group of pictures, which begins with a keyframe.
     for _ in 0..3 {
         let mut second = watch(&sidecar, "show");
         let joined: Vec<Message> = (0..4).map(|_| second.receive().unwrap()).collect();
@@ -56,7 +56,7 @@ fn a_viewer_gets_an_init_segment_and_then_a_key_frame() {
     let log = sidecar.log();
     assert_eq!(log.matches("the stream is played for viewers").count(), 1, "{log}");
     assert_eq!(nginx.api().stream("live", "show").unwrap()["viewers"]["rtmp"], 0);
-    // Pictures follow each other as the publisher sends them.
+    // The frames follow each other as the publisher sends them.
     let times = times(folder.path(), &messages);
     assert!(times.len() > 30, "{times:?}");
     assert!(times.windows(2).all(|pair| (0.04..0.06).contains(&(pair[1] - pair[0]))), "{times:?}");
@@ -102,7 +102,7 @@ fn a_publisher_that_returns_goes_on_in_the_same_connection() {
     });
     let kinds: Vec<String> = messages[before..].iter().map(kind).take(4).collect();
     assert_eq!(kinds, ["discontinuity", "init", "binary", "binary"]);
-    // One timeline: nothing overlaps, and there is no gap to wait for.
+    // The timeline is continuous: no overlap, and no gap that a player would wait at.
     let folder = tempfile::tempdir().unwrap();
     let times = times(folder.path(), &messages);
     assert!(times.windows(2).all(|pair| (0.01..0.1).contains(&(pair[1] - pair[0]))), "{times:?}");
@@ -126,7 +126,7 @@ fn a_stream_that_is_not_live_is_told_so() {
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (426, &"upgrade_required".into()));
 }
 
-/// What a viewer gets of a stream as `edit` makes it: codecs, and the number of pictures in two seconds.
+/// Returns what a viewer gets of a stream that `edit` has changed.
 #[track_caller]
 fn watched(edit: impl Fn(Tag) -> Option<Tag> + Send + 'static) -> (Vec<Message>, tempfile::TempDir) {
     let nginx = open().start();

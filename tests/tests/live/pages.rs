@@ -1,7 +1,7 @@
-//! The public pages: what is live and what comes next, in four languages; what is offline or misspelt is said; they fit a phone and a
-//! desk, light and dark, without a fault that axe-core finds; and the first load of the watch page is small.
+//! The public pages: live streams and the schedule, in four languages; a message for an offline or misspelt stream. They fit a phone and a
+//! desktop, light and dark, without a fault that axe-core finds, and the first load of the watch page is small.
 //!
-//! With `WEIR_SCREENSHOTS=FOLDER`, each page is kept as a picture.
+//! With `WEIR_SCREENSHOTS=FOLDER`, the test saves a screenshot of each page.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use weir_tests::harness::{Ffmpeg, Sidecar, products, until};
 
 use super::{ask, open};
 
-/// The most that `/watch` loads before the player's library, in bytes.
+/// Most bytes that `/watch` may load before the player's library.
 const FIRST_LOAD: u64 = 200_000;
 
 fn config(port: u16) -> String {
@@ -30,7 +30,7 @@ fn text(browser: &Browser, id: &str) -> String {
     browser.run(&format!("return document.getElementById('{id}').innerText")).as_str().unwrap().to_owned()
 }
 
-/// What axe-core finds, as rule and element.
+/// Returns the faults that axe-core finds, as rule and element.
 #[track_caller]
 fn faults(browser: &Browser, axe: &str) -> Value {
     browser.run(&format!(

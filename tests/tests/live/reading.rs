@@ -1,5 +1,5 @@
-//! Who reads `/v1/ws` too slowly is told how much they miss; who reads nothing is closed with a code that says so. The daemon keeps no
-//! more than a few messages for them, and nobody else misses one.
+//! A reader of `/v1/ws` that is too slow is told how many messages it missed; a reader that reads nothing is closed with a code for that
+//! reason. The daemon keeps only a few messages for them, and no other reader misses a message.
 
 use serde_json::{Value, json};
 use weir_tests::harness::websocket::Message;
@@ -8,7 +8,7 @@ use weir_tests::harness::{Sidecar, WebSocket, until};
 use super::open;
 
 const CONFIG: &str = "[web]\ntrusted_proxies = [\"127.0.0.1\"]\n[chat]\nenabled = true\n";
-/// Of one writer, as many as the rules allow at once.
+/// Messages of one writer, as many as the rules allow in one burst.
 const EACH: usize = 5;
 const BURST: usize = 100;
 
@@ -17,7 +17,7 @@ fn join(socket: &mut WebSocket, name: Option<&str>) {
     socket.send(&message.to_string()).unwrap();
 }
 
-/// 500 messages of 2 KB, of people who are new each time.
+/// Sends 500 messages of 2 KB, from new writers in each round.
 fn burst(sidecar: &Sidecar, round: usize) {
     let text = "\u{1f600}".repeat(490);
     for n in 0..BURST {
@@ -44,7 +44,7 @@ fn number(value: &Value) -> Option<usize> {
         .then(|| value["text"].as_str().unwrap().split(' ').next().unwrap().parse().unwrap())
 }
 
-/// How many are in the chat, with the one who asks.
+/// Returns the number of people in the chat, including the one who asks.
 fn people(sidecar: &Sidecar) -> u64 {
     let mut socket = WebSocket::connect(sidecar.web(), "/v1/ws", &[]).unwrap();
     join(&mut socket, None);
@@ -56,7 +56,7 @@ fn people(sidecar: &Sidecar) -> u64 {
     }
 }
 
-/// Connections to its pages that it has open.
+/// Returns the number of open connections to the daemon's pages.
 fn connections(sidecar: &Sidecar) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let local = format!(":{:04X}", sidecar.web());
@@ -84,7 +84,7 @@ fn who_reads_too_little_is_told_and_who_reads_nothing_is_closed() {
     });
     let before = sidecar.process().memory();
 
-    // The good one reads while others write.
+    // The good client reads while other clients write.
     let reader = std::thread::spawn(move || {
         let mut seen = Vec::new();
         while seen.len() < 2 * BURST * EACH {
@@ -102,18 +102,18 @@ fn who_reads_too_little_is_told_and_who_reads_nothing_is_closed() {
         heard.extend(number(&value));
     }
     assert!(missed > 0 && heard.len() + missed >= BURST * EACH, "{} {missed}", heard.len());
-    // From now on it reads, until the daemon ends.
+    // From now on the slow client reads until the daemon ends.
     slow.stream().set_read_timeout(None).unwrap();
     std::thread::spawn(move || while slow.receive().is_some() {});
     burst(&sidecar, 1);
     let grown = sidecar.process().memory().saturating_sub(before);
-    // All together have 256 messages here, and what of them is on its way.
+    // All clients together have 256 messages in the daemon, plus the messages in transit.
     assert!(grown < 16 << 20, "{grown} bytes");
     eprintln!("two bursts of {} messages: {} KB more", BURST * EACH, grown >> 10);
 
     let (_good, seen) = reader.join().unwrap();
     assert_eq!(seen, (0..2 * BURST * EACH).collect::<Vec<_>>());
-    // They count as people no longer; one that reads then hears why.
+    // These clients no longer count as people; when one of them reads later, it gets the reason.
     until("those that read nothing are out", 30.0, || people(&sidecar) == 3);
     let mut late = deaf.pop().unwrap();
     let close = until("it is closed", 20.0, || match late.receive() {
@@ -122,7 +122,7 @@ fn who_reads_too_little_is_told_and_who_reads_nothing_is_closed() {
         None => panic!("it is closed without a code"),
     });
     assert_eq!(close, (1013, "no data was taken for 10 seconds".to_owned()));
-    // Those that never read are cut off.
+    // Clients that never read are disconnected.
     drop(late);
     until("their connections are free", 30.0, || connections(&sidecar) <= 3);
     drop(deaf);

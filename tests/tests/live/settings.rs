@@ -1,4 +1,4 @@
-//! `[web]` of weir.toml: what is served where, below a path or behind a proxy, and what becomes of an address that is taken.
+//! `[web]` of weir.toml: the pages that are served, below a path or behind a proxy, and the error for an address that is in use.
 
 use std::net::TcpListener;
 use std::process::Command;

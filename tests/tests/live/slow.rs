@@ -1,5 +1,5 @@
-//! A viewer that takes less than the stream has is skipped to a key frame and told; one that takes nothing, or says too much, is
-//! dropped. Everybody else sees each picture.
+//! A viewer that reads too slowly for the stream is skipped to a keyframe and notified; a viewer that reads nothing or sends too much is
+//! disconnected. All other viewers get each frame.
 
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_tests::harness::websocket::Message;
@@ -7,7 +7,7 @@ use weir_tests::harness::{Publisher, Sidecar, WebSocket, until};
 
 use super::{kind, open, watch};
 
-/// Makes a picture large: a NAL unit of filler data (ITU-T H.264, 7.3.2.7) behind it.
+/// Makes a frame large: it appends a NAL unit of filler data (ITU-T H.264, 7.3.2.7).
 fn large(tag: Tag) -> Tag {
     if tag.kind != TagKind::Video || tag.is_header() {
         return tag;
@@ -27,7 +27,7 @@ fn a_slow_viewer_is_skipped_or_dropped_and_no_other_notices() {
     let mut good = watch(&sidecar, "show");
     let mut slow = WebSocket::connect_narrow(sidecar.web(), "/stream/live/show/ws");
     let stopped = WebSocket::connect_narrow(sidecar.web(), "/stream/live/show/ws");
-    // Both are held up for as long as this one reads.
+    // Both other viewers do not read while this one does.
     let messages = good.during(6.0);
     let mut seen = Vec::new();
     until("the slow one is told", 20.0, || {
@@ -35,7 +35,7 @@ fn a_slow_viewer_is_skipped_or_dropped_and_no_other_notices() {
         seen.push(kind(&message));
         seen.last().unwrap() == "skipped"
     });
-    // It goes on with a key frame: the init segment is one that it has.
+    // The stream continues with a keyframe; the viewer already has the init segment.
     let Some(Message::Binary(next)) = slow.receive() else { panic!("{seen:?}") };
     let sync = 0x0200_0000_u32.to_be_bytes();
     assert!(next[..200].windows(4).any(|four| four == sync), "{:?}", &next[..200]);
@@ -52,7 +52,7 @@ fn a_slow_viewer_is_skipped_or_dropped_and_no_other_notices() {
     drop((publisher, stopped));
 }
 
-/// The time of a fragment's picture, which comes first in it.
+/// Returns the time of the first frame in a fragment.
 fn time(message: &Message) -> Option<u64> {
     let Message::Binary(bytes) = message else { return None };
     let at = bytes.windows(4).position(|four| four == b"tfdt")?;

@@ -1,5 +1,5 @@
-//! Sound and pictures stay together: of a publisher over WebRTC (aiortc, RTP times begin at random) whose sound comes 300 ms later than the
-//! picture of the same moment, in RTMP; and of a publisher over RTMP, for a viewer over WebRTC, by the reports of the daemon.
+//! Audio and video stay in sync: from a publisher over WebRTC (aiortc, whose RTP times begin at random) whose audio arrives 300 ms later
+//! than the video of the same moment, in RTMP; and from a publisher over RTMP to a viewer over WebRTC, by the reports of the daemon.
 
 use std::process::{Command, Stdio};
 
@@ -10,7 +10,7 @@ use weir_tests::harness::{Nginx, Sidecar, products, until};
 use super::foreign::Client;
 use super::{open, watch};
 
-/// When it flashes and beeps, as ffmpeg has it: no shift makes that fit itself but one of four seconds.
+/// Times of flashes and beeps, as an ffmpeg expression: only a shift by four seconds makes the pattern match itself.
 const ON: &str = "between(mod(t,4),0,0.099)+between(mod(t,4),0.8,0.899)+between(mod(t,4),2,2.099)+between(mod(t,4),2.7,2.799)";
 /// Milliseconds that a person may notice.
 const MOST: f64 = 40.0;
@@ -23,20 +23,20 @@ fn url(sidecar: &Sidecar, what: &str) -> String {
     format!("http://127.0.0.1:{}/stream/live/show/{what}", sidecar.web())
 }
 
-/// Numbers that ffmpeg has written behind a word.
+/// Returns the numbers that ffmpeg has written after a word.
 fn numbers(log: &str, word: &str) -> Vec<f64> {
     let number = |part: &str| part.split([' ', '\n', '|']).find(|part| !part.is_empty())?.parse().ok();
     log.split(word).skip(1).filter_map(number).collect()
 }
 
-/// The value in the middle: a frame that a busy machine loses makes one flash late, and a fault makes all of them.
+/// Returns the median: a frame that a busy machine loses makes one flash late, but a fault makes all of them late.
 fn median(all: &[f64]) -> f64 {
     let mut all = all.to_vec();
     all.sort_by(f64::total_cmp);
     all[all.len() / 2]
 }
 
-/// How many milliseconds after each flash of a stream its beep is, for six seconds. None if there were too few of them.
+/// Returns how many milliseconds after each flash of a stream its beep is, over six seconds; `None` if there were too few of them.
 fn apart(nginx: &Nginx) -> Option<Vec<f64>> {
     let output = Command::new(products::ffmpeg("ffmpeg"))
         .args(["-nostdin", "-hide_banner", "-v", "info", "-nostats"])
@@ -62,7 +62,7 @@ fn apart(nginx: &Nginx) -> Option<Vec<f64>> {
         let distances = beeps.iter().map(|beep| (beep - flash) * 1000.0);
         distances.min_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap()
     };
-    // What follows the last beep may be cut off.
+    // The recording may end before the beep of a late flash.
     Some(flashes.iter().filter(|flash| **flash < beeps.last().unwrap() + 0.2).map(nearest).collect())
 }
 
@@ -78,7 +78,7 @@ fn the_sound_of_a_publisher_over_webrtc_fits_its_pictures_although_it_comes_late
     let fits = |all: &Vec<f64>| median(all).abs() < MOST;
     let last = until("they fit", 20.0, || apart(&nginx).inspect(|all| println!("{all:?} ms")).filter(fits));
     println!("WHIP to RTMP: {last:?} ms");
-    // They stay together.
+    // Audio and video stay in sync.
     let later = until("flashes and beeps", 20.0, || apart(&nginx));
     assert!(fits(&later), "{later:?}\n{}", sidecar.log());
 }
@@ -104,7 +104,7 @@ fn the_sound_for_a_viewer_over_webrtc_fits_the_pictures() {
     let end = end.unwrap_or_else(|| panic!("{}", sidecar.log()));
     eprintln!("RTMP to WHEP: {end}");
     let all: Vec<f64> = end["apart"].as_array().unwrap().iter().map(|one| one.as_f64().unwrap()).collect();
-    // From the tenth second on.
+    // Only the second half counts.
     let late = &all[all.len() / 2..];
     assert!(all.len() >= 14 && median(late).abs() < MOST, "{end}\n{}", sidecar.log());
 }

@@ -1,6 +1,6 @@
-//! `/stream/APP/NAME/whep`: Chromium plays pictures and sound over WebRTC, is counted, and leaves when its token ends; what is no
-//! offer, too much or somebody else's is refused in the words of RFC 9725, and frees everything; a stream with B-frames says so,
-//! and the player takes another way.
+//! `/stream/APP/NAME/whep`: Chromium plays video and audio over WebRTC, is counted, and is disconnected when its token ends. An invalid
+//! offer, an offer above a limit, and a request for the session of another client are refused as RFC 9725 says, and free everything. A
+//! stream with B-frames is refused with a reason, and the player uses another protocol.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ const PATH: &str = "/stream/live/show/whep";
 pub(super) const SDP: &str = "Content-Type: application/sdp";
 const TRICKLE: &str = "Content-Type: application/trickle-ice-sdpfrag";
 
-/// An offer of a player that never connects.
+/// Returns an offer of a player that never connects.
 pub(super) fn offer() -> String {
     let media = |kind: &str, mid: u8, codec: &str| {
         format!(
@@ -172,7 +172,7 @@ fn requests_are_answered_as_rfc_9725_says_and_a_session_is_its_owners() {
     }
     assert_eq!(ask("OPTIONS", PATH, &[], ""), 204);
     assert_eq!(ask("OPTIONS", "/stream/live/show/ws", &[], ""), 404);
-    // Another session's address is 128 random bits.
+    // The address of another session has 128 random bits.
     let other = format!("{PATH}/{}", "0".repeat(32));
     assert_eq!(
         [ask("DELETE", &other, &[], ""), ask("PATCH", &other, &[TRICKLE, &matching], fragment)],
@@ -228,7 +228,7 @@ fn floods_are_limited_disturb_no_viewer_and_are_freed() {
     assert!(statuses.iter().all(|status| matches!(status, 201 | 429)), "{statuses:?}");
     let answer = setup.post(&[SDP], &offer());
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("5")));
-    // Rubbish on the port, of UDP and TCP.
+    // The test sends random bytes to the port, over UDP and TCP.
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     for number in 0..2000_u32 {
         let packet: Vec<u8> =
@@ -239,7 +239,7 @@ fn floods_are_limited_disturb_no_viewer_and_are_freed() {
     let _ = tcp.write_all(&[0xff; 4096]);
     tcp.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     assert!(matches!(tcp.read(&mut [0; 16]), Ok(0) | Err(_)));
-    // Nobody was counted who never connected.
+    // A client that never connected is not counted.
     until("one viewer is counted", 20.0, || setup.viewers() == 1);
     wait_playing(&browser, "whep");
     let began = Instant::now();

@@ -1,6 +1,6 @@
-//! `/stream/APP/NAME/whip` and `/publish`: Chromium publishes its camera and microphone with a stream key, which nginx checks as it
-//! checks every encoder's; nginx's refusals are the answers of the request; a revoked key ends the session; and a key is in no
-//! address, no log and no list of processes.
+//! `/stream/APP/NAME/whip` and `/publish`: Chromium publishes its camera and microphone with a stream key, which nginx checks like the key
+//! of any encoder. The request is answered with nginx's refusal. A revoked key ends the session, and a key appears in no address, no log
+//! and no list of processes.
 
 use serde_json::{Value, json};
 use weir_tests::harness::browser::Browser;
@@ -48,7 +48,7 @@ fn state(browser: &Browser) -> String {
     browser.run("return document.body.dataset.state ?? ''").as_str().unwrap().to_owned()
 }
 
-/// Fills the form and goes on air.
+/// Fills in the form and goes live.
 fn go_on_air(browser: &Browser, setup: &Setup, key: &str) {
     browser.open(&format!("http://127.0.0.1:{}/publish?app=live&name=show", setup.sidecar.web()));
     browser.run(&format!("document.getElementById('key').value = '{key}'"));
@@ -75,7 +75,7 @@ fn a_browser_goes_on_air_with_its_key_and_off_air_by_itself_and_by_revocation() 
         browser.run("return document.getElementById('level').value").as_f64().unwrap() > 0.02
     });
     assert_eq!(setup.sidecar.told("whip.started")["stream"], "show");
-    // What keeps the key keeps it to itself.
+    // The key appears neither in the addresses that the page loads, nor in the log, nor in the list of processes.
     let addresses =
         "return performance.getEntriesByType('resource').map((entry) => entry.name).join() + location";
     assert!(!browser.run(addresses).as_str().unwrap().contains(&key.key));
@@ -83,7 +83,7 @@ fn a_browser_goes_on_air_with_its_key_and_off_air_by_itself_and_by_revocation() 
     let processes = setup.sidecar.process().descendants();
     assert!(processes.iter().all(|process| !process.title().contains(&key.key)));
     assert_eq!(browser.console(), Vec::<String>::new());
-    // A viewer over WebRTC sees it.
+    // A viewer over WebRTC can play the stream.
     let viewer = Browser::start();
     viewer.open(&format!("http://127.0.0.1:{}/embed/live/show?tech=whep", setup.sidecar.web()));
     until("it plays by whep", 30.0, || state(&viewer) == "PLAYING");
@@ -114,14 +114,14 @@ fn nginx_decides_who_publishes_and_its_words_are_the_answer() {
     for credential in ["Basic abc", "Bearer a&b", "Bearer a/../b"] {
         assert_eq!(setup.post(PATH, &[&format!("Authorization: {credential}")]).status, 401, "{credential}");
     }
-    // What is in the address counts for nothing.
+    // A key in the address does not count.
     assert_eq!(setup.post(&format!("{PATH}?token={}", key.key), &[]).status, 401);
     assert_eq!(setup.post("/stream/none/show/whip", &[&bearer]).status, 403);
     let simulcast = format!("{}a=simulcast:send hi;lo\r\n", offer().replace("recvonly", "sendonly"));
     let answer = request(setup.sidecar.web(), "POST", PATH, &[SDP, &bearer], &simulcast);
     assert_eq!(answer.status, 406);
     assert!(answer.json()["error"]["message"].as_str().unwrap().contains("simulcast"), "{answer:?}");
-    // nginx has it before the request is answered, and a second one is told. A key opens its own stream, whatever the address says.
+    // nginx has the stream before the request is answered, and refuses a second one. A key opens its own stream, whatever the address says.
     let answer = setup.post("/stream/live/other/whip", &[&bearer]);
     assert_eq!(answer.status, 201, "{answer:?}");
     assert!(setup.stream().is_some());
@@ -130,7 +130,7 @@ fn nginx_decides_who_publishes_and_its_words_are_the_answer() {
     let place = format!("/stream/live/other/{}", answer.header("location").unwrap());
     assert_eq!(request(setup.sidecar.web(), "DELETE", &place, &[], "").status, 200);
     until("the stream is gone", 10.0, || setup.stream().is_none());
-    // Without a key where nginx asks for none.
+    // Where nginx requires no key, no key is needed.
     assert_eq!(setup.post("/stream/free/show/whip", &[]).status, 201);
 }
 

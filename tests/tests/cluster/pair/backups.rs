@@ -1,5 +1,5 @@
-//! A file of one node that comes from a backup brings nothing back that was removed since, and removes nothing that was made since;
-//! a copy of a whole machine is told what it is.
+//! If a file of one node comes from a backup, removed entries do not return, and new entries are not removed. A copy of a whole machine is
+//! recognized and reported.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use weir_tests::harness::Sidecar;
 use super::edits::{admin, join, join_as_moderator, log_in};
 use super::{A, B, Pair, within};
 
-/// What is in a folder; those of SQLite have parts.
+/// Copies a database file; SQLite keeps some of its data in further files beside it.
 fn copy(from: &Path, to: &Path) {
     for part in ["", "-wal", "-shm"] {
         let of = |path: &Path| PathBuf::from(format!("{}{part}", path.display()));
@@ -57,7 +57,7 @@ fn files_of_one_node_from_a_backup_bring_nothing_back() {
     });
     pair.wait_in_step();
 
-    // The backup of B, and what is edited after it.
+    // The test takes a backup of B and then edits.
     pair.nodes[B].daemon.kill();
     let backup = tempfile::tempdir().unwrap();
     let place = |name: &str| backup.path().join(name);
@@ -77,7 +77,7 @@ fn files_of_one_node_from_a_backup_bring_nothing_back() {
     });
     pair.wait_in_step();
 
-    // The daemon runs, or does not.
+    // The files are replaced while the daemon runs, and while it does not.
     for is_running in [true, false] {
         let node = &mut pair.nodes[B];
         if !is_running {
@@ -107,7 +107,7 @@ fn files_of_one_node_from_a_backup_bring_nothing_back() {
     }
     pair.nodes[B].daemon.wait_log("a file is not the one that this node saw last");
 
-    // B is edited after it, also while its daemon is away.
+    // B is edited afterwards, also while its daemon is stopped.
     admin(&pair.nodes[B].daemon, &["add", "carl"]);
     within("carl is on A", 3.0, || knows(&pair.nodes[A].daemon, "carl"));
     pair.nodes[B].daemon.kill();

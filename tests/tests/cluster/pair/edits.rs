@@ -1,5 +1,5 @@
-//! Keys, targets, bans, revoked tokens, administrators and bans of the chat: made on one node, in force on the other within two
-//! seconds; and a node that was down, killed or lost its state has them again.
+//! Keys, targets, bans, revoked tokens, administrators and bans of the chat: a change on one node is in force on the other within two
+//! seconds. A node that was down, was killed or lost its state gets everything again.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -22,7 +22,7 @@ fn keys_targets_and_bans_of_one_node_hold_on_the_other() {
     let publisher = within("the key opens on the other node", 2.0, || pair.try_publish(B, &key.key));
     assert_eq!(b.get("/v1/keys").expect(200)["keys"][0]["id"], key.id);
 
-    // A target of B pushes the stream of A, and one of A that of B.
+    // A target that was created on B pushes the stream of A, and a target that was created on A pushes the stream of B.
     let url = format!("rtmp://127.0.0.1:{}/in/there?key=secret-of-target", pair.nodes[B].nginx.rtmp());
     let target = b.post("/v1/targets", &json!({ "app": "live", "stream": "show", "url": url })).expect(201);
     let id = target["id"].as_str().unwrap().to_owned();
@@ -36,7 +36,7 @@ fn keys_targets_and_bans_of_one_node_hold_on_the_other() {
     a.delete(&format!("/v1/targets/{id}")).expect(200);
     within("it is removed", 2.0, || b.get(&format!("/v1/targets/{id}")).status == 404);
 
-    // A ban of A holds at B.
+    // A ban on A is in force on B.
     a.delete("/v1/streams/live/show?ban_s=60").expect(200);
     publisher.wait_closed(2.0);
     within("the key is banned on the other node", 2.0, || {
@@ -45,11 +45,11 @@ fn keys_targets_and_bans_of_one_node_hold_on_the_other() {
             .then(|| pair.nodes[B].nginx.log_lines("key banned").pop())
             .flatten()
     });
-    // Bans are in the memory of nginx, and known to the daemon.
+    // nginx has bans only in memory, so the daemon restores them.
     pair.nodes[B].nginx.restart(|_| {});
     until("the ban is back", 5.0, || pair.try_publish(B, &key.key).is_none());
 
-    // A rotation: the old secret has ended there, too. A revocation drops who is live.
+    // After a rotation, the old secret is invalid on the other node, too. A revocation drops the publisher.
     let key = a.create_key("live", "talk");
     let old = within("the key opens", 2.0, || pair.try_publish(B, &key.key));
     old.close();
@@ -106,7 +106,7 @@ fn administrators_and_bans_of_the_chat_are_in_common() {
     let known = |daemon: &Sidecar| std::fs::read_to_string(daemon.media().join("state/admins")).unwrap();
     within("ana is gone on A", 2.0, || !known(a).contains("ana"));
     assert!(!log_in(a, "ana"));
-    // The account that is made again is another one.
+    // An account with the name of a removed one is a new account.
     admin(a, &["add", "ana", "--role", "viewer"]);
     within("ana is back", 2.0, || known(b).contains("ana"));
 
@@ -120,7 +120,7 @@ fn administrators_and_bans_of_the_chat_are_in_common() {
     within("she may come back", 2.0, || join(b, &json!({ "name": "eve" })).1["type"] == "chat.welcome");
 }
 
-/// Comes into the chat; gives the first word of the chat, too.
+/// Joins the chat; returns the socket and the first message of the chat.
 pub(super) fn join(daemon: &Sidecar, who: &Value) -> (WebSocket, Value) {
     let mut socket = WebSocket::connect(daemon.web(), "/v1/ws", &[]).unwrap();
     let mut message = json!({ "type": "join", "app": "live", "stream": "show" });
@@ -142,7 +142,7 @@ pub(super) fn join_as_moderator(daemon: &Sidecar) -> WebSocket {
     socket
 }
 
-/// A token as a backend makes it (RFC 7519).
+/// Returns a token of a moderator, as a backend makes it (RFC 7519).
 fn moderator() -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -166,7 +166,7 @@ fn a_node_that_was_down_or_killed_or_lost_its_state_catches_up() {
     let keys: Vec<_> = (0..3).map(|n| pair.api(A).create_key("live", &format!("s{n}"))).collect();
     pair.wait_in_step();
 
-    // B's daemon is killed; both nodes are edited meanwhile.
+    // B's daemon is killed; both nodes are edited in the meantime.
     pair.nodes[B].daemon.kill();
     pair.api(A).delete(&format!("/v1/keys/{}", keys[0].id)).expect(200);
     let new = pair.api(A).create_key("live", "new");
@@ -179,7 +179,7 @@ fn a_node_that_was_down_or_killed_or_lost_its_state_catches_up() {
     within("the key that was revoked on B is closed", 2.0, || pair.try_publish(A, &keys[1].key).is_none());
     pair.wait_in_step();
 
-    // Killed in the middle of many changes, both in turn.
+    // Each daemon in turn is killed in the middle of many changes.
     let many: Vec<_> = (0..150).map(|n| pair.api(A).create_key("live", &format!("m{n}"))).collect();
     pair.nodes[A].daemon.kill();
     pair.nodes[A].daemon.start_again();
@@ -190,7 +190,7 @@ fn a_node_that_was_down_or_killed_or_lost_its_state_catches_up() {
     pair.nodes[B].daemon.start_again();
     pair.wait_in_step();
 
-    // nginx of B lost its state file, and after that its daemon lost what it knows: nothing is removed anywhere.
+    // First nginx of B loses its state file, then B's daemon loses its table: nothing is removed on either node.
     let count = |nth: usize| pair_count(&pair, nth);
     let before = count(A);
     assert!(before >= 75, "{before}");

@@ -1,4 +1,4 @@
-//! As much as both nodes may make while they are apart has room on both; and who asks for the health waits for no file.
+//! Both nodes have space for everything that the two may create while they are separated. A request for the health waits for no file.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -10,14 +10,14 @@ use weir_tests::harness::until;
 
 use super::{A, B, Pair, within};
 
-/// What a daemon of the pair asks its module with.
+/// Returns the token with which a daemon of the pair calls its module.
 fn token() -> String {
     let mac = Hmac::<sha2::Sha256>::new_from_slice(super::SECRET.as_bytes()).unwrap();
     let bytes = mac.chain_update(b"weir-replica-1").finalize().into_bytes();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How many keys are banned at a node.
+/// Returns how many keys are banned at a node.
 fn bans(pair: &Pair, nth: usize) -> usize {
     let api = pair.api(nth);
     let answer = api.send(api.request("GET", "/v1/replica").bearer_auth(token())).expect(200);
@@ -42,7 +42,7 @@ fn bans_of_both_nodes_push_none_out() {
     pair.heal();
     until("both nodes have all bans", 20.0, || bans(&pair, A) == 2 * EACH && bans(&pair, B) == 2 * EACH);
     pair.wait_in_step();
-    // More are not made: nothing would be left for the other node.
+    // A node refuses further bans, because they would take the space of the other node's bans.
     let refused = pair.api(A).delete("/v1/streams/live/show?ban_s=60").error(409, "conflict");
     assert!(refused.contains("128 keys are banned already"), "{refused}");
     assert!(!publisher.is_closed() && bans(&pair, A) == 2 * EACH);
@@ -68,7 +68,7 @@ fn who_asks_for_the_health_does_not_wait_for_the_file_of_the_pair() {
         .unwrap();
     assert_eq!(line, "locked\n");
     let key = pair.api(A).create_key("live", "show");
-    // The daemon waits for the file when it has seen the key.
+    // The daemon waits for the file once it has seen the key.
     let mut slowest = Duration::ZERO;
     let begin = Instant::now();
     until("the edit waits for the file", 10.0, || {

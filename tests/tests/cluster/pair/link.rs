@@ -1,4 +1,4 @@
-//! A cable between two nodes that can be cut: it forwards connections, and keeps what was sent.
+//! A link between two nodes that a test can cut: it forwards connections, and records everything that was sent.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,14 +7,14 @@ use std::thread;
 
 #[derive(Default)]
 struct State {
-    /// The port at the far end; none while nobody is there.
+    /// The port at the far end; `None` while nothing listens there.
     to: Option<u16>,
     is_cut: bool,
     open: Vec<TcpStream>,
     sent: Vec<Vec<u8>>,
 }
 
-/// One direction of it.
+/// One direction of the link.
 pub(super) struct Link {
     port: u16,
     state: Arc<Mutex<State>>,
@@ -39,7 +39,7 @@ impl Link {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Leads there from now on.
+    /// Sets the port at the far end.
     pub(super) fn lead_to(&self, port: u16) {
         self.state.lock().unwrap().to = Some(port);
     }
@@ -56,7 +56,7 @@ impl Link {
         self.state.lock().unwrap().is_cut = false;
     }
 
-    /// What was sent over each connection so far.
+    /// Returns the bytes that were sent over each connection so far.
     pub(super) fn sent(&self) -> Vec<Vec<u8>> {
         self.state.lock().unwrap().sent.clone()
     }

@@ -1,4 +1,4 @@
-//! While the nodes do not reach each other both are edited; afterwards they agree, and a key has one publisher.
+//! Both nodes are edited while they cannot reach each other; afterwards they agree, and a key has one publisher.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ fn both_sides_of_a_partition_are_edited_and_agree_when_it_heals() {
 
     pair.cut();
     within("it is noticed", 8.0, || pair.view(A)["state"] == "away" && pair.view(B)["state"] == "away");
-    // This node serves all the same, and says what is wrong.
+    // The node still serves, and reports the fault.
     let health = pair.nodes[A].daemon.get("/healthz").unwrap();
     assert!(health.contains("the other node of the pair") && health.contains("degraded"), "{health}");
 
@@ -33,10 +33,10 @@ fn both_sides_of_a_partition_are_edited_and_agree_when_it_heals() {
     change(A, &one, &json!({ "note": "changed on A" }));
     pair.api(B).delete(&format!("/v1/targets/{one}")).expect(200);
     change(A, &two, &json!({ "note": "earlier" }));
-    // An edit has the time at which the daemon saw it: two keys and two targets.
+    // An edit has the time at which the daemon saw it. To send are two keys and two targets.
     within("the edits of A are seen", 8.0, || pair.view(A)["to_send"] == 4);
     change(B, &two, &json!({ "note": "later" }));
-    // The same URL twice, on both sides.
+    // Both nodes get the same URL.
     target(A, 3);
     target(B, 3);
 
@@ -76,7 +76,7 @@ fn after_a_partition_a_key_has_one_publisher_and_only_the_active_node_pushes() {
 
     let at_a = pair.publish(A, &key.key);
     within("A pushes", 5.0, || pushes(A));
-    // Neither reaches the other: keepalived makes both the master.
+    // The nodes cannot reach each other, so keepalived makes each of them the master.
     pair.cut();
     pair.notify(B, "MASTER");
     let at_b = pair.publish(B, &key.key);
@@ -86,12 +86,12 @@ fn after_a_partition_a_key_has_one_publisher_and_only_the_active_node_pushes() {
     pair.notify(A, "BACKUP");
     within("A pushes no more", 2.0, || !pushes(A));
     within("one publisher is left", 10.0, || at_a.is_closed());
-    // The platform had the stream of A: B has waited since it was refused.
+    // The platform still had the stream of A, so B was refused and waits until its next attempt.
     within("B pushes", 30.0, || pushes(B));
     at_b.send_more(2500);
     assert!(!at_b.is_closed(), "the publisher of the active node stays");
     pair.nodes[A].daemon.wait_log("publisher dropped: the other node of the pair has the same key on air");
-    // The word of keepalived changed no target, on neither node, and outlives nginx.
+    // keepalived's notification changed no target on either node, and stays in force when nginx restarts.
     for nth in [A, B] {
         assert_eq!(pair.api(nth).get("/v1/targets").json["targets"][0]["enabled"], true);
     }

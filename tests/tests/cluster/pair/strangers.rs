@@ -1,4 +1,4 @@
-//! Nobody without the cluster's secret reads or changes what a pair has in common, and nobody repeats a letter.
+//! Without the cluster's secret, nobody reads or changes the common state of a pair, and nobody can replay a letter.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use weir_tests::harness::{took, until};
 use super::{A, B, Pair, within};
 use crate::{client, take};
 
-/// The first whole request of what was sent over a connection.
+/// Returns the first complete request of the bytes that were sent over a connection.
 fn request(sent: &[u8]) -> Option<&[u8]> {
     let end = sent.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&sent[..end]).ok()?.to_lowercase();
@@ -21,7 +21,7 @@ fn request(sent: &[u8]) -> Option<&[u8]> {
     sent.get(..end + length)
 }
 
-/// Status of a request that is sent as it is.
+/// Sends a request unchanged, and returns the status of the answer.
 fn status(port: u16, request: &[u8]) -> u16 {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.write_all(request).unwrap();
@@ -54,7 +54,7 @@ fn letters_are_signed_sealed_and_taken_once() {
     let large = client().post(format!("http://127.0.0.1:{port}/v1/pair")).body(vec![b'x'; 3 << 20]);
     assert_eq!(take(large.header("authorization", &of_another).send().unwrap()).status, 413);
 
-    // What went over the cable, sent once more.
+    // A letter that was sent over the link is sent a second time.
     let sent =
         until("a letter", 5.0, || pair.links[B].sent().into_iter().find(|sent| request(sent).is_some()));
     let letter = request(&sent).unwrap();
@@ -80,18 +80,18 @@ fn the_module_shows_its_state_to_who_has_the_secret_alone() {
     assert!(wrong.error(400, "bad_request").contains("held"));
 }
 
-/// What answers in the place of a node.
+/// Behaviour of a server that answers instead of a node.
 #[derive(Clone, Copy, Debug)]
 enum Fake {
-    /// Takes the letter, and is silent.
+    /// Accepts the letter, and does not answer.
     Silent,
     /// Answers without end.
     Endless,
-    /// Answers with what is no letter.
+    /// Sends bytes that are not a letter.
     Nonsense,
 }
 
-/// The port of a server that does so, and the most that it could write to one client.
+/// Returns the port of such a server, and the largest number of bytes that it could write to one client.
 fn fake(kind: Fake) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (port, most) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
@@ -133,7 +133,7 @@ fn what_answers_nothing_or_nonsense_or_without_end_holds_up_nobody() {
         let key = pair.api(A).create_key("live", &format!("s{nth}"));
         pair.nodes[A].daemon.get("/healthz").unwrap();
         took(&format!("{kind:?}: a key and the health"), begin, 1.0);
-        // The letters of B, and the answers to them, still come through.
+        // The letters of B, and the answers to them, still arrive.
         within(&format!("{kind:?}: the key opens on B"), 5.0, || pair.try_publish(B, &key.key));
         let most = most.load(Ordering::Relaxed);
         assert!(most < 64 << 20, "{kind:?}: {most} bytes were taken of one answer");
@@ -176,7 +176,7 @@ fn letters_of_strangers_that_never_end_hold_up_nobody() {
     dribble.join().unwrap();
 }
 
-/// A letter is in memory before it is known who sent it.
+/// A letter is in memory before the daemon knows who sent it.
 #[test]
 fn strangers_do_not_fill_the_memory_with_letters() {
     let pair = Pair::start();
@@ -185,7 +185,7 @@ fn strangers_do_not_fill_the_memory_with_letters() {
         let mut socket = TcpStream::connect(("127.0.0.1", daemon.web())).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
         let head = "POST /v1/pair HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: x\r\nContent-Length: 2000000\r\n\r\n";
-        // Who is turned away at once may see a reset.
+        // A client that is refused immediately may see a reset.
         let _ = socket.write_all(head.as_bytes()).and_then(|()| socket.write_all(&[b' '; 100_000]));
         socket
     };
