@@ -1,4 +1,4 @@
-//! What the other cases do, where it is right.
+//! The counterpart of the other cases: the same calls, used correctly.
 
 use ngx_rtmp::{
     conf::{Block, Context},

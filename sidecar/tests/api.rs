@@ -1,5 +1,5 @@
-//! What the program asks the API for, and what it makes of the answers. One canned answer a test: the module itself is
-//! tested together with the program elsewhere.
+//! The requests of the program to the API, and its output for the answers. Each test has one canned answer; other tests run the program
+//! with the real module.
 #![allow(clippy::unwrap_used, reason = "all of it is tests, the helpers too")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 const KEY: &str = r#"{"id":"k0123456789abcdef","app":"live","stream":"show","note":"","created_at":"2026-11-20T18:00:00Z","expires_at":null,"publish_from":[],"source":"api","previous_valid_until":null,"key":"wk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#;
 
-/// Answers one request; gives its URL, and the request as text.
+/// Answers one request; returns the server's URL, and the request as text.
 fn server(status: &str, body: &str) -> (String, Receiver<String>) {
     serve(status, vec![body.to_owned()])
 }
 
-/// Answers one request after the other.
+/// Answers several requests, one after the other.
 fn server_of(bodies: &[String]) -> (String, Receiver<String>) {
     serve("200 OK", bodies.to_vec())
 }
@@ -46,7 +46,7 @@ fn serve(status: &str, bodies: Vec<String>) -> (String, Receiver<String>) {
             reader.read_exact(&mut content).unwrap();
             request.push_str(std::str::from_utf8(&content).unwrap());
             reader.get_mut().write_all(answer.as_bytes()).unwrap();
-            // A test may have ended.
+            // The test may have ended by now.
             let _ = sender.send(request);
         }
     });
@@ -55,7 +55,7 @@ fn serve(status: &str, bodies: Vec<String>) -> (String, Receiver<String>) {
 
 fn weir(api: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    // A proxy of the environment must not be asked.
+    // The program must not use a proxy of the environment.
     command
         .args(args)
         .env("WEIR_API", api)
@@ -65,7 +65,7 @@ fn weir(api: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Runs the program against one canned answer.
+/// Runs the program with one canned answer.
 fn run(args: &[&str], status: &str, body: &str) -> (Output, String) {
     let (url, request) = server(status, body);
     let output = weir(&url, args).output().unwrap();
@@ -112,7 +112,7 @@ fn a_new_key_is_shown_as_obs_asks_for_it() {
     );
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "The stream key is shown only this once.\n");
-    // An encoder elsewhere has no use for a loopback address.
+    // A loopback address does not help an encoder on another machine.
     let (output, _) = run(&["key", "add", "live", "show"], "201 Created", KEY);
     assert!(!text(&output.stdout).contains("rtmp://127.0.0.1/"), "{output:?}");
     assert!(text(&output.stderr).contains("--server HOST"), "{output:?}");
@@ -157,7 +157,7 @@ fn the_list_of_keys_is_read_in_parts() {
             "GET /api/v1/keys?limit=1000&after=file.0 HTTP/1.1"
         ]
     );
-    // A server that knows no parts answers with all, and one that repeats itself is not asked for ever.
+    // An older server ignores the limit and sends the whole list; a server that repeats itself is not asked for ever.
     let (url, _requests) = server_of(&[part(&[1], "null").replace(r#","next":null"#, "")]);
     let output = weir(&url, &["key", "list"]).output().unwrap();
     assert!(text(&output.stdout).contains("k0000000000000001"), "{output:?}");
@@ -413,7 +413,7 @@ fn what_is_not_the_api_is_named() {
 
 #[test]
 fn nobody_there_is_named_with_the_url() {
-    // Nobody serves tcpmux.
+    // Port 1 is tcpmux, where nothing listens.
     let url = "http://127.0.0.1:1/api";
     let output = weir(url, &["stream", "list"]).output().unwrap();
     let line = text(&output.stderr);

@@ -1,4 +1,4 @@
-//! The built program, for all that needs neither nginx nor ffmpeg: exit statuses, files, generated texts.
+//! Everything in the built program that needs neither nginx nor ffmpeg: exit statuses, files, generated texts.
 #![allow(clippy::unwrap_used, reason = "all of it is tests, the helpers too")]
 
 use std::io::Write;
@@ -27,7 +27,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// Status and the one line on standard error, which begins with the program's name.
+/// Returns the status and the only line on standard error, which begins with the program's name.
 fn refusal(output: &Output) -> (Option<i32>, &str) {
     let line = text(&output.stderr);
     assert!(line.starts_with("weir: ") && line.ends_with('\n') && line.lines().count() == 1, "{line:?}");
@@ -35,7 +35,7 @@ fn refusal(output: &Output) -> (Option<i32>, &str) {
     (output.status.code(), line)
 }
 
-/// An empty folder of this test run.
+/// Creates an empty folder for this test run.
 fn folder(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
@@ -133,7 +133,7 @@ fn modes_do_not_depend_on_the_umask() {
         let notify =
             ["--api", api, "notify", "INSTANCE", "a", "MASTER", "1", "--timeout", "1ms", "--state-dir"];
         let said = run_under(umask, &[&notify[..], &[state.to_str().unwrap()]].concat());
-        // The API does not answer; the folder was of use.
+        // The API does not answer, but the command has created the folder.
         assert!(
             text(&said.stderr).contains("no answer from the API") || text(&said.stderr).contains("too long"),
             "{said:?}"
@@ -205,7 +205,7 @@ fn a_token_is_signed_with_the_secret_of_the_file() {
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     let claims = signer.verify(json["token"].as_str().unwrap()).unwrap();
     assert_eq!(json["expires_at"], claims.exp.to_string());
-    // By these it can be revoked.
+    // An admin needs these claims to revoke the token.
     assert!(claims.iat.is_some() && json["jti"] == claims.jti.unwrap().as_str());
 
     std::fs::write(&file, "short\n").unwrap();
@@ -238,7 +238,7 @@ fn a_new_key_goes_to_standard_error_and_its_line_to_standard_output() {
     assert_eq!(output.stdout, again.stdout);
 }
 
-/// The program's status, output and errors for `weir lint` of this text, with the folder's name taken out.
+/// Returns status, output and errors of `weir lint` for this text, without the folder's name.
 fn lint(name: &str, text: &str, options: &[&str]) -> (Option<i32>, String, String) {
     let folder = folder(name);
     let main = folder.join("nginx.conf");
@@ -299,7 +299,7 @@ fn completions_know_every_command() {
 #[test]
 fn there_is_a_man_page_for_each_command() {
     let folder = folder("man").join("man1");
-    // What the environment says now must not get into a page.
+    // The environment at build time must not appear in a page.
     let output = weir(&["man", folder.to_str().unwrap()])
         .env("WEIR_API", "http://build.example/api")
         .output()
@@ -320,7 +320,7 @@ fn there_is_a_man_page_for_each_command() {
 
 #[test]
 fn a_test_stream_without_a_server_is_refused_without_showing_the_key() {
-    // Nobody serves tcpmux.
+    // Port 1 is tcpmux, where nothing listens.
     let url = "rtmp://127.0.0.1:1/live";
     let output = weir(&["test-stream", url])
         .env("WEIR_STREAM_KEY", "wk_secret")

@@ -1,5 +1,5 @@
-//! Proves that docs/configuration.md has a section for each command, and a row for each key of weir.toml. The commands are asked of
-//! clap, the keys of the program itself, which names those that it knows when it meets another.
+//! docs/configuration.md has a section for each command, and a row for each key of weir.toml. The commands come from clap, and the keys
+//! from the program itself, which lists its known keys when it reads an unknown one.
 #![allow(clippy::unwrap_used, reason = "all of it is tests, the helpers too")]
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::process::Command;
 use clap::CommandFactory;
 use weir::cli::Cli;
 
-/// A key that no table has.
+/// A key that is in no table.
 const PROBE: &str = "not_a_key_of_any_table";
 
 fn page() -> String {
@@ -23,7 +23,7 @@ fn headings(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The commands at the ends of clap's tree.
+/// Returns the commands without subcommands.
 fn commands(command: &clap::Command, above: &str) -> BTreeSet<String> {
     let name = format!("{above}{}", command.get_name());
     let below: Vec<_> = command.get_subcommands().filter(|below| below.get_name() != "help").collect();
@@ -60,7 +60,7 @@ fn every_option_of_a_command_is_in_its_section() {
     assert_eq!(missing, [""; 0], "not in the sections of their commands");
 }
 
-/// The keys that the program knows in a table, as `[nginx]` or `[[stream]]` opens it; the whole file's for no table.
+/// Returns the keys that the program knows in a table, as `[nginx]` or `[[stream]]` opens it; without a table, the keys of the whole file.
 fn keys(folder: &Path, table: &str) -> BTreeSet<String> {
     let file = folder.join("weir.toml");
     std::fs::write(&file, format!("{table}\n{PROBE} = 1\n")).unwrap();
@@ -84,7 +84,7 @@ fn every_key_of_weir_toml_has_a_row() {
         headings(&page).into_iter().filter(|heading| heading.starts_with('[')).collect();
     let name = |table: &str| table.trim_matches(['[', ']']).replace(".NAME", "");
 
-    // Tables in tables have sections of their own.
+    // Tables within tables have sections of their own.
     let names: BTreeSet<String> = tables.iter().map(|table| name(table)).collect();
     let above: BTreeSet<String> =
         names.iter().map(|name| name.split('.').next().unwrap().to_owned()).collect();
@@ -102,7 +102,7 @@ fn every_key_of_weir_toml_has_a_row() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Tables and keys of a sample, those in comments too: `[rung.240p]` is `rung.NAME`.
+/// Returns the tables and keys of a sample, including commented-out ones: `[rung.240p]` becomes `rung.NAME`.
 fn in_sample(text: &str) -> BTreeSet<(String, String)> {
     let (mut table, mut found) = (String::new(), BTreeSet::new());
     for line in text.lines().map(|line| line.trim_start_matches('#').trim_start()) {

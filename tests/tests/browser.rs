@@ -1,5 +1,5 @@
-//! Proves that a person with a browser sees the picture: the single-node sample as `make run` starts it, with its page in
-//! Chromium, and that nothing of it outlives Ctrl-C.
+//! A person with a browser sees the video: the single-node sample as `make run` starts it, with its page in Chromium; and nothing of it is
+//! left after Ctrl-C.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use serde_json::Value;
@@ -36,7 +36,7 @@ fn the_page_plays_the_test_stream_and_knows_no_key() {
     let begin = video(&browser, "currentTime").as_f64().unwrap();
     until("two seconds are played", 20.0, || video(&browser, "currentTime").as_f64().unwrap() > begin + 2.0);
     assert!(video(&browser, "videoWidth").as_u64().unwrap() > 0);
-    // It is the ladder, whose sound is a track of its own.
+    // The page plays the ladder, whose audio is a track of its own.
     let loaded =
         browser.run("return performance.getEntriesByType('resource').map((entry) => entry.name)").to_string();
     assert!(loaded.contains("/ladder/live/test/sound/"), "{loaded}");
@@ -60,7 +60,7 @@ fn the_page_plays_the_test_stream_and_knows_no_key() {
     assert_eq!(browser.console(), Vec::<String>::new());
     drop(browser);
 
-    // The one file is where `make run` keeps the key for its next start.
+    // This file is where `make run` stores the key for its next start.
     assert_eq!(files::that_mention(&run.prefix(), &key), [run.prefix().join("stream.key")]);
     let processes = run.processes();
     for process in &processes {
@@ -79,7 +79,7 @@ fn the_clock_is_the_viewers(browser: &Browser) {
          return now.getUTCHours() * 3600 + now.getUTCMinutes() * 60 + now.getUTCSeconds()
            - (hours * 3600 + minutes * 60 + seconds);",
     );
-    // Whole seconds against milliseconds, and perhaps midnight between the two.
+    // The page shows whole seconds and the test measures milliseconds, and midnight may be between the two.
     let seconds = seconds.as_f64().unwrap().rem_euclid(86_400.0);
     assert!(!(2.0..86_398.0).contains(&seconds), "the page's clock is off by {seconds} s");
 }
@@ -104,7 +104,7 @@ fn the_page_waits_for_a_stream_and_notices_its_end_and_its_return() {
     let _publisher = publish();
     wait_for_state(&browser, "Playing", 30.0);
 
-    // A stream that is not live is no error, for nobody: neither before it begins nor after its end.
+    // A stream that is not live causes no error, neither in the browser nor in nginx, before it begins and after its end.
     let console = browser.console();
     let of_playlists = |line: &&String| line.contains("m3u8");
     assert_eq!(console.iter().filter(of_playlists).count(), 0, "{console:#?}");

@@ -1,5 +1,5 @@
-//! Proves that the docs say what the code does: directives, API routes, events, errors, commands, reasons, samples and links; and
-//! two rules of the house that a text search can hold. It reads the checkout alone, and needs neither nginx nor a build.
+//! The docs agree with the code: directives, API routes, events, errors, commands, reasons, samples and links; also two rules of the
+//! project that a text search can check. This test reads only the checkout, and needs neither nginx nor a build.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use std::collections::BTreeSet;
@@ -24,8 +24,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every file of the project with one of these endings, as a path from the root. What is built, fetched or vendored is not
-/// ours.
+/// Returns every file of the project with one of these endings, as a path from the root. Built, fetched and vendored files are left out.
 fn files(endings: &[&str]) -> Vec<String> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -50,7 +49,7 @@ fn files(endings: &[&str]) -> Vec<String> {
     found
 }
 
-/// What stands between `begin` and the next `end`, each time.
+/// Returns each text between `begin` and the next `end`.
 fn all_between<'t>(text: &'t str, begin: &str, end: &str) -> Vec<&'t str> {
     text.split(begin).skip(1).filter_map(|rest| rest.split_once(end)).map(|(found, _)| found).collect()
 }
@@ -62,7 +61,7 @@ fn between<'t>(text: &'t str, begin: &str, end: &str) -> &'t str {
         .unwrap_or_else(|| panic!("nothing between {begin:?} and {end:?}"))
 }
 
-/// The headings of a page that begin with `prefix`, without it and without backticks.
+/// Returns the headings of a page that begin with `prefix`, without the prefix and without backticks.
 fn headings(text: &str, prefix: &str) -> BTreeSet<String> {
     text.lines().filter_map(|line| line.strip_prefix(prefix)).map(|rest| rest.replace('`', "")).collect()
 }
@@ -119,19 +118,19 @@ fn every_error_of_the_api_is_in_its_table() {
     assert_same("errors", &errors, &table.lines().filter_map(row).collect());
 }
 
-/// The part of a page under a heading of level 2.
+/// Returns the part of a page under a heading of level 2.
 fn section<'d>(docs: &'d str, heading: &str) -> &'d str {
     let section = docs.split(&format!("## {heading}\n")).nth(1).unwrap_or_else(|| panic!("no {heading:?}"));
     section.split("\n## ").next().unwrap()
 }
 
-/// What the first cell of a section's tables has between backticks, each time.
+/// Returns each text between backticks in one column of a section's tables.
 fn in_cell(section: &str, cell: usize) -> Vec<String> {
     let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(cell));
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
-/// Whether a documented text stands for one of the code: `...` for any text, `N` for any number.
+/// Returns whether a documented text matches a text of the code: `...` matches any text, `N` any number.
 fn stands_for(documented: &str, text: &str) -> bool {
     let is_number = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
     let numbered = |text: &str| -> String {
@@ -147,7 +146,7 @@ fn stands_for(documented: &str, text: &str) -> bool {
     rest == Some("")
 }
 
-/// Each text of the code has a documented one, and the reverse.
+/// Asserts that each text of the code has a documented text, and the reverse.
 fn assert_explained(what: &str, in_code: &[String], in_docs: &[String]) {
     assert!(!in_docs.is_empty(), "{what}: none is documented");
     for text in in_code {
@@ -169,7 +168,7 @@ fn texts<T: ToString>(all: impl IntoIterator<Item = T>) -> Vec<String> {
 #[test]
 fn every_reason_to_refuse_is_explained() {
     let docs = read("docs/directives.md");
-    // A refused `connect` has no row in the table of what a publisher is told.
+    // A refused `connect` is not in the table of reasons for publishers.
     let connects = [Refusal::KeyInServer, Refusal::NoApplication];
     let (elsewhere, publishers): (Vec<Refusal>, Vec<Refusal>) =
         Refusal::one_of_each().into_iter().partition(|refusal| connects.contains(refusal));
@@ -236,7 +235,7 @@ fn every_configuration_is_introduced() {
     }
 }
 
-/// The samples as they lie here; what they include of a machine's own is empty.
+/// The samples of the checkout; files of the machine that they include count as empty.
 struct Samples;
 
 impl Files for Samples {
@@ -263,7 +262,7 @@ fn no_sample_needs_advice() {
     }
 }
 
-/// The anchor that a forge makes of a heading.
+/// Returns the anchor that a forge makes of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
@@ -309,7 +308,7 @@ fn every_page_is_linked_from_the_readme() {
 #[test]
 fn code_that_the_compiler_does_not_check_is_behind_the_fence() {
     let word = concat!("un", "safe");
-    // With the dash, as a word of a Content-Security-Policy is another one.
+    // A dash continues the word, because the Content-Security-Policy has words with this one in them.
     let is_letter = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
     for path in files(&[".rs"]).into_iter().filter(|path| !path.starts_with("ngx-rtmp/")) {
         for (number, line) in (1..).zip(read(&path).lines()) {
@@ -324,7 +323,7 @@ fn code_that_the_compiler_does_not_check_is_behind_the_fence() {
     }
 }
 
-/// The make targets that a text calls.
+/// Returns the make targets that a text calls.
 fn make_targets(text: &str) -> BTreeSet<String> {
     let calls =
         text.lines().filter_map(|line| line.trim().trim_start_matches("- run: ").strip_prefix("make "));

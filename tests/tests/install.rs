@@ -1,5 +1,5 @@
-//! Proves where `make install` puts what was built, that everybody may read it there, that nginx loads it from any prefix, and that
-//! `make uninstall` leaves nothing of it.
+//! `make install` puts each built file in its place, readable for everybody; nginx loads the module from any prefix; and `make uninstall`
+//! removes everything.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use weir_tests::harness::products;
 
-/// `make install` into a folder with these variables, by an installer who keeps things to himself.
+/// Runs `make install` into a folder with these variables, under a umask that gives others no rights.
 fn install(root: &Path, variables: &[&str]) {
     make("install", &[&[format!("DESTDIR={}", root.display()).as_str()], variables].concat());
 }
@@ -21,7 +21,7 @@ fn make(target: &str, variables: &[&str]) {
         .args(["-c", "umask 077; exec make \"$@\"", "make", "--silent", target])
         .args(variables)
         .current_dir(products::workspace())
-        // What make itself was given is not for this one.
+        // The variables of an outer make must not reach this one.
         .env_remove("MAKEFLAGS")
         .env_remove("MAKELEVEL")
         .output()
@@ -29,7 +29,7 @@ fn make(target: &str, variables: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// All that is below a folder, links apart.
+/// Returns everything below a folder, except for links.
 fn below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<PathBuf> = entries.filter(|path| !path.is_symlink()).collect();
@@ -106,7 +106,7 @@ fn another_prefix_holds_for_the_unit_too() {
     assert_eq!(places.collect::<Vec<_>>(), ["opt"]);
 }
 
-/// Files below a folder that have a text in them.
+/// Returns the files below a folder that contain a text.
 fn that_mention(folder: &Path, text: &str) -> Vec<PathBuf> {
     let holds =
         |path: &PathBuf| fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text));
@@ -135,7 +135,7 @@ fn nginx_loads_the_module_from_any_prefix() {
     let output = Command::new(products::nginx()).args(["-t", "-c"]).arg(&config).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    // Nothing that is installed speaks of another prefix.
+    // No installed file contains another prefix.
     let docs = prefix.join("share/doc/weir");
     for text in ["/usr/bin/weir", "/usr/share/doc/weir"] {
         assert_eq!(that_mention(&prefix.join("lib/systemd"), text), [""; 0].map(PathBuf::from), "{text}");

@@ -1,5 +1,5 @@
-//! Proves what `make run` promises to a person at a terminal: one clear sentence when it cannot start, the same key the next
-//! time, and everything stopped together. Whether a picture comes out is in `browser.rs`.
+//! `make run` at a terminal: one clear sentence if it cannot start, the same key the next time, and everything stops together. The test of
+//! the video is in `browser.rs`.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use weir_tests::harness::process::Process;
 use weir_tests::harness::run::{Place, Run};
 use weir_tests::harness::{products, until};
 
-/// Runs it to its end, which must be a failure, and gives what it said.
+/// Runs it to its end, which must be a failure, and returns its error output.
 #[track_caller]
 fn fails(mut command: Command) -> String {
     let output = command.output().unwrap();
@@ -100,7 +100,7 @@ fn the_sample_passes_nginx_t_wherever_its_folder_is() {
     assert!(output.status.success(), "{output:?}");
     let config = prefix.join("nginx.conf");
     std::fs::write(&config, &output.stdout).unwrap();
-    // What would still point at the sample's own folders would go unnoticed by `nginx -t` on a machine that has them.
+    // `nginx -t` would not notice a path of the sample's own folders on a machine that has these folders.
     let text = String::from_utf8(output.stdout).unwrap();
     for path in ["/srv/weir", "/var/lib/weir-nginx", "/var/log", "/run/nginx.pid", "modules-enabled"] {
         assert!(!text.contains(path), "{path} is still in:\n{text}");

@@ -1,5 +1,5 @@
-//! Accounts: `weir admin` makes, lists and removes them while the daemon runs; sessions end with the password and the account; wrong
-//! passwords cost more and more time, and say nothing about names; a one-time link works once.
+//! Accounts: `weir admin` creates, lists and removes them while the daemon runs. Sessions end with the password and the account. Wrong
+//! passwords take more and more time, and do not show whether a name exists. A one-time link works once.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -49,7 +49,7 @@ fn the_command_line_makes_lists_and_removes_accounts() {
     let (ana, other) = (Visitor::logged_in(&sidecar, "ana"), Visitor::logged_in(&sidecar, "ana"));
     let bo = Visitor::logged_in(&sidecar, "bo");
     assert_eq!(ana.get("session"), (200, json!({ "name": "ana", "role": "admin" })));
-    // Another password by the command line, by the dashboard, and no account.
+    // The session ends with a new password from the command line, a new password from the dashboard, and the removal of the account.
     assert!(admin(&sidecar, &["add", "ana"], "correct horse 2").status.success());
     assert_eq!((ana.get("session").0, other.get("session").0, bo.get("session").0), (401, 401, 200));
     let mut ana = Visitor::at(&sidecar);
@@ -67,7 +67,7 @@ fn the_command_line_makes_lists_and_removes_accounts() {
     assert!(!log.contains("correct horse") && !log.contains(ana.cookie.as_deref().unwrap()), "{log}");
 }
 
-/// The code of a secret `steps` of 30 seconds from now, made by Python's standard library.
+/// Returns the code of a secret, `steps` of 30 seconds from now, as computed by Python's standard library.
 fn code(secret: &str, steps: i32) -> String {
     let program = "import sys, hmac, struct, time, base64\n\
         mac = hmac.new(base64.b32decode(sys.argv[1]), struct.pack('>Q', int(time.time()) // 30 + int(sys.argv[2])), 'sha1').digest()\n\
@@ -99,7 +99,7 @@ fn a_second_factor_is_asked_for_and_each_code_opens_once() {
         (status, answer["error"]["code"].as_str().unwrap_or_default().to_owned())
     };
     let refused = |code: &str| (401, code.to_owned());
-    // Of the code nothing is said before the password is right.
+    // The answer does not mention the code until the password is correct.
     assert_eq!(log_in(&mut visitor, "wrong password", Some("000000")), refused("unauthorized"));
     assert_eq!(log_in(&mut visitor, PASSWORD, None), refused("code_required"));
     let far = code(secret, -20);
@@ -111,7 +111,7 @@ fn a_second_factor_is_asked_for_and_each_code_opens_once() {
     assert_eq!(log_in(&mut Visitor::at(&sidecar), PASSWORD, Some(&present)), refused("wrong_code"));
     assert_eq!(log_in(&mut Visitor::at(&sidecar), PASSWORD, Some(&code(secret, 1))).0, 200);
 
-    // Who is in changes the password without a code, and stays in; the factor stays too.
+    // A logged-in user changes the password without a code; the second factor stays.
     let change = json!({ "current": PASSWORD, "new": "correct horse 2" });
     let request = visitor.request("POST", "password").header("content-type", "application/json");
     let answer = request.body(change.to_string()).send().unwrap();
@@ -199,7 +199,7 @@ fn wrong_passwords_are_slowed_down_and_say_nothing_about_names() {
         let retry = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
         (answer.status().as_u16(), answer.json::<Value>().unwrap(), took, retry)
     };
-    // As fast, or as slow, for a name that nobody has.
+    // The answer takes as long for an unknown name as for a known one.
     let mut times = [Vec::new(), Vec::new()];
     let mut answers = Vec::new();
     for round in 0..4_u8 {
@@ -224,7 +224,7 @@ fn wrong_passwords_are_slowed_down_and_say_nothing_about_names() {
         }
     }
     assert!(refused >= 2 && waits.is_some(), "{refused}");
-    // Another address, and the right password, are not concerned.
+    // Another address, and the correct password, are not affected.
     Visitor::logged_in(&sidecar, "ana");
 }
 
@@ -239,7 +239,7 @@ fn a_session_outlives_the_daemon_unless_it_has_ended() {
     let file = sidecar.media().join("state/admins.sessions");
     let kept = || std::fs::read_to_string(&file).unwrap_or_default();
     until("two are written", 10.0, || {
-        // Each login and the end of a session write the file again.
+        // Each login and each end of a session rewrites the file.
         kept().contains("\"bo\"") && kept().matches("\"stamp\"").count() == 2
     });
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
@@ -250,12 +250,12 @@ fn a_session_outlives_the_daemon_unless_it_has_ended() {
     sidecar.kill();
     sidecar.start_again();
     assert_eq!([&ana, &out, &bo].map(|visitor| visitor.get("session").0), [200, 401, 200]);
-    // Another password ends a session also while the daemon is not there.
+    // A new password also ends a session while the daemon is stopped.
     sidecar.kill();
     assert!(admin(&sidecar, &["add", "bo"], "another horse").status.success());
     sidecar.start_again();
     assert_eq!([&ana, &bo].map(|visitor| visitor.get("session").0), [200, 401]);
-    // A file that is none costs a login, and a line.
+    // A damaged file costs the logins, and one log line.
     sidecar.kill();
     std::fs::write(&file, "[").unwrap();
     sidecar.start_again();

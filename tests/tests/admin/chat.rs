@@ -1,5 +1,5 @@
-//! The chat in the dashboard: what is said is seen as it is said; a moderator deletes, times out and bans, by name and by the hash of
-//! an address, and takes each back; slow mode holds; a viewer only reads. Messages are exported as comma-separated values.
+//! The chat in the dashboard: messages appear immediately. A moderator deletes, times out and bans, by name and by the hash of an address,
+//! and takes each of these back. Slow mode works, and a viewer can only read. Messages are exported as comma-separated values.
 
 use serde_json::{Value, json};
 use weir_tests::harness::browser::Browser;
@@ -12,7 +12,7 @@ use super::{Visitor, add, nginx};
 const CONFIG: &str = "[web]\nadmins_file = \"@MEDIA@/state/admins\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
                       [chat]\nenabled = true\nwords = [\"darn\", \"=1+1\"]\n";
 
-/// Somebody in the chat, who comes from an address.
+/// A person in the chat, who connects from a given address.
 struct Person(WebSocket);
 
 impl Person {
@@ -29,7 +29,7 @@ impl Person {
         self.0.send(&json!({ "type": "chat", "text": text }).to_string()).unwrap();
     }
 
-    /// Reads until a message of this kind comes.
+    /// Reads until a message of this kind arrives.
     #[track_caller]
     fn hears(&mut self, kind: &str) -> Value {
         loop {
@@ -46,7 +46,7 @@ impl Person {
     }
 }
 
-/// How often a text stands among the messages that the dashboard shows.
+/// Returns a script that tells whether the dashboard shows a message with this text.
 fn said(text: &str) -> String {
     format!(
         "[...document.querySelectorAll('.said .text')].some((one) => one.textContent === {})",
@@ -78,7 +78,7 @@ fn moderators_keep_order() {
     wait_for(&browser, "what is said", 3.0, &said("hello"));
     wait_for(&browser, "all of it", 3.0, &said("<img src=x onerror=window.broken=1>"));
 
-    // Deleted, and brought back.
+    // The moderator deletes a message, and restores it.
     let delete = "document.querySelector('[aria-label=\"Delete the message of Troll\"]')";
     browser.click("[aria-label='Delete the message of Troll']");
     let gone = ana.hears("chat.deleted")["id"].clone();
@@ -87,7 +87,7 @@ fn moderators_keep_order() {
     assert_eq!(ana.hears("chat.restored")["message"]["id"], gone);
     wait_for(&browser, "it is back", 5.0, delete);
 
-    // Timed out.
+    // The moderator times a person out.
     browser.click("[aria-label='Time out Troll']");
     wait_for(&browser, "the question", 5.0, "document.querySelector('dialog .primary')");
     browser.click("dialog .primary");
@@ -101,7 +101,7 @@ fn moderators_keep_order() {
     troll.say("thanks");
     wait_for(&browser, "they write again", 5.0, &said("thanks"));
 
-    // Banned by address alone: another name does not help, and others stay.
+    // A ban by address only: another name does not help, and other people stay.
     wait_for(
         &browser,
         "addresses are known",
@@ -132,7 +132,7 @@ fn moderators_keep_order() {
     let mut again = Person::join(&sidecar, "192.0.2.2", "Somebody");
     again.hears("chat.welcome");
 
-    // Slow mode.
+    // The moderator switches slow mode on.
     browser.run(
         "const select = document.querySelector('.bar select'); select.value = '30'; select.dispatchEvent(new Event('change', { bubbles: true }))",
     );
@@ -143,7 +143,7 @@ fn moderators_keep_order() {
     let event = sidecar.told("admin.chat");
     assert_eq!([&event["who"], &event["app"], &event["name"]], ["mo", "live", "show"]);
 
-    // Who only reads has no buttons.
+    // A role that may only read has no buttons.
     let order = |wanted: Value| mo.ask("POST", "chat", &wanted).0;
     for (wanted, status) in [
         (json!({ "app": "live", "stream": "show", "order": "delete", "id": "m1" }), 404),
@@ -163,7 +163,7 @@ fn moderators_keep_order() {
         0
     );
 
-    // What is said leaves the server as a table.
+    // The export has the messages as a table.
     until("it is on the disk", 10.0, || {
         let (status, csv, errors) = sidecar.command(&["chat", "export", "--csv", "--stream", "show"]);
         assert_eq!(status, 0, "{errors}");

@@ -1,5 +1,5 @@
-//! Edges in the dashboard: those that are listed, with their state; an administrator drains one and takes that back, which every open
-//! dashboard shows; others only read.
+//! Edges in the dashboard: it lists them with their state. An administrator drains an edge and takes that back, and every open dashboard
+//! shows it; other roles can only read.
 
 use serde_json::json;
 use weir_tests::harness::browser::Browser;

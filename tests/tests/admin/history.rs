@@ -1,6 +1,6 @@
-//! The history on the web: with the login of the dashboard, for every role, a page at a time, as JSON and as comma-separated values,
-//! with an ETag; not for who has not logged in. In Chromium, the list leads to a report with a graph, targets, recordings, chat and
-//! who changed what; on paper, neither navigation nor buttons are left.
+//! The history on the web: with the login of the dashboard, for every role, page by page, as JSON and as comma-separated values, with an
+//! ETag; not without a login. In Chromium, the list leads to a report with a graph, targets, recordings, chat and the changes of
+//! administrators; a printed report has neither navigation nor buttons.
 
 use serde_json::{Value, json};
 use weir_tests::harness::browser::Browser;
@@ -43,7 +43,7 @@ fn the_history_is_for_who_has_logged_in_a_page_at_a_time() {
     drop(publishers);
     until("they have ended", 20.0, || found("history")["sessions"][0]["reason"].is_string());
 
-    // The same below /v1, with the same cookie and in no other way.
+    // The same history is below /v1, and requires the same cookie.
     let base = format!("http://127.0.0.1:{}/v1/history", sidecar.web());
     let at = |path: &str| vi.client.get(format!("{base}{path}")).header("cookie", vi.cookie.clone().unwrap());
     let answer = at("/sessions?limit=1").send().unwrap();

@@ -1,6 +1,6 @@
-//! What others write is text, on every page that shows it: thirty payloads as notes of keys and targets, as the words with which a
-//! target refuses a stream, as names and messages in the chat, and as titles of events. Nothing of them runs, and nothing breaks the
-//! policy of a page.
+//! Text of other people is only text, on every page that shows it: thirty payloads as notes of keys and targets, as the reason with which a
+//! target refuses a stream, as names and messages in the chat, and as titles of events. None of them runs, and none violates the policy of
+//! a page.
 
 use serde_json::{Value, json};
 use weir_rtmp::message::Message;
@@ -10,8 +10,8 @@ use weir_tests::harness::{Manners, Peer, Publisher, Sidecar, WebSocket, until};
 use super::look::{complaints, go, log_in, wait_for};
 use super::{Visitor, add, nginx};
 
-/// What would run, or break a page, if it were anything but text: markup, attributes, addresses, templates, and what leaves a script,
-/// a style, a comment or a string (after OWASP's cheat sheet).
+/// Payloads that would run or break a page if a page took them for more than text: markup, attributes, addresses, templates, and ends of a
+/// script, a style, a comment or a string (after OWASP's cheat sheet).
 pub(super) const HOSTILE: [&str; 30] = [
     "<script>window.broken=1</script>",
     "<img src=x onerror=window.broken=1>",
@@ -56,7 +56,7 @@ fn config() -> String {
     text
 }
 
-/// Each payload is shown as it was written, below `selector`; what is longer than a name is cut.
+/// Asserts that each payload is shown unchanged below `selector`, cut to `most` characters.
 #[track_caller]
 fn shows(browser: &Browser, what: &str, selector: &str, most: usize) {
     let all: Vec<String> = HOSTILE.iter().map(|text| cut(text, most)).collect();
@@ -72,7 +72,7 @@ fn shows(browser: &Browser, what: &str, selector: &str, most: usize) {
     assert_eq!(made, json!([null, 0]), "{what}");
 }
 
-/// A server that refuses streams in these words, and where it is.
+/// Starts a server that refuses streams with this reason; returns the server and its URL.
 fn refusing(words: &str, nth: usize) -> (Peer, String) {
     let answer = Message::command(1, "onStatus", 0.0, |to| {
         let to = to.null().begin_object().key("level").string(b"error");
@@ -84,7 +84,7 @@ fn refusing(words: &str, nth: usize) -> (Peer, String) {
     (peer, url)
 }
 
-/// As the chat takes it for a name.
+/// Returns the text as the chat accepts it for a name.
 fn cut(text: &str, most: usize) -> String {
     let cut: String = text.chars().take(most).collect();
     cut.split_whitespace().collect::<Vec<_>>().join(" ")

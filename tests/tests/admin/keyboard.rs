@@ -1,5 +1,5 @@
-//! The dashboard by keyboard alone: log in, skip the navigation, open a view, create a key in a dialog, find the focus again where it
-//! was, revoke the key and take that back.
+//! The dashboard with the keyboard only: log in, skip the navigation, open a view, create a key in a dialog, find the focus in its old
+//! place again, revoke the key and take that back.
 
 use serde_json::json;
 use weir_tests::harness::Sidecar;
@@ -8,12 +8,12 @@ use weir_tests::harness::browser::Browser;
 use super::look::{complaints, open, wait_for};
 use super::{PASSWORD, Visitor, WEB, add, nginx};
 
-// As WebDriver names them (section 17.4.2).
+// Key codes of WebDriver (section 17.4.2).
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
 
-/// Goes on with Tab until something that fits a selector has the focus.
+/// Presses Tab until an element that matches a selector has the focus.
 #[track_caller]
 fn tab_to(browser: &Browser, selector: &str) {
     for _ in 0..80 {
@@ -47,7 +47,7 @@ fn everything_works_without_a_mouse() {
     write(&browser, PASSWORD);
     browser.press(ENTER);
     wait_for(&browser, "the dashboard", 10.0, "document.querySelector('nav a')");
-    // The first stop leads past the navigation.
+    // The first stop is a link that skips the navigation.
     open(&browser, &sidecar);
     wait_for(&browser, "the dashboard", 10.0, "document.querySelector('nav a')");
     browser.press(TAB);
@@ -68,7 +68,7 @@ fn everything_works_without_a_mouse() {
         5.0,
         "document.querySelector('dialog input[name=app]').value === 'live'",
     );
-    // Escape leaves, and the focus is where it was.
+    // Escape closes the dialog, and the focus returns to its old place.
     browser.press(ESCAPE);
     wait_for(&browser, "the dialog is gone", 5.0, "!document.querySelector('dialog')");
     wait_for(&browser, "the focus is back", 5.0, "document.activeElement.matches('main .primary')");

@@ -1,4 +1,4 @@
-//! The dashboard of a large site stays fluent: 500 streams, 2,000 targets, 10,000 keys, and each step below 100 ms.
+//! The dashboard of a large site stays fluent: 500 streams, 2,000 targets, 10,000 keys, and each step takes less than 100 ms.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::{WEB, add};
 const STREAMS: usize = 500;
 const TARGETS: usize = 2_000;
 const KEYS: usize = 10_000;
-/// A person sees no delay below this, in milliseconds.
+/// Delay below which a person notices nothing, in milliseconds.
 const MOST: f64 = 100.0;
 
-/// Milliseconds from an action to the frame that shows what came of it: the middle of five.
+/// Returns the milliseconds from an action to the frame that shows its result: the median of five.
 fn step(browser: &Browser, what: &str, act: &str, back: &str) -> f64 {
     let mut all: Vec<f64> = (0..5)
         .map(|_| {

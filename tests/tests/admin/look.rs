@@ -1,6 +1,6 @@
-//! How pages are looked at: with a login, at three widths, light and dark, and with axe-core.
+//! Helpers for the look of pages: with a login, at three widths, light and dark, and with axe-core.
 //!
-//! With `WEIR_SCREENSHOTS=FOLDER`, each page is kept as a picture.
+//! With `WEIR_SCREENSHOTS=FOLDER`, the tests save a screenshot of each page.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use weir_tests::harness::{Sidecar, products, until};
 
 use super::PASSWORD;
 
-/// Widths and heights in pixels, and the colours of the system.
+/// Widths and heights in pixels, and the colour scheme of the system.
 const SIZES: [(u32, u32, &str); 4] =
     [(360, 740, "dark"), (768, 1024, "light"), (1280, 800, "light"), (1280, 800, "dark")];
 
@@ -26,7 +26,7 @@ pub(super) fn open(browser: &Browser, sidecar: &Sidecar) {
 
 #[track_caller]
 pub(super) fn log_in(browser: &Browser, sidecar: &Sidecar, name: &str) {
-    // Who is logged in gets no form.
+    // A logged-in user gets no login form.
     browser.forget();
     open(browser, sidecar);
     wait_for(browser, "the form", 10.0, "document.querySelector('input[type=password]')");
@@ -46,7 +46,7 @@ pub(super) fn go(browser: &Browser, view: &str) {
     wait_for(browser, view, 10.0, &is_there);
 }
 
-/// What the console shows, but for answers that say no.
+/// Returns the lines of the console, except for expected refusals.
 #[track_caller]
 pub(super) fn complaints(browser: &Browser) -> Vec<String> {
     let mut lines = browser.console();
@@ -54,7 +54,7 @@ pub(super) fn complaints(browser: &Browser) -> Vec<String> {
     lines
 }
 
-/// Nothing is too wide, and axe-core finds no fault.
+/// Asserts that nothing is too wide, and that axe-core finds no fault.
 #[track_caller]
 pub(super) fn look_at(browser: &Browser, name: &str) {
     let axe = products::workspace().join("build/npm/node_modules/axe-core/axe.min.js");
@@ -75,7 +75,7 @@ pub(super) fn look_at(browser: &Browser, name: &str) {
     browser.resize(1280, 900);
 }
 
-/// Keeps what is shown as a picture, where the developer wants that.
+/// Saves a screenshot, if the developer asks for it.
 pub(super) fn keep(browser: &Browser, name: &str) {
     if let Some(folder) = std::env::var_os("WEIR_SCREENSHOTS") {
         std::fs::write(Path::new(&folder).join(format!("{name}.png")), browser.screenshot()).unwrap();

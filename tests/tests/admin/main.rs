@@ -1,5 +1,5 @@
-//! The dashboard of `weir serve` and its accounts, from outside: with the command line, over HTTP, and in Chromium. Each file's
-//! header says what it proves.
+//! The dashboard of `weir serve` and its accounts, tested with the command line, over HTTP, and in Chromium. Each file's header says what
+//! the file proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod accounts;
@@ -25,7 +25,7 @@ use weir_tests::harness::{Nginx, Sidecar, products};
 const PASSWORD: &str = "correct horse";
 const WEB: &str = "[web]\nadmins_file = \"@MEDIA@/state/admins\"\n";
 
-/// An nginx whose application `live` needs a key.
+/// Starts an nginx whose application `live` requires a key.
 fn nginx() -> Nginx {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
@@ -35,19 +35,19 @@ fn nginx() -> Nginx {
         .start()
 }
 
-/// `weir admin ...` for the accounts of a daemon, with this on standard input.
+/// Runs `weir admin ...` for the accounts of a daemon, with `input` on standard input.
 #[track_caller]
 fn admin(sidecar: &Sidecar, args: &[&str], input: &str) -> Output {
     let mut command = Command::new(products::weir());
     command.arg("admin").args(args).arg("--config").arg(sidecar.configuration());
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that refuses early reads nothing.
+    // A command that refuses early does not read its input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
 
-/// Makes an account.
+/// Creates an account.
 #[track_caller]
 fn add(sidecar: &Sidecar, name: &str, role: &str) {
     let output = admin(sidecar, &["add", name, "--role", role], PASSWORD);
@@ -87,7 +87,7 @@ impl Visitor {
         }
     }
 
-    /// Status and JSON of a request with a JSON body.
+    /// Returns status and JSON of a request with a JSON body.
     #[track_caller]
     fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let request = self.request(method, path).header("content-type", "application/json");

@@ -1,6 +1,6 @@
-//! The dashboard in Chromium: log in, create a key, publish with it, and see the card within a second in every open dashboard;
-//! revoke the key, and the card is gone. Texts of others are texts; nothing breaks the policy or the rules of axe-core, at 360, 768
-//! and 1280 pixels, light and dark; another site can change nothing; the first load is small.
+//! The dashboard in Chromium: log in, create a key, publish with it, and see the card within a second in every open dashboard; revoke the
+//! key, and the card disappears. Text of other people is only text. Nothing violates the policy or the rules of axe-core, at 360, 768 and
+//! 1280 pixels, light and dark. Another site can change nothing, and the first load is small.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ const VIEWS: [&str; 13] = [
     "settings",
     "account",
 ];
-/// Bytes of the first load, with headers.
+/// Most bytes of the first load, with headers.
 const MOST_BYTES: u64 = 150_000;
 
 const CARD: &str = "document.querySelector('[data-stream=\"live/show\"]')";
@@ -39,7 +39,7 @@ fn a_key_is_made_used_and_revoked_in_two_dashboards() {
     let sidecar = Sidecar::start(&nginx, WEB);
     let link = String::from_utf8(admin(&sidecar, &["setup-link"], "").stdout).unwrap();
     let (first, second) = (Browser::start(), Browser::start());
-    // The link makes the administrator, and is not left in the address.
+    // The link creates the administrator, and is removed from the address.
     first.open(link.trim());
     wait_for(&first, "the form", 10.0, "document.querySelector('input[name=again]')");
     assert_eq!(first.run("return location.hash"), "");
@@ -89,7 +89,7 @@ fn a_key_is_made_used_and_revoked_in_two_dashboards() {
     go(&second, "keys");
     wait_for(&second, "the key is listed", 5.0, "document.querySelector('tr[data-key] .danger')");
     second.click("tr[data-key] .danger");
-    // Taken back, then meant.
+    // The first revocation is taken back, the second one is not.
     wait_for(&second, "it can be taken back", 5.0, "document.querySelector('.toast button')");
     second.click(".toast button");
     wait_for(
@@ -162,7 +162,7 @@ fn another_site_changes_nothing() {
         .start();
     let browser = Browser::start();
     log_in(&browser, &sidecar, "ana");
-    // Another host name, so that it is another site.
+    // Another host name makes it another site.
     browser.open(&other.url("/").replace("127.0.0.1", "localhost"));
     let url = format!("http://127.0.0.1:{}/admin/api/keys", sidecar.web());
     browser.run(&format!(

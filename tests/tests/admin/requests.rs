@@ -1,5 +1,5 @@
-//! The dashboard's API: only for who is logged in and may do it, and only from the dashboard itself; a session cannot be brought
-//! along; what is changed is told as an event; an application that does not exist is refused; settings show no secret; recordings
+//! The dashboard's API: it answers only logged-in users with the right role, and only the dashboard itself. A session from before the login
+//! is not accepted. Changes are reported as events. An application that does not exist is refused. Settings show no secret, and recordings
 //! are served in ranges.
 
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ fn only_the_dashboard_of_who_may_changes_something() {
     assert_eq!(statuses("POST", "jobs/restart", &json!({ "id": "x" })), [401, 403, 403]);
     assert_eq!(statuses("DELETE", drop, &json!({})), [401, 403, 404]);
 
-    // A form, another site, another host, a page of nowhere.
+    // These requests come from a form, another site, another host, and a page without an origin.
     let send = |headers: &[(&str, &str)]| {
         let mut request = ana.request("POST", "keys").body(key.to_string());
         for (name, value) in headers {
@@ -69,7 +69,7 @@ fn only_the_dashboard_of_who_may_changes_something() {
     let own = format!("http://127.0.0.1:{}", sidecar.web());
     assert_eq!(send(&[json_type, ("origin", &own), ("sec-fetch-site", "same-origin")]), 201);
 
-    // A session that somebody put into the browser before the login is not the one after it.
+    // The session id that somebody put into the browser before the login is not used after it.
     let mut fixed = Visitor::at(&sidecar);
     fixed.cookie = Some("weir-admin=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into());
     assert_eq!(fixed.log_in("ana", PASSWORD).0, 200);
@@ -80,7 +80,7 @@ fn only_the_dashboard_of_who_may_changes_something() {
     assert_eq!(fixed.ask("POST", "logout", &json!({})).0, 200);
     assert_eq!(fixed.get("session").0, 401);
 
-    // Cookies, as browsers see them over TLS.
+    // Cookies, as browsers get them over TLS.
     let login = json!({ "name": "ana", "password": PASSWORD }).to_string();
     let cookie = |prefix: &str| {
         let request = nobody.request("POST", "login").header("content-type", "application/json");
@@ -96,7 +96,7 @@ fn only_the_dashboard_of_who_may_changes_something() {
     );
     assert!(below.starts_with("__Secure-weir-admin=") && below.contains("; Path=/tv/; Secure"), "{below}");
 
-    // The proxy on this machine is trusted to say who it is.
+    // The daemon trusts the user name that the proxy on this machine sends.
     let by_proxy = |name: &str| nobody.request("GET", "session").header("remote-user", name).send().unwrap();
     assert_eq!(by_proxy("mo").json::<Value>().unwrap(), json!({ "name": "mo", "role": "moderator" }));
     assert_eq!(by_proxy("stranger").status(), 401);

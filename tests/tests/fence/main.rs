@@ -1,10 +1,10 @@
-//! Proves what the fence promises: code that would misuse its types does not compile. Each case is a file of
-//! `ngx-rtmp/misuse`; what is right in the same words compiles. Needs `make headers`, and no nginx.
+//! The fence: code that would misuse its types does not compile. Each case is a file of `ngx-rtmp/misuse`, and the correct use compiles.
+//! This test needs `make headers`, and no nginx.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use std::{env, path::Path, process::Command};
 
-/// The cases that the compiler refuses, each with its error.
+/// Cases that the compiler refuses, each with its error.
 const REFUSED: [(&str, &str); 10] = [
     ("session_past_its_callback", "error[E0521]: borrowed data escapes outside of closure"),
     ("settings_past_the_callback", "error: lifetime may not live long enough"),
@@ -21,7 +21,7 @@ const REFUSED: [(&str, &str); 10] = [
     ("directive_of_another_block", "error[E0271]: type mismatch resolving"),
 ];
 
-/// What the compiler says to a case; `None` where it takes it.
+/// Returns the compiler's errors for a case; `None` if the case compiles.
 fn errors(case: &str) -> Option<String> {
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args([

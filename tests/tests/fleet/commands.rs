@@ -1,4 +1,4 @@
-//! `provider = "command"`: a program that keeps its servers in a folder, and speaks the protocol of docs/fleet.md.
+//! `provider = "command"`: a program that stores its servers in a folder, and implements the protocol of docs/fleet.md.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -8,7 +8,7 @@ use super::hetzner::Hetzner;
 use super::machine::Hall;
 use super::{Event, at_home, nginx, origin};
 
-/// Servers are files: their names, with the id in front.
+/// A provider whose servers are folders, named after the servers.
 const CLOUD: &str = r#"#!/bin/sh
 set -eu
 cd "$(dirname "$0")"
@@ -48,7 +48,7 @@ fn a_program_is_the_provider() {
     std::fs::write(&program, CLOUD).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let servers = folder.path().join("servers");
-    // One of another event, whose name is like ours.
+    // A server of another event, whose name is like those of this event.
     std::fs::create_dir_all(servers.join("gala-1")).unwrap();
     std::fs::write(servers.join("gala-1/event"), "other").unwrap();
     std::fs::write(servers.join("gala-1/created"), "2026-01-01T00:00:00Z").unwrap();
@@ -63,7 +63,7 @@ fn a_program_is_the_provider() {
     assert!(text.contains("gala-2") && text.contains("gala-3") && !text.contains("gala-1"), "{text}");
     assert!(log.contains("try again") && log.contains("gala-1 is taken"), "{log}");
     let status: Value = serde_json::from_str(&event.done("status", &["--json"]).0).unwrap();
-    // Both cost an hour so far.
+    // Each of the two has cost one hour so far.
     assert_eq!(status["cost"], "1.0000");
     event.done("down", &["--now"]);
     let left: Vec<_> = std::fs::read_dir(&servers).unwrap().map(|one| one.unwrap().file_name()).collect();

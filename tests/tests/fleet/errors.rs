@@ -1,5 +1,5 @@
-//! Each error of the provider: what passes is tried again when the provider says, what stays is told in one line, and no answer is
-//! taken for no server.
+//! Each error of the provider: a temporary error is retried when the provider allows it, a permanent error is reported in one line, and no
+//! error counts as "there is no server".
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ fn every_error_of_the_api() {
     hetzner.foreign("web", json!({ "managed-by": "weir" }));
     let event = Event::new(&daemon, &hetzner.url(), &at_home(&daemon), "edges = 1\ntimeout = \"1s\"", "");
 
-    // What stays.
+    // Permanent errors.
     for (status, code, part) in [
         (401, "unauthorized", "check HCLOUD_TOKEN"),
         (412, "resource_unavailable", "this is resource_unavailable (resource_unavailable, status 412)"),
@@ -41,7 +41,7 @@ fn every_error_of_the_api() {
     assert!(log.contains("network = \"nets\": there is none with this name"), "{log}");
     event.edit("network = \"nets\"", "network = \"cdn\"");
 
-    // What passes: the first server is created all the same, and once.
+    // Temporary errors: the first server is created all the same, and only once.
     let reset = format!("RateLimit-Remaining: 0\r\nRateLimit-Reset: {}", now_ms() / 1000 + 3);
     let reset: &'static str = reset.leak();
     hetzner.fault("GET /pricing", 1, Fault::Answer(429, "rate_limit_exceeded", reset));
@@ -49,7 +49,7 @@ fn every_error_of_the_api() {
     hetzner.fault("GET /server_types", 1, Fault::Answer(429, "rate_limit_exceeded", "Retry-After: 1"));
     hetzner.fault("POST /servers", 1, Fault::Answer(423, "locked", ""));
     hetzner.fault("POST /servers", 1, Fault::Answer(503, "unavailable", ""));
-    // It is created, and nobody hears of it.
+    // The server is created, but the answer is lost.
     hetzner.fault("POST /servers", 1, Fault::Lost);
     let begin = Instant::now();
     let (_, log) = event.done("up", &[]);
@@ -67,12 +67,12 @@ fn every_error_of_the_api() {
     assert!(order["placement_group"].is_number() && order["ssh_keys"] == json!(["ana"]), "{order}");
     assert_eq!(order["labels"], json!({ "weir-event": "gala", "managed-by": "weir" }));
 
-    // A name that somebody else has is passed over.
+    // A name that another server has is skipped.
     event.edit("edges = 1", "edges = 2");
     let (text, more) = event.done("up", &[]);
     assert!(more.contains("name passed over") && text.contains("gala-3"), "{text}{more}");
 
-    // Deleted, and nobody hears of it; the provider lists what is foreign, too.
+    // The server is deleted, but the answer is lost; the provider also lists servers of others.
     hetzner.go_blind();
     hetzner.fault("DELETE /placement_groups", 1, Fault::Answer(409, "conflict", ""));
     hetzner.fault("DELETE /servers", 1, Fault::Lost);
@@ -86,7 +86,7 @@ fn every_error_of_the_api() {
     assert_no_secret_after(&hetzner, &[&log, &more, &last, &text, &event.left(), &daemon.log()]);
 }
 
-/// The server is gone by now; the token is the provider's alone.
+/// Asserts that the server is gone and that no text contains the provider's token or the server's password.
 fn assert_no_secret_after(hetzner: &Hetzner, texts: &[&str]) {
     assert!(hetzner.names().iter().all(|name| name != "gala-1"));
     for text in texts {

@@ -1,6 +1,6 @@
-//! A whole evening with real edges: each server is a machine of its own, in which the user data runs as it came: it installs the
-//! product, joins the origin with its ticket, and starts nginx and `weir serve`. Viewers come, edges come; viewers go, edges go; at the
-//! end nothing is left.
+//! A whole evening with real edges: each server is a machine of its own, which runs the user data unchanged: it installs the product, joins
+//! the origin with its ticket, and starts nginx and `weir serve`. The number of edges follows the number of viewers, and at the end nothing
+//! is left.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn an_evening() {
         &format!("rtmp = \"rtmp://{}:{}\"\nbandwidth = ", net.host(), at_origin.rtmp()),
     );
 
-    // The servers are there, and serve.
+    // The servers are created, and serve.
     let begin = Instant::now();
     let (text, log) = event.done("up", &[]);
     println!("an edge serves {:?} after it was ordered", begin.elapsed());
@@ -63,18 +63,18 @@ fn an_evening() {
     let log = running.log();
     let needed = log.lines().find(|line| line.contains("2 are needed")).unwrap_or_else(|| panic!("{log}"));
     let counted = needed.split("reason: ").nth(1).and_then(|reason| reason.split(' ').next());
-    // They come one after the other, and whoever asks for the test segment of the edge is a viewer, too.
+    // The viewers connect one after the other, and the program that requests the edge's test segment counts as a viewer, too.
     let counted: u32 = counted.unwrap().parse().unwrap();
     assert!((151..=201).contains(&counted), "{log}");
 
-    // They have gone home: the edge without viewers goes first.
+    // The viewers have left, and an edge without viewers is removed first.
     until("one edge is enough", 60.0, || {
         hetzner.names() == ["gala-1", "web"] || hetzner.names() == ["gala-2", "web"]
     });
     let log = running.log();
     assert!(log.contains("1 are enough") && log.contains("edge is to go"), "{log}");
 
-    // The end.
+    // The end of the event.
     let text = std::fs::read_to_string(event.file()).unwrap();
     let end = text.lines().find(|line| line.starts_with("end = ")).unwrap().to_owned();
     let start = text.lines().find(|line| line.starts_with("start = ")).unwrap().to_owned();

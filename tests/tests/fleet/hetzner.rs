@@ -1,4 +1,4 @@
-//! A server that speaks Hetzner's API on loopback, as its documentation has it, with faults at will.
+//! A server on loopback that implements Hetzner's API as documented, with faults on demand.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -12,24 +12,24 @@ use weir_tests::harness::ports::Port;
 use weir_tests::harness::process::Process;
 use weir_tests::harness::until;
 
-/// The token of the project.
+/// Token of the project.
 pub(crate) const TOKEN: &str = "hcloud-SECRET-0123456789abcdef0123456789abcdef";
 
-/// A machine that was made for a server; it is gone when it is dropped.
+/// Machine of a server; it ends when it is dropped.
 pub(crate) trait Machine: Send {
-    /// Where it is.
+    /// Returns the address of the machine.
     fn address(&self) -> IpAddr;
 }
 
-/// Makes the machine of a server from its name and user data.
+/// Creates the machine of a server from its name and user data.
 pub(crate) type Maker = Box<dyn FnMut(&str, &str) -> Box<dyn Machine> + Send>;
 
-/// What goes wrong with a request.
+/// Fault of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// This status and code instead, with a header.
+    /// The answer has this status and code instead, and this header.
     Answer(u16, &'static str, &'static str),
-    /// It is carried out, and nobody is told.
+    /// The request is carried out, but the answer is lost.
     Lost,
 }
 
@@ -50,14 +50,14 @@ struct Inner {
     requests: Vec<String>,
     bodies: Vec<String>,
     faults: Vec<(String, usize, Fault)>,
-    /// Kills at this request, counted from 1: before it is carried out, or behind that.
+    /// The request, counted from 1, at which a process is killed: before the request is carried out, or after.
     kill: Option<(usize, bool)>,
     seen: usize,
-    /// The most servers at once.
+    /// Largest number of servers at the same time.
     peak: usize,
     created: usize,
     silent: Vec<TcpStream>,
-    /// Label selectors select nothing.
+    /// Label selectors are ignored.
     is_blind: bool,
 }
 
@@ -92,7 +92,7 @@ impl Hetzner {
         format!("http://127.0.0.1:{}/v1", self.port.number())
     }
 
-    /// A server of somebody else.
+    /// Adds a server of another owner.
     pub(crate) fn foreign(&self, name: &str, labels: Value) -> u64 {
         let mut inner = self.inner();
         inner.next += 1;
@@ -109,7 +109,7 @@ impl Hetzner {
         id
     }
 
-    /// The names of all servers, foreign ones too.
+    /// Returns the names of all servers, including foreign ones.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> =
             self.inner().servers.values().map(|server| server.name.clone()).collect();
@@ -121,43 +121,43 @@ impl Hetzner {
         self.inner().groups.len()
     }
 
-    /// What was asked so far: methods and paths.
+    /// Returns the requests so far: methods and paths.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.inner().requests.clone()
     }
 
-    /// The user data of a server.
+    /// Returns the user data of a server.
     pub(crate) fn user_data(&self, name: &str) -> String {
         self.inner().servers.values().find(|server| server.name == name).unwrap().user_data.clone()
     }
 
-    /// What a server was ordered with.
+    /// Returns the order of a server.
     pub(crate) fn order(&self, name: &str) -> Value {
         self.inner().servers.values().find(|server| server.name == name).unwrap().order.clone()
     }
 
-    /// How many servers there were at most at once, and how many were created in all.
+    /// Returns the largest number of servers at the same time, and how many were created in all.
     pub(crate) fn peak(&self) -> (usize, usize) {
         let inner = self.inner();
         (inner.peak, inner.created)
     }
 
-    /// The next `times` requests whose method and path begin so go wrong.
+    /// Applies a fault to the next `times` requests whose method and path begin with `request`.
     pub(crate) fn fault(&self, request: &str, times: usize, fault: Fault) {
         self.inner().faults.push((request.into(), times, fault));
     }
 
-    /// Lists everything from now on, whatever the label selector asks for.
+    /// From now on, lists all servers, whatever the label selector is.
     pub(crate) fn go_blind(&self) {
         self.inner().is_blind = true;
     }
 
-    /// How many faults have not come to pass.
+    /// Returns how many faults have not happened yet.
     pub(crate) fn left(&self) -> usize {
         self.inner().faults.iter().map(|(_, times, _)| times).sum()
     }
 
-    /// Kills a process at its request of this number; [`victim`](Self::victim) says which process.
+    /// Kills a process at its request of this number; [`victim`](Self::victim) sets the process.
     pub(crate) fn kill_at(&self, request: usize, is_after: bool) {
         self.victim.store(0, Ordering::SeqCst);
         let mut inner = self.inner();
@@ -168,7 +168,7 @@ impl Hetzner {
         self.victim.store(process.0, Ordering::SeqCst);
     }
 
-    /// Whether the process was killed; nobody is killed from now on.
+    /// Returns whether the process was killed; no process is killed from now on.
     pub(crate) fn spare(&self) -> bool {
         self.inner().kill.take().is_none()
     }
@@ -359,7 +359,7 @@ fn create(shared: &Mutex<Inner>, maker: &Mutex<Maker>, order: &Value) -> (u16, V
     {
         return (422, error("invalid_input"));
     }
-    // Creations are one after the other here, so no name is given twice.
+    // Servers are created one after the other, so that no name is used twice.
     let mut maker = maker.lock().unwrap();
     let mut inner = shared.lock().unwrap();
     if inner.servers.values().any(|server| server.name == name) {
@@ -403,7 +403,7 @@ fn fits(one: &Value, argument: &dyn Fn(&str) -> String) -> bool {
     (name.is_empty() || one["name"] == *name) && (selector.is_empty() || selector.split(',').all(label))
 }
 
-/// Two on a page, so that a second page is asked for.
+/// Returns a page of two entries, so that clients must request a second page.
 fn page(kind: &str, all: Vec<Value>, page: &str) -> Value {
     let page: usize = page.parse().unwrap_or(1);
     let here: Vec<Value> = all.iter().skip((page - 1) * 2).take(2).cloned().collect();

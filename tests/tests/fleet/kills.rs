@@ -1,5 +1,5 @@
-//! `kill -9` at every step: at each request to the provider, before and after it is carried out. The next run finishes the work; no
-//! server is made twice, nothing is left, and nothing foreign is touched.
+//! `kill -9` at every step: at each request to the provider, before and after it is carried out. The next run finishes the work; no server
+//! is created twice, nothing is left, and no foreign server is touched.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -47,7 +47,7 @@ fn killed_at_every_step() {
     assert!(steps > 40, "{steps}");
 }
 
-/// Runs a command that is killed at its request of this number; false when it has ended before.
+/// Runs a command that is killed at its request of this number; returns false if the command has ended before.
 fn cut(event: &Event, hetzner: &Hetzner, verb: &str, at: usize, is_after: bool) -> bool {
     hetzner.kill_at(at, is_after);
     let mut running = event.start(verb, &[]);

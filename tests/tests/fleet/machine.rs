@@ -1,5 +1,5 @@
-//! The machines behind the servers of [`super::hetzner`]: real ones, which are namespaces of this kernel with an edge in them, and
-//! hollow ones, which only behave like an edge that serves.
+//! The machines behind the servers of [`super::hetzner`]: real ones, which are namespaces of this kernel with an edge in them, and hollow
+//! ones, which only behave like an edge that serves.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,15 +17,15 @@ use weir_tests::harness::{Netns, files, products, until_ok};
 
 use super::hetzner::Machine;
 
-/// A machine of its own: network, files, host name and processes. cloud-init is a shell that runs the user data as it came; `apt-get`
-/// installs what was built here, and `systemctl` starts it.
+/// A machine with a network, files, a host name and processes of its own. A shell instead of cloud-init runs the user data unchanged;
+/// `apt-get` installs the packages of this build, and `systemctl` starts the units.
 pub(crate) struct Real {
     net: Netns,
     init: Child,
     folder: tempfile::TempDir,
 }
 
-/// What a machine does first. What it writes is its own: the folders of this machine are below, and stay as they are.
+/// First program of a machine. Overlays protect the folders of the host: what the machine writes stays in its own folder.
 const BOOT: &str = r#"
 set -e
 for place in etc usr var; do
@@ -117,7 +117,7 @@ impl Machine for Real {
 
 impl Drop for Real {
     fn drop(&mut self) {
-        // With its first process, all of them end.
+        // When its first process ends, all its processes end.
         let first = weir_tests::harness::process::Process(self.init.id() as i32).children();
         let _ = self.init.kill();
         let _ = self.init.wait();
@@ -128,13 +128,13 @@ impl Drop for Real {
     }
 }
 
-/// What a machine and its daemon said.
+/// Returns the logs of a machine and its daemon.
 fn logs(folder: &Path) -> String {
     let text = |name: &str| files::text(&folder.join(name));
     format!("{}\n{}\n{}", text("log"), text("weir.log"), text("var/log/nginx/error.log"))
 }
 
-/// A port of this machine's loopback, for machines beyond a cable.
+/// Forwards a port of this machine's loopback to machines in other networks.
 pub(crate) fn forward(from: Ipv4Addr, port: u16) {
     let listener = TcpListener::bind((from, port)).unwrap();
     std::thread::spawn(move || {
@@ -152,16 +152,16 @@ pub(crate) fn forward(from: Ipv4Addr, port: u16) {
     });
 }
 
-/// Machines that only behave like edges: they report to the origin, and have a segment.
+/// Machines that only behave like edges: they report to the origin, and serve a segment.
 pub(crate) struct Hollow {
     name: String,
     _alive: Arc<()>,
 }
 
-/// The name of a machine, and whether it is still there.
+/// Name of a machine, and whether it still exists.
 type Running = (String, Weak<()>);
 
-/// Where all hollow machines serve, and to whom they report.
+/// The common server of all hollow machines, and the origin that they report to.
 #[derive(Clone)]
 pub(crate) struct Hall {
     port: Arc<Port>,
@@ -170,7 +170,7 @@ pub(crate) struct Hall {
 }
 
 impl Hall {
-    /// For the origin whose pages have this port.
+    /// Opens the hall for the origin whose pages have this port.
     pub(crate) fn open(web: u16) -> Self {
         let port = Arc::new(Port::reserve());
         let listener = TcpListener::bind(("127.0.0.1", port.number())).unwrap();
@@ -178,7 +178,7 @@ impl Hall {
         let hall = Self { port, web, machines: Arc::default() };
         let reporter = hall.clone();
         std::thread::spawn(move || {
-            // One second: an edge renews every two.
+            // An edge renews every two seconds, so this is often enough.
             loop {
                 reporter.report();
                 until_ok(0.5, || false);
@@ -220,7 +220,7 @@ impl Hall {
     }
 }
 
-/// A playlist, or what it lists.
+/// Answers with a playlist, or with a file that it lists.
 fn segment(mut connection: TcpStream) {
     let mut buffer = [0; 4096];
     let count = connection.read(&mut buffer).unwrap_or(0);

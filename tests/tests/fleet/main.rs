@@ -1,5 +1,5 @@
-//! Servers that are rented for an event: planned, created, watched and deleted through a server that speaks Hetzner's API. Each file's
-//! header says what it proves.
+//! Servers that are rented for an event: planned, created, watched and deleted through a server that implements Hetzner's API. Each file's
+//! header says what the file proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod commands;
@@ -22,10 +22,10 @@ use weir_tests::harness::process::Process;
 use weir_tests::harness::{Nginx, Sidecar, files, products};
 
 const SECRET: &str = "fedcba9876543210fedcba9876543210";
-/// What an origin is configured with.
+/// Configuration of an origin.
 const ORIGIN: &str = "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n";
 
-/// nginx of an origin, with its secrets.
+/// Returns the configuration of an origin's nginx, with its secrets.
 fn nginx() -> Config {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
@@ -43,13 +43,13 @@ fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
-/// A time so many seconds from now.
+/// Returns the time in so many seconds from now.
 fn moment(seconds: i64) -> String {
     weir_model::Timestamp::from_millis(now_ms().saturating_add_signed(seconds * 1000) / 1000 * 1000)
         .to_string()
 }
 
-/// An event's file, and what `weir fleet` is run with.
+/// The file of an event, and the arguments with which `weir fleet` runs.
 struct Event {
     folder: tempfile::TempDir,
     socket: PathBuf,
@@ -57,7 +57,7 @@ struct Event {
 }
 
 impl Event {
-    /// `top` comes before the tables, `more` behind them. `[edge]` pulls from `origin`, which is `http://ADDRESS:PORT`.
+    /// Writes the file: `top` comes before the tables, `more` after them. `[edge]` pulls from `origin`, which is `http://ADDRESS:PORT`.
     fn new(daemon: &Sidecar, hetzner: &str, origin: &str, top: &str, more: &str) -> Self {
         let event = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -80,7 +80,7 @@ impl Event {
         self.folder.path().join("event.toml")
     }
 
-    /// Changes the file.
+    /// Replaces a text of the file.
     fn edit(&self, from: &str, to: &str) {
         let text = files::text(&self.file());
         assert!(text.contains(from), "{from}");
@@ -101,14 +101,14 @@ impl Event {
         command
     }
 
-    /// Runs `weir fleet`: its exit status, output and log.
+    /// Runs `weir fleet`; returns its exit status, output and log.
     fn run(&self, verb: &str, more: &[&str]) -> (i32, String, String) {
         let output = self.command(verb, more).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
 
-    /// The same, which has to succeed.
+    /// Runs `weir fleet`, which must succeed; returns its output and log.
     #[track_caller]
     fn done(&self, verb: &str, more: &[&str]) -> (String, String) {
         let (status, output, log) = self.run(verb, more);
@@ -116,7 +116,7 @@ impl Event {
         (output, log)
     }
 
-    /// Starts it; its log is in a file.
+    /// Starts `weir fleet`; its log goes to a file.
     fn start(&self, verb: &str, more: &[&str]) -> Running {
         let log = self.folder.path().join("log");
         let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
@@ -124,7 +124,7 @@ impl Event {
         Running { child, log }
     }
 
-    /// Every file that it has left, except for the event's own.
+    /// Returns the text of every file that it has left, except for the event's own.
     fn left(&self) -> String {
         let mut all = String::new();
         for path in files::below(self.folder.path()) {
@@ -134,7 +134,7 @@ impl Event {
     }
 }
 
-/// `weir fleet` at work; it is killed when it is dropped.
+/// A running `weir fleet`; it is killed when dropped.
 struct Running {
     child: Child,
     log: PathBuf,
@@ -149,7 +149,7 @@ impl Running {
         files::text(&self.log)
     }
 
-    /// Its exit status, when it has ended.
+    /// Returns its exit status, if it has ended.
     fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().unwrap()
     }
@@ -165,12 +165,12 @@ impl Drop for Running {
     }
 }
 
-/// The addresses of an origin's daemon on this machine.
+/// Returns the URL of an origin's daemon on this machine.
 fn at_home(daemon: &Sidecar) -> String {
     format!("http://127.0.0.1:{}", daemon.web())
 }
 
-/// Nothing of the provider's token, or of a ticket that was given to `gala-1`, is in any of these texts.
+/// Asserts that none of these texts contains the provider's token, or the ticket that was given to `gala-1`.
 #[track_caller]
 fn assert_no_secret(hetzner: &Hetzner, texts: &[&str]) {
     let data = hetzner.user_data("gala-1");

@@ -1,5 +1,5 @@
-//! `plan` shows what an event costs and creates nothing; the sample of the docs is one that holds; the budget and the number are
-//! never exceeded.
+//! `plan` shows the costs of an event and creates nothing; the sample of the docs has a valid plan; the budget and the number of servers
+//! are never exceeded.
 
 use serde_json::{Value, json};
 use weir_tests::harness::{files, products};
@@ -26,7 +26,7 @@ fn the_sample_is_planned() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let plan: Value = serde_json::from_str(&event.done("plan", &["--json"]).0).unwrap();
-    // Seven hours begin between 17:30 and 23:36.
+    // Between 17:30 and 23:36, seven billed hours begin.
     assert_eq!(
         (&plan["each"], &plan["total"], &plan["most"]),
         (&"0.0770".into(), &"0.2310".into(), &"0.6160".into())
@@ -53,7 +53,7 @@ fn the_budget_and_the_number_hold() {
     let daemon = origin(&nginx);
     let hall = Hall::open(daemon.web());
     let hetzner = Hetzner::start(Box::new(move |name, _| Box::new(hall.boot(name))));
-    // Each server costs two hours of 0.0110 EUR; a month's price is the most: 100 servers for 28 days are more than 5 EUR.
+    // Each server costs two hours of 0.0110 EUR, and at most the price of a month: 100 servers for 28 days cost more than 5 EUR.
     let event = Event::new(&daemon, &hetzner.url(), &at_home(&daemon), "edges = 3", "");
     event.edit("[server]", "max_edges = 3\n[server]");
     event.done("up", &["--no-wait"]);
@@ -67,7 +67,7 @@ fn the_budget_and_the_number_hold() {
     event.edit("budget = 5", "budget = 20");
     event.edit("max_edges = 3", "max_edges = 50");
     event.edit("\nedges = 3", "\nedges = 4");
-    // Three are there for 6.60 EUR each.
+    // Three servers exist, at 6.60 EUR each.
     let (status, _, log) = event.run("up", &["--no-wait"]);
     assert!(
         status == 1 && log.contains("1 servers are wanted and 0 fit: budget is 20 EUR"),
@@ -79,7 +79,7 @@ fn the_budget_and_the_number_hold() {
     let (text, _) = event.done("status", &[]);
     assert!(text.contains("gala-4") && text.contains("26.4000 EUR until"), "{text}");
     event.done("down", &["--now"]);
-    // What was spent is not forgotten.
+    // Past costs stay in the total.
     let status: Value = serde_json::from_str(&event.done("status", &["--json"]).0).unwrap();
     assert_eq!((&status["cost"], &status["servers"]), (&"0.0440".into(), &json!([])));
     assert!(hetzner.names().is_empty() && hetzner.groups() == 0);

@@ -1,4 +1,4 @@
-//! A ticket joins one edge once; the credential that it is exchanged for speaks for this edge alone, and not for ever.
+//! A ticket joins one edge once; the edge exchanges it for a credential, which is valid for this edge only, and for a limited time.
 
 use serde_json::{Value, json};
 use weir_tests::harness::{Sidecar, files, until};
@@ -36,7 +36,7 @@ fn a_ticket_joins_one_edge_once() {
     let (status, refused) = ask(&first, "somebody");
     assert_eq!((status, &refused["error"]["message"]), (403, &"the ticket was used already".into()));
 
-    // An edge with the credential, and not with the secret of the cluster.
+    // The edge has the credential, but not the secret of the cluster.
     let file = nginx.path("edge.credential");
     std::fs::write(&file, answer["credential"].as_str().unwrap()).unwrap();
     let edge = |name: &str, file: &str| {
@@ -51,7 +51,7 @@ fn a_ticket_joins_one_edge_once() {
     until("it has joined", 5.0, || daemon.command(&["edge", "list"]).1.contains("gala-1"));
     joined.wait_log("edge joined");
 
-    // One whose time is over, one with another name in the header, and one that was forged.
+    // These are an expired credential, one with another name in the header, and a forged one.
     let short = ticket(&daemon, "gala-2", &["--credential-ttl", "1s"]);
     let over = ask(&short, "x").1["credential"].as_str().unwrap().to_owned();
     let fields: Vec<&str> = over.split_whitespace().collect();
@@ -64,7 +64,7 @@ fn a_ticket_joins_one_edge_once() {
         until("it is refused", 10.0, || {
             edge.log().contains("edge not joined") && edge.log().contains(expected)
         });
-        // It may have joined before its time was over: then its lease ends.
+        // The edge may have joined before the credential expired; then its lease ends.
         until("it is not there", 10.0, || !daemon.command(&["edge", "list"]).1.contains("gala-2"));
     }
     assert!(!daemon.log().contains(&first) && !daemon.log().contains(fields[3]), "{}", daemon.log());

@@ -1,5 +1,4 @@
-//! What each encoder sends, with mistakes in it: whatever a stranger makes of it, the worker lives, and who publishes and plays
-//! beside it does not notice.
+//! Captures of each encoder with random mistakes in them: the worker survives, and other publishers and players are not affected.
 
 use std::time::Duration;
 
@@ -8,16 +7,16 @@ use weir_tests::harness::{Make, Nginx, Player, Publisher, Random, Recorder, unti
 
 use super::{keyed, url, wait_gone, wait_on_air};
 
-/// Bytes of a capture: handshake, commands, headers, and the first seconds of media.
+/// Number of bytes of a capture: handshake, commands, headers, and the first seconds of media.
 pub(super) const LENGTH: usize = 40_000;
-/// The client's part of the handshake: C0, C1 and C2 (specification, section 5.2).
+/// Length of the client's part of the handshake: C0, C1 and C2 (RTMP specification, section 5.2).
 const HANDSHAKE: usize = 1 + 1536 + 1536;
-/// Commands and headers are before this.
+/// Commands and headers come before this position.
 const COMMANDS: usize = HANDSHAKE + 3000;
 /// No player waits longer.
 const GAP: Duration = Duration::from_secs(2);
 
-/// The capture with one to eight mistakes, half of them among the commands.
+/// Returns the capture with one to eight mistakes, half of them in the commands.
 fn with_mistakes(capture: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = capture.to_vec();
     for _ in 0..=random.below(8) {
@@ -44,7 +43,7 @@ fn with_mistakes(capture: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// What an encoder sends while it is on air under its own name, as [`LENGTH`] bytes.
+/// Returns the first [`LENGTH`] bytes that an encoder sends while it publishes under its own name.
 fn capture(nginx: &Nginx, make: Make) -> Vec<u8> {
     let recorder = Recorder::before(nginx.rtmp());
     let name = format!("{make:?}");
@@ -58,10 +57,10 @@ fn capture(nginx: &Nginx, make: Make) -> Vec<u8> {
     recorder.recorded()[..LENGTH].to_vec()
 }
 
-/// Replays a capture with mistakes beside somebody who publishes and somebody who plays.
+/// Replays a capture with mistakes beside a live publisher and its player.
 #[track_caller]
 pub(super) fn disturb_nobody(nginx: &mut Nginx, what: &str, capture: &[u8], replays: u64) {
-    // What nginx-rtmp says to a chunk size that it refuses.
+    // nginx-rtmp logs this for a chunk size that it refuses.
     nginx.allow("too big RTMP chunk size");
     let workers = nginx.workers();
     let beside = format!("beside-{what}");
@@ -69,7 +68,7 @@ pub(super) fn disturb_nobody(nginx: &mut Nginx, what: &str, capture: &[u8], repl
     let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
     let player = Player::start(nginx.rtmp(), &format!("live/{beside}"));
     player.wait_video(20);
-    // As it was, it is taken.
+    // Without mistakes, the capture is accepted.
     assert!(replay(nginx.rtmp(), capture));
     for seed in 0..replays {
         let bytes = with_mistakes(capture, &mut Random::new(seed));

@@ -1,12 +1,12 @@
-//! Encoders whose publish is accepted late, as by a backend that `on_publish` asks: they send their headers once, and the stream
-//! can be watched.
+//! Encoders whose publish is accepted late, because the backend of `on_publish` is slow: they send their headers only once, and the stream
+//! can still be watched.
 
 use weir_tests::harness::hook::Answer;
 use weir_tests::harness::{Hook, Make, Player, files, until};
 
 use super::{assert_nothing_refused, keyed};
 
-/// Each encoder into an application whose `on_publish` answers so late.
+/// Publishes with each encoder into applications whose `on_publish` answers after these delays, in milliseconds.
 #[track_caller]
 fn assert_watchable(delays: &[u32]) {
     let hooks: Vec<_> =

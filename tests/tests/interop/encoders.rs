@@ -1,5 +1,5 @@
-//! ffmpeg, librtmp and GStreamer publish with a key, are played back, come again on the same key after each kind of end, and
-//! the guard refuses nothing of theirs.
+//! ffmpeg, librtmp and GStreamer publish with a key, are played, and reconnect with the same key after each kind of end; the guard refuses
+//! nothing of them.
 
 use std::process::{Child, Command};
 
@@ -10,7 +10,7 @@ use weir_tests::harness::{Make, Nginx, Player, ffmpeg, files, products, until};
 
 use super::{assert_nothing_refused, keyed, url, wait_gone, wait_on_air};
 
-/// The kinds of streams in a file or playlist, as ffprobe sees them.
+/// Returns the kinds of streams in a file or playlist, as ffprobe sees them.
 #[track_caller]
 fn kinds(path: &str) -> Vec<String> {
     let lines = ffmpeg::probe(path, &["-show_entries", "stream=codec_name"]);
@@ -21,7 +21,7 @@ fn kinds(path: &str) -> Vec<String> {
     kinds
 }
 
-/// rtmpdump, which is librtmp, at play; killed when dropped.
+/// rtmpdump, which uses librtmp, as a player; killed when dropped.
 struct Rtmpdump {
     child: Child,
     file: NamedTempFile,
@@ -47,13 +47,13 @@ impl Drop for Rtmpdump {
     }
 }
 
-/// Plays with rtmpdump until it has a second or two, and looks at them.
+/// Plays with rtmpdump for a second or two, and checks the recording.
 #[track_caller]
 fn play_with_rtmpdump(nginx: &Nginx, name: &str) {
     let mut rtmpdump = Rtmpdump::play(nginx, name);
     let length = || rtmpdump.file.as_file().metadata().unwrap().len();
     until("rtmpdump writes", 15.0, || length() > 20_000);
-    // It finishes what it writes.
+    // On SIGINT, rtmpdump completes its file.
     Process(rtmpdump.child.id() as i32).signal(Signal::SIGINT);
     until("rtmpdump ends", 5.0, || rtmpdump.child.try_wait().unwrap());
     let path = rtmpdump.file.path();
@@ -62,7 +62,7 @@ fn play_with_rtmpdump(nginx: &Nginx, name: &str) {
     assert!(times.len() >= 10, "{times:?}");
 }
 
-/// A stream on air: a player gets it, rtmpdump gets it, and HLS of it can be played.
+/// Asserts that a stream is live: a player gets it, rtmpdump gets it, and its HLS can be played.
 #[track_caller]
 pub(super) fn assert_on_air(nginx: &Nginx, name: &str) {
     wait_on_air(nginx, name);
@@ -83,14 +83,14 @@ fn publish_play_and_end(make: Make) {
     assert_on_air(&nginx, "show");
     encoder.stop();
     wait_gone(&nginx, "show");
-    // The same key at once again, after an end without a word as well.
+    // The encoder reconnects with the same key immediately, also after an end without a goodbye.
     for _ in 0..2 {
         let encoder = make.publish(&url);
         wait_on_air(&nginx, "show");
         encoder.kill();
         wait_gone(&nginx, "show");
     }
-    // As an argument.
+    // The key is an argument.
     let (server, key) = url.rsplit_once('/').unwrap();
     let encoder = make.publish(&format!("{server}/show?key={key}"));
     wait_on_air(&nginx, "show");

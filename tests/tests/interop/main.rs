@@ -1,4 +1,4 @@
-//! Real encoders, with keys and with the guard on: nobody of them is to notice that it is there.
+//! Real encoders, with keys and with the guard on: none of them may notice Weir.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod captures;
@@ -10,7 +10,7 @@ mod reloads;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Api, Nginx, metrics, until};
 
-/// Keys, HLS with every segment kept, and everything that is counted.
+/// Returns a configuration with keys, HLS with every segment in the playlist, and metrics.
 fn keyed() -> Config {
     let hls = "hls on; hls_path @DIR@/hls; hls_fragment 1s; hls_playlist_length 60s;";
     Config::weir()
@@ -19,7 +19,7 @@ fn keyed() -> Config {
         .app("live", &format!("weir_publish key; {hls}"))
 }
 
-/// The stream's entry, once it is known what its video and audio are.
+/// Returns the stream's entry, once its video and audio codecs are known.
 #[track_caller]
 fn wait_on_air(nginx: &Nginx, name: &str) -> serde_json::Value {
     until("the stream is live with video and audio", 20.0, || {
@@ -33,12 +33,12 @@ fn wait_gone(nginx: &Nginx, name: &str) {
     until("the stream is gone from the list", 5.0, || nginx.api().stream("live", name).is_none());
 }
 
-/// Where to publish `name`, with a key made for it.
+/// Returns the URL to publish `name`, with a new key.
 fn url(nginx: &Nginx, name: &str) -> String {
     format!("rtmp://127.0.0.1:{}/live/{}", nginx.rtmp(), nginx.api().create_key("live", name).key)
 }
 
-/// Asserts that the guard has refused nothing and nobody, and no publish was refused.
+/// Asserts that the guard has refused nothing, and that no publish was refused.
 #[track_caller]
 fn assert_nothing_refused(nginx: &Nginx) {
     let samples = metrics::read(&Api::new(&nginx.url("")).get("/metrics").text);

@@ -1,5 +1,5 @@
-//! Real OBS Studio with a stream key: on air with video and audio, stopped and started again, back by itself after the death of
-//! a worker, and untouched by a reload; the guard refuses nothing of it, and what it sends disturbs nobody with mistakes in it.
+//! Real OBS Studio with a stream key: live with video and audio, stopped and started again, reconnected by itself after the death of a
+//! worker, and not affected by a reload. The guard refuses nothing of it, and a capture of it with mistakes disturbs nobody.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `rtmp_auto_push on;` and ten reloads in a row with real encoders on air: no worker dies, and who plays sees no gap.
+//! `rtmp_auto_push on;` and ten reloads in a row with real encoders live: no worker dies, and players see no gap.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn encoders_and_players_live_through_reloads() {
     for _ in 0..RELOADS {
         nginx.reload();
         for (_, name) in &shows {
-            // From a new worker, which has it from an old one.
+            // The player is on a new worker, which gets the stream from an old one.
             Player::start(nginx.rtmp(), &format!("live/{name}")).wait_video(3);
         }
     }

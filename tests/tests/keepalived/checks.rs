@@ -1,5 +1,5 @@
-//! Proves that `weir check` tells what serves from what only seems to: exit 0, 1 or 2, one line, and never later than it was
-//! told to be.
+//! `weir check` distinguishes a machine that serves from one that only seems to: exit status 0, 1 or 2, one line, and never later than the
+//! timeout.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Authority, Nginx, Publisher, products, took, until, until_ok};
 
-/// Runs `weir check`: its status, and its one line.
+/// Runs `weir check`; returns its status and its line.
 fn check(arguments: &str) -> (i32, String) {
     check_with(arguments, &[])
 }
@@ -29,7 +29,7 @@ fn check_with(arguments: &str, variables: &[(&str, &Path)]) -> (i32, String) {
 
 #[track_caller]
 fn healthy(arguments: &str) -> String {
-    // A busy machine may need more than the 800 ms once.
+    // A busy machine may exceed the 800 ms once.
     let mut last = (0, String::new());
     let well = until_ok(10.0, || {
         last = check(arguments);
@@ -65,11 +65,11 @@ fn rtmp_is_a_handshake_and_connect() {
     unhealthy(&format!("rtmp {url}/nowhere"), "nowhere: ");
     // Arguments may be secret.
     assert_eq!(healthy(&format!("rtmp {url}/live?key=secret")), format!("{url}/live: connect accepted"));
-    // Not RTMP, and nobody at all.
+    // The first port does not speak RTMP, and at the second nothing listens.
     unhealthy(&format!("rtmp rtmp://127.0.0.1:{}/live", nginx.http()), "/live: ");
     let free = Port::reserve();
     unhealthy(&format!("rtmp rtmp://127.0.0.1:{}/live", free.number()), "cannot connect: Connection refused");
-    // The kernel takes the connection, and nobody answers on it.
+    // The kernel accepts the connection, and no process answers on it.
     let worker = nginx.workers()[0];
     worker.signal(Signal::SIGSTOP);
     let (begin, (status, line)) = (Instant::now(), check(&format!("rtmp {url}/live")));
@@ -87,7 +87,7 @@ fn an_accepted_play_is_no_stream() {
     let args = format!("rtmp {url} --stream show");
     until("the check receives media", 10.0, || check(&args).0 == 0);
     assert!(healthy(&args).ends_with("receiving media"));
-    // Connected and silent: what the server kept of the stream are only its headers.
+    // The publisher is connected and silent, so the server has only the headers of the stream.
     publisher.stall();
     let brief = format!("{args} --timeout 500ms");
     until("the last of it was sent", 10.0, || check(&brief).0 == 1);
@@ -110,7 +110,7 @@ fn rtmps_is_the_same_for_who_has_the_right_certificate() {
     let config = config.file("leaf.pem", &certificate.certificate).file("leaf.key", &certificate.key);
     let nginx = config.main(&front).start();
     let url = format!("rtmp rtmps://127.0.0.1:{}/live", port.number());
-    // Nobody trusts it yet.
+    // No client trusts the certificate yet.
     unhealthy(&url, "TLS: invalid peer certificate");
     let trusting = |arguments: &str| check_with(arguments, &[("SSL_CERT_FILE", ca.path())]);
     let well = until_ok(10.0, || trusting(&url).0 == 0).is_some();
@@ -124,7 +124,7 @@ fn rtmps_is_the_same_for_who_has_the_right_certificate() {
         trusting(&show)
     );
     publisher.close();
-    // No TLS is spoken there.
+    // This port does not speak TLS.
     unhealthy(&format!("rtmp rtmps://127.0.0.1:{}/live", nginx.rtmp()), "TLS");
 }
 
@@ -155,7 +155,7 @@ fn http_is_a_status() {
     unhealthy(&format!("http {}", nginx.url("/none?token=secret")), "/none: answered 404 Not Found");
     healthy(&format!("http {} --status 404", nginx.url("/none")));
     unhealthy(&format!("http {} --status 200", nginx.url("/healthz")), "answered 204");
-    // Where it leads may be another machine.
+    // A redirect may lead to another machine.
     unhealthy(&format!("http {}", nginx.url("/moved")), "answered 301");
     unhealthy(&format!("http http://127.0.0.1:{}/", nginx.rtmp()), "no answer within 800 ms");
 }
@@ -170,7 +170,7 @@ fn hls_is_a_playlist_that_advances_and_a_segment_that_loads() {
     let publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
     until("the playlist is there", 15.0, || check(&show).0 == 0);
     assert!(healthy(&show).contains("playlist is advancing; last segment show-"), "{}", healthy(&show));
-    // A server that does not tell when it changed: it is looked at until it does.
+    // This server does not send the time of the last change, so the check looks at the playlist until it changes.
     let undated = format!("hls {}", nginx.url("/undated/show.m3u8"));
     let seen = until_seen(&format!("{undated} --timeout 100ms"), "no change of the playlist");
     assert!(seen, "{:?}", check(&undated));
@@ -186,7 +186,7 @@ fn hls_is_a_playlist_that_advances_and_a_segment_that_loads() {
     variants(&["show", "show_720p"]);
     unhealthy(&all, "show_720p.m3u8: answered 404");
 
-    // The playlist is there and says nothing new.
+    // The playlist exists and does not advance.
     publisher.stall();
     until("it is too old", 15.0, || check(&show).0 == 1);
     unhealthy(&show, "playlist is stale");
@@ -212,7 +212,7 @@ fn a_node_is_its_workers_its_zone_and_its_disks() {
 
     let worker = nginx.workers()[0];
     worker.signal(Signal::SIGSTOP);
-    // The other one may be the one that is asked; what the stopped one was asked is not answered.
+    // Another worker may answer the check; a request to the stopped worker gets no answer.
     let why = format!("worker {} has been stuck", worker.0);
     let seen = until_seen(&node(" --timeout 300ms"), &why);
     worker.signal(Signal::SIGCONT);

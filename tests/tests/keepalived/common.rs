@@ -1,6 +1,6 @@
-//! Proves that two restream servers with one address are one: a key of one opens on the other, the publisher who comes back to the
-//! address is on air there with its pushes, the platform has each stream from one machine, and after a partition both have the same,
-//! with one publisher.
+//! Two restream servers with one address work as one: a key of one machine is valid on the other; a publisher that reconnects to the
+//! address is live there, with its pushes; the platform gets each stream from one machine; and after a partition both machines agree, with
+//! one publisher.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -38,7 +38,7 @@ fn daemons(pair: &Pair) -> Vec<Sidecar> {
     vec![start(0), start(1)]
 }
 
-/// Publishes to the address as an encoder does: again and again until it is taken.
+/// Publishes to the address as an encoder does: it retries until the server accepts the stream.
 fn publish(pair: &Pair, key: &Key) -> Publisher {
     let attempt = || {
         let publisher = Publisher::to(RTMP.port(), &format!("live/{}", key.key)).at(RTMP).start();
@@ -67,7 +67,7 @@ fn the_publisher_who_comes_back_is_on_air_with_its_pushes_on_the_other_machine()
     let daemons = daemons(&pair);
     let (a, b) = (&pair.machines[0], &pair.machines[1]);
     until("b waits", 10.0, || is_held(&pair, 0) == Some(false) && is_held(&pair, 1) == Some(true));
-    // A key of one machine and a target of the other.
+    // One machine creates a key, and the other a target.
     let key = a.space.inside(|| a.nginx.api().create_key("live", "show"));
     let target = json!({ "app": "live", "stream": "show", "url": PLATFORM });
     b.space.inside(|| b.nginx.api().post("/v1/targets", &target).expect(201));
@@ -84,7 +84,7 @@ fn the_publisher_who_comes_back_is_on_air_with_its_pushes_on_the_other_machine()
     println!("on air {:?} after the kill", on_air - killed);
     took("pushed after the publish", on_air, 5.0);
     took("pushed after the kill", killed, 10.0);
-    // The one that was killed has an end of its own.
+    // A killed daemon ends without a goodbye.
     drop(daemons);
 }
 
@@ -122,7 +122,7 @@ fn after_a_partition_both_machines_have_the_same_and_one_publisher() {
     a.space.inside(|| a.nginx.api().delete(&format!("/v1/keys/{}", revoked.id)).expect(200));
     pair.lan.reconnect(0);
     let healed = Instant::now();
-    // Both would push what the platform takes from both.
+    // Otherwise both machines would push, and the platform accepts both.
     until("a pushes no more", 5.0, || is_held(&pair, 0) == Some(true));
     took("a pushes no more after the partition", healed, 2.0);
     a.keepalived.wait_log("Entering BACKUP STATE", 2);

@@ -1,5 +1,5 @@
-//! Proves that `weir serve` hears what keepalived writes to its notify FIFO: also what was said while the daemon was away, and
-//! after keepalived came back.
+//! `weir serve` reads keepalived's notifications from its FIFO, including those from the time when the daemon was stopped, and those after
+//! a restart of keepalived.
 
 use weir_tests::harness::sidecar::Sidecar;
 use weir_tests::harness::until;
@@ -14,14 +14,14 @@ fn the_daemon_follows_keepalived() {
         let fifo = text.replace("# vrrp_notify_fifo /var/lib/weir/", "vrrp_notify_fifo @FOLDER@/");
         let lines = fifo.lines().filter(|line| !line.trim().starts_with("notify "));
         let text: String = lines.map(|line| format!("{line}\n")).collect();
-        // The script's folder is the only one of the test that the sample names.
+        // The sample names only one folder of the test: that of the script.
         let folder =
             text.split_once("file /var/lib/").and_then(|(_, rest)| rest.split_once("/drain")).unwrap().0;
         text.replace("@FOLDER@", &format!("/var/lib/{folder}"))
     };
     let pair = Pair::start("restream", with_fifo, crate::restream::config);
     let machine = &pair.machines[0];
-    // Nobody has read yet what keepalived has said.
+    // No process has read keepalived's notifications yet.
     assert_eq!(machine.pushes(), Some(false));
     let fifo = machine.scripts.path("keepalived.fifo");
     let config = format!("[notify]\nfifo = \"{}\"\ninstance = \"restream\"\n", fifo.display());

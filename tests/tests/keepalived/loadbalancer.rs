@@ -1,4 +1,4 @@
-//! Proves that of two load balancers the other has the address when nginx is gone, and the preferred one takes it back.
+//! Of two load balancers, the second one gets the address when nginx of the first one is gone, and the preferred one takes it back.
 
 use weir_tests::harness::nginx::Config;
 
@@ -16,7 +16,7 @@ fn the_preferred_machine_takes_the_address_back() {
     let drain = pair.machines[0].scripts.path("drain");
     std::fs::write(&drain, "-100\n").unwrap();
     pair.wait_answer("b", 10.0);
-    // keepalived of b ends: a drained machine is better than none.
+    // keepalived of b ends: a drained machine with the address is better than none.
     pair.machines.pop();
     pair.wait_answer("a", 10.0);
 }

@@ -1,4 +1,4 @@
-//! What tells a machine that serves from one that only seems to, and keepalived of the distribution with the samples of
+//! Checks that distinguish a machine that serves from one that only seems to, and the distribution's keepalived with the samples of
 //! `nginx-conf/keepalived`: two machines in a network of their own.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
@@ -12,7 +12,7 @@ mod samples;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One pair at a time: what is measured is how long the change takes, and not how long two processors have other work.
+/// Lets one pair run at a time: the tests measure the time of a change, which other work on the processors would lengthen.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

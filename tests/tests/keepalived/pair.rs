@@ -1,4 +1,4 @@
-//! Two machines with nginx and keepalived, the client beside them, and the address that wanders.
+//! Two machines with nginx and keepalived, a client beside them, and the address that moves between them.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use weir_tests::harness::nginx::Config;
 use weir_tests::harness::process::Process;
 use weir_tests::harness::{Keepalived, Lan, Nginx, Space, products, until, until_ok};
 
-/// What the samples say.
+/// The addresses of the samples.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 const MACHINES: [(&str, Ipv4Addr); 2] =
     [("a", Ipv4Addr::new(192, 0, 2, 11)), ("b", Ipv4Addr::new(192, 0, 2, 12))];
@@ -23,17 +23,17 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(crate) const RTMP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 1935);
 const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 8080);
 
-/// Who runs the scripts: somebody that nginx's package brings, with no right to anything here.
+/// User of the scripts: a user of nginx's package, without any rights in this test.
 const USER: &str = "www-data";
 
 const PLATFORM: &str = "rtmp://192.0.2.1/in/show";
 
-/// A sample as it is shipped.
+/// Returns a sample as it is shipped.
 pub(crate) fn sample(name: &str) -> String {
     fs::read_to_string(products::workspace().join(format!("nginx-conf/keepalived/{name}.conf"))).unwrap()
 }
 
-/// `weir` where nobody but root can change it: only from there does keepalived run scripts as root.
+/// `weir` in a folder that only root can change: keepalived runs scripts as root only from such a folder.
 pub(crate) struct Scripts(TempDir);
 
 impl Scripts {
@@ -41,7 +41,7 @@ impl Scripts {
         let folder = tempfile::Builder::new().prefix("weir-test-").tempdir_in("/var/lib");
         let scripts = Self(folder.expect("the tests install a script below /var/lib, which needs root"));
         fs::set_permissions(scripts.path(""), Permissions::from_mode(0o755)).unwrap();
-        // `weir notify` makes its own folder in there, with the umask that keepalived gives it.
+        // `weir notify` creates its own folder in this one, with the umask that keepalived sets.
         let home = scripts.path("home");
         fs::create_dir(&home).unwrap();
         let user =
@@ -55,7 +55,7 @@ impl Scripts {
         self.0.path().join(name)
     }
 
-    /// The sample with this folder for what is in others, and another user for its scripts.
+    /// Returns the sample with this folder instead of its own folders, and with another user for its scripts.
     pub(crate) fn rendered(&self, sample: &str, user: &str) -> String {
         let place = |name| self.path(name).display().to_string();
         let rendered = sample
@@ -70,28 +70,28 @@ impl Scripts {
     }
 }
 
-/// One of the two.
+/// One machine of the pair.
 pub(crate) struct Machine {
     pub keepalived: Keepalived,
     pub nginx: Nginx,
     pub scripts: Scripts,
     /// `a` or `b`.
     pub name: &'static str,
-    /// Its own address.
+    /// The machine's own address.
     pub address: Ipv4Addr,
     pub space: Space,
 }
 
-/// Both, what they push to, and who watches.
+/// Both machines, the platform that they push to, and the client.
 pub(crate) struct Pair {
     pub machines: Vec<Machine>,
-    /// A service that takes what is pushed; beside the client.
+    /// A service that accepts pushed streams; it runs on the client's machine.
     platform: Nginx,
     pub lan: Lan,
 }
 
 impl Pair {
-    /// Starts both with a sample, changed by `edit`; the first has the address before the second comes.
+    /// Starts both machines with a sample, changed by `edit`; the first machine has the address before the second one starts.
     pub(crate) fn start(name: &str, edit: impl Fn(String) -> String, config: impl Fn() -> Config) -> Self {
         let lan = Lan::create(&[MACHINES[0].1, MACHINES[1].1, CLIENT]);
         let platform = Config::weir().with_api().app("in", "weir_publish open;").server("listen 1935;");
@@ -105,7 +105,7 @@ impl Pair {
             ));
             let nginx = space.inside(|| config.start());
             if nginx.path("keys").exists() {
-                // Nothing is pushed before keepalived says so.
+                // A machine pushes nothing before keepalived makes it active.
                 let target = json!({ "app": "live", "stream": "show", "url": PLATFORM, "enabled": false });
                 space.inside(|| nginx.api().post("/v1/targets", &target).expect(201));
             }
@@ -118,12 +118,12 @@ impl Pair {
         pair
     }
 
-    /// Where the client is.
+    /// Returns the network of the client.
     pub(crate) fn client(&self) -> &Space {
         self.lan.machine(2)
     }
 
-    /// Which machine answers at the address, at once.
+    /// Asks once which machine answers at the address.
     fn answers(&self) -> Option<String> {
         const PATIENCE: Duration = Duration::from_millis(100);
         self.client().inside(|| {
@@ -136,7 +136,7 @@ impl Pair {
         })
     }
 
-    /// Waits until this machine answers at the address, and says how long that took.
+    /// Waits until this machine answers at the address, and returns how long that took.
     #[track_caller]
     pub(crate) fn wait_answer(&self, machine: &str, seconds: f64) -> Duration {
         let begin = Instant::now();
@@ -147,7 +147,7 @@ impl Pair {
         begin.elapsed()
     }
 
-    /// Which machine answers; a busy one may need more than one attempt.
+    /// Returns which machine answers; a busy machine may need more than one attempt.
     #[track_caller]
     pub(crate) fn who_answers(&self) -> String {
         until("somebody answers", 5.0, || self.answers())
@@ -163,8 +163,8 @@ impl Pair {
         });
     }
 
-    /// Waits until the address is at the other machine, and says how long keepalived took to see what is wrong with this
-    /// one, and how long the change took from then on.
+    /// Waits until the other machine has the address. Returns how long keepalived took to notice the fault of this one, and how long the
+    /// change took from then on.
     #[track_caller]
     pub(crate) fn wait_change(&self, from: usize) -> (Duration, Duration) {
         let begin = Instant::now();
@@ -176,23 +176,23 @@ impl Pair {
 }
 
 impl Machine {
-    /// Whether the push target is enabled.
+    /// Returns whether the push target is enabled.
     pub(crate) fn pushes(&self) -> Option<bool> {
         let answer = self.space.inside(|| self.nginx.api().get("/v1/targets"));
         answer.json["targets"][0]["enabled"].as_bool()
     }
 
-    /// Kills nginx, the workers too: all at once, as a machine out of memory would.
+    /// Kills nginx with all its workers together, as a machine without memory would.
     pub(crate) fn kill_nginx(&self) {
         let workers = self.nginx.workers();
-        // First, or it starts another worker, which then serves on alone.
+        // The master is first, or it would start another worker, which would then continue to serve.
         self.nginx.master().signal(Signal::SIGKILL);
         for worker in workers {
             worker.signal(Signal::SIGKILL);
         }
     }
 
-    /// Stops the workers: the kernel goes on to accept connections, and nobody answers on them. They go on when the guard is
+    /// Stops the workers: the kernel still accepts connections, but no process answers on them. The workers continue when the guard is
     /// dropped.
     pub(crate) fn silence_nginx(&self) -> Silent {
         let silent = Silent(self.nginx.workers());

@@ -1,7 +1,6 @@
-//! Proves that of two restream servers the other has the address soon after nginx was killed, or takes RTMP and is silent; that
-//! a publisher who comes back to the address is on air there; that keepalived's word reaches the push targets; and that
-//! neither a machine that comes back (from a fault, or from where nobody heard it) nor one that is drained interrupts more than
-//! it must.
+//! Two restream servers: the second one gets the address soon after nginx of the first one was killed or stopped answering; a publisher
+//! that reconnects to the address is live there; keepalived's notification reaches the push targets; and neither a machine that returns
+//! (from a fault or a partition) nor a drained machine interrupts more than it must.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use weir_tests::harness::{Outcome, Player, Publisher, files, until};
 use crate::alone;
 use crate::pair::{Machine, Pair, RTMP};
 
-/// Both machines have the same key, and push what it opens.
+/// Returns a configuration with the same key on both machines; they push the stream of this key.
 pub(crate) fn config() -> Config {
     let key = format!("show {}\n", Secret::new("wk_pair").digest().to_hex());
     Config::weir()
@@ -21,7 +20,7 @@ pub(crate) fn config() -> Config {
         .file("keys", key)
 }
 
-/// How long the address was away from the moment that keepalived had seen why, at most.
+/// Longest time without the address, from the moment at which keepalived has noticed the fault.
 struct Allowed {
     interval: &'static str,
     change: Duration,
@@ -47,7 +46,7 @@ fn the_address_moves(allowed: &Allowed) {
     wait_role(b, "standby");
     pair.wait_pushed(0);
 
-    // nginx on a takes connections and is silent.
+    // nginx on a accepts connections and does not answer.
     let silent = a.silence_nginx();
     let took = pair.wait_change(0);
     assert_change("silent", took, allowed);
@@ -55,7 +54,7 @@ fn the_address_moves(allowed: &Allowed) {
     let publisher = publish(&pair);
     wait_role(b, "active");
 
-    // a is well again, is told what it missed, and leaves b what it has.
+    // Machine a works again, is notified of its new state, and lets b keep the address.
     drop(silent);
     wait_role(a, "standby");
     pair.wait_pushed(1);
@@ -81,10 +80,10 @@ fn assert_change(what: &str, (seen, change): (Duration, Duration), allowed: &All
     assert!(change < allowed.change, "{what}: the address moved after {change:?}");
 }
 
-/// Publishes to the address, as often as an encoder would, and waits until a player there has pictures.
+/// Publishes to the address as often as an encoder would, and waits until a player there has video.
 fn publish(pair: &Pair) -> Publisher {
-    // A machine that was silent may still have the former session of this publisher, who was cut off from it: for 3 s the name
-    // is taken.
+    // After a silence, the machine may still have the former session of this publisher, which lost its connection: then the name is in use
+    // for up to 3 s.
     let attempt = || {
         let publisher = Publisher::to(RTMP.port(), "live/wk_pair").at(RTMP).start();
         (publisher.outcome() == Outcome::Started).then_some(publisher)
@@ -98,7 +97,7 @@ fn publish(pair: &Pair) -> Publisher {
     pair.client().inside(at_the_address)
 }
 
-/// Waits until the last call of `weir notify` had this to do, and did it.
+/// Waits until the last call of `weir notify` had this role, and was carried out.
 fn wait_role(machine: &Machine, role: &str) {
     let said = || files::text(&machine.scripts.path("home/notify/instance-restream"));
     until(&format!("{} is told to be {role}", machine.name), 10.0, || {
@@ -117,7 +116,7 @@ fn a_machine_that_is_cut_off_has_nothing_to_say_when_it_is_back() {
     assert!(change < Duration::from_secs(5), "{change:?}");
     wait_role(&pair.machines[1], "active");
     publish(&pair).close();
-    // Both think that the address is theirs now.
+    // Until now, both machines consider themselves the owner of the address.
     pair.lan.reconnect(0);
     pair.machines[0].keepalived.wait_log("Entering BACKUP STATE", 2);
     wait_role(&pair.machines[0], "standby");
@@ -135,7 +134,7 @@ fn a_drained_machine_gives_the_address_away_and_does_not_ask_for_it_back() {
     drain("0\n");
     pair.machines[0].keepalived.wait_log("effective priority from 80 to 100", 1);
     assert_eq!(pair.who_answers(), "b");
-    // The end of keepalived is told to the other one, and to the push targets.
+    // The end of keepalived reaches the other machine, and the push targets.
     pair.machines[1].keepalived.stop();
     pair.wait_answer("a", 3.0);
     wait_role(&pair.machines[1], "standby");

@@ -1,4 +1,4 @@
-//! Proves that the samples pass `keepalived -t` on both machines, with the security of scripts on.
+//! The samples pass `keepalived -t` on both machines, with script security on.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use weir_tests::harness::Keepalived;
 
 use crate::pair::{Scripts, sample};
 
-/// keepalived 2.2.7 ends `-t` with its own SIGTERM when the user of its scripts is another (acassen/keepalived#2617).
+/// keepalived 2.2.7 ends `-t` with its own SIGTERM if its scripts have another user (acassen/keepalived#2617).
 const USER: &str = "root";
 
 #[test]
@@ -29,7 +29,7 @@ fn the_samples_let_nobody_but_root_change_what_is_run() {
         let text = sample(name);
         let lines: Vec<_> = text.lines().map(str::trim).collect();
         assert!(lines.contains(&"enable_script_security"), "{name}");
-        // As root only those scripts would run that root alone can change; as anybody else they can do no harm.
+        // As root, keepalived would run only scripts that nobody but root can change; as any other user, the scripts can do no harm.
         assert!(lines.contains(&"script_user weir"), "{name}");
         for line in lines.iter().filter(|line| line.contains("script \"") || line.starts_with("notify")) {
             assert!(line.contains("\"/usr/bin/weir "), "{name}: {line}");

@@ -1,6 +1,5 @@
-//! Proves that each crate has one direction. A crate's documentation states its floors in a block `floors`, from top to bottom; a
-//! file imports only from floors below its own, no files import each other in a circle, and none is too long. It reads the checkout
-//! alone.
+//! Each crate has one direction. A crate's documentation lists its floors in a block `floors`, from top to bottom. A file imports only from
+//! floors below its own, no files import each other in a circle, and no file is too long. This test reads only the checkout.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,17 +11,17 @@ mod source;
 
 use source::{Crate, Import, Name};
 
-/// The crates of the product.
+/// Crates of the product.
 const CRATES: [&str; 7] = ["model", "rtmp", "media", "zone", "sidecar", "ngx-rtmp", "ngx-module"];
 
-/// The most lines that a file of the product has: more is not held in mind.
+/// Most lines of a file of the product: a reader cannot keep more in mind.
 const MOST_LINES: usize = 500;
 
-/// Rooms, and the number of each one's floor from the top. A room is a module with all below it that are not rooms themselves.
+/// Rooms, and the number of each room's floor, counted from the top. A room is a module with everything below it that is not a room itself.
 struct Floors(BTreeMap<Name, usize>);
 
 impl Floors {
-    /// Takes the floors from a crate's documentation. Anything between two rooms that is no name of a module separates them.
+    /// Reads the floors from a crate's documentation. Anything between two rooms that is not the name of a module separates them.
     fn stated(docs: &str) -> Result<Self, String> {
         let block = docs.split("```floors\n").nth(1).and_then(|rest| rest.split("```").next());
         let block = block.ok_or("its documentation has no block `floors`")?;
@@ -38,7 +37,7 @@ impl Floors {
         Ok(Self(rooms))
     }
 
-    /// The room that a module belongs to. The crate's root is above all floors.
+    /// Returns the room of a module, and its floor. The crate's root is above all floors.
     fn room<'n>(&self, module: &'n [String]) -> Option<(&'n [String], usize)> {
         (1..=module.len()).rev().find_map(|length| {
             let room = &module[..length];
@@ -54,7 +53,7 @@ impl Floors {
     }
 }
 
-/// What is wrong with a crate.
+/// Faults of a crate.
 struct Found {
     upward: Vec<Import>,
     circles: Vec<BTreeSet<Name>>,
@@ -84,7 +83,7 @@ fn examine(read: &Crate) -> Result<Found, String> {
     Ok(Found { upward, circles, between })
 }
 
-/// Groups of files each of which leads to every other one.
+/// Returns groups of files in which each file leads to every other one.
 fn circles(files: &BTreeSet<Name>, imports: &[Import]) -> Vec<BTreeSet<Name>> {
     let mut next: BTreeMap<&Name, BTreeSet<&Name>> = BTreeMap::new();
     for import in imports {
@@ -152,7 +151,7 @@ fn every_crate_has_one_direction() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// The files of a folder with more lines than there may be.
+/// Returns the files of a folder that have too many lines.
 fn long_files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -175,7 +174,7 @@ fn no_file_of_the_product_is_longer_than_a_reader_holds_in_mind() {
     assert!(long.is_empty(), "more than {MOST_LINES} lines: {long:#?}");
 }
 
-/// A crate of one file; `body` is its modules.
+/// Examines a crate of one file; `body` has its modules.
 fn example(floors: &str, body: &str) -> Found {
     let docs: String = floors.lines().map(|line| format!("//! {line}\n")).collect();
     examine(&Crate::of_text(&format!("//! ```floors\n{docs}//! ```\n{body}"))).unwrap()
@@ -198,7 +197,7 @@ fn an_import_that_points_up_is_seen_however_it_is_written() {
         let found = example("high\nlow", &body);
         assert_eq!(found.upward.len(), found.upward.iter().filter(|import| import.from == ["low"]).count());
         assert!(!found.upward.is_empty(), "{upward}");
-        // Side by side is no better.
+        // Rooms on one floor may not import each other either.
         assert!(!example("high low", &body).upward.is_empty(), "{upward}");
         assert!(example("low\nhigh", &body).upward.is_empty(), "{upward}");
     }

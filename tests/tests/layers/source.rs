@@ -1,4 +1,4 @@
-//! Reads a crate's modules and every path in them, and resolves each path to the file that defines what it names.
+//! Reads a crate's modules and every path in them, and resolves each path to the file that defines the item.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,28 +7,28 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
-/// A module's name from the crate's root: empty for the root itself.
+/// Name of a module from the crate's root: empty for the root itself.
 pub(crate) type Name = Vec<String>;
 
-/// One path in the source, as it is written.
+/// One path in the source, as written.
 struct Mention {
     module: Name,
     path: Vec<String>,
     line: usize,
-    /// The name under which a `pub use` hands it on.
+    /// The name under which a `pub use` re-exports the item.
     handed_on: Option<String>,
 }
 
 #[derive(Default)]
 struct Module {
-    /// The module whose file this is: an inline module shares that of its parent.
+    /// The module whose file this is: an inline module has the file of its parent.
     file: Name,
     children: BTreeSet<String>,
     items: BTreeSet<String>,
-    /// A name in scope, and the path it was imported by.
+    /// Names in scope, each with the path of its import.
     imports: BTreeMap<String, Vec<String>>,
     globs: Vec<Vec<String>>,
-    /// Words that paths in its code begin with.
+    /// First words of the paths in the module's code.
     spoken: BTreeSet<String>,
 }
 
@@ -38,11 +38,11 @@ pub(crate) struct Import {
     pub from: Name,
     pub to: Name,
     pub line: usize,
-    /// The path as it is written.
+    /// The path as written.
     pub path: String,
 }
 
-/// A crate, without what is compiled for tests alone.
+/// A crate, without code that is compiled only for tests.
 #[derive(Default)]
 pub(crate) struct Crate {
     modules: BTreeMap<Name, Module>,
@@ -60,7 +60,7 @@ impl Crate {
         this
     }
 
-    /// Takes a crate of one file, whose modules are inline and count as files of their own.
+    /// Reads a crate of one file, whose modules are inline and count as files of their own.
     #[cfg(test)]
     pub(crate) fn of_text(text: &str) -> Self {
         let mut this = Self::default();
@@ -81,12 +81,12 @@ impl Crate {
             .module(&file.items);
     }
 
-    /// The modules that have a file.
+    /// Returns the modules that have a file.
     pub(crate) fn files(&self) -> BTreeSet<Name> {
         self.modules.values().map(|module| module.file.clone()).collect()
     }
 
-    /// Every import from one file into another, in order.
+    /// Returns every import from one file into another, in order.
     pub(crate) fn imports(&self) -> Vec<Import> {
         let mut all: Vec<Import> = self.mentions.iter().filter_map(|mention| self.import(mention)).collect();
         all.sort();
@@ -104,21 +104,21 @@ impl Crate {
         (from != to).then(|| Import { from: from.clone(), to: to.clone(), line: mention.line, path })
     }
 
-    /// Whether a path begins with a type that was imported: `Kind::One` is no further import.
+    /// Returns whether a path begins with an imported type: `Kind::One` is not another import.
     fn counted_by_its_use(&self, mention: &Mention) -> bool {
         let Some(import) = self.modules[&mention.module].imports.get(&mention.path[0]) else { return false };
         let imported = self.resolve(&mention.module, import, 0);
         imported.is_some_and(|module| import.last() != module.last())
     }
 
-    /// Whether a `pub use` gives a name to what a module below defines, and this module itself has no use for it.
+    /// Returns whether a `pub use` only re-exports an item of a module below, and this module does not use the item itself.
     fn only_handed_on(&self, mention: &Mention) -> bool {
         let module = &self.modules[&mention.module];
         let below = module.children.contains(&mention.path[0]);
         mention.handed_on.as_ref().is_some_and(|name| below && !module.spoken.contains(name))
     }
 
-    /// The module that defines what a path names, or `None` for what is not of this crate. Re-exports are followed.
+    /// Returns the module that defines the item of a path, or `None` for an item of another crate. Re-exports are followed.
     fn resolve(&self, here: &Name, path: &[String], depth: usize) -> Option<Name> {
         let (first, rest) = path.split_first()?;
         let parent = || Some(here[..here.len().checked_sub(1)?].to_vec());
@@ -239,7 +239,7 @@ impl Reader<'_> {
         } else {
             whole.push(ident.to_string());
         }
-        // `use child;` names itself, and what is not of this crate needs no resolving.
+        // `use child;` has the name of the module itself, and items of other crates need no resolving.
         if whole != [name.clone()] {
             self.this().imports.insert(name.clone(), whole.clone());
         }
@@ -248,7 +248,7 @@ impl Reader<'_> {
         self.found.mentions.push(Mention { module: self.at.clone(), path: whole, line, handed_on });
     }
 
-    /// Paths in a macro's arguments, which are not parsed.
+    /// Reads the paths in a macro's arguments, which `syn` does not parse.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let (mut colons, mut line) = (0, 0);
@@ -277,7 +277,7 @@ impl Reader<'_> {
         self.spoken(&mut path, line);
     }
 
-    /// serde's `with = "crate::..."`.
+    /// Reads the path in serde's `with = "crate::..."`.
     fn named_in_text(&mut self, literal: &proc_macro2::Literal) {
         let text = literal.to_string();
         let text = text.trim_matches('"');

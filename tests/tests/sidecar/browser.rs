@@ -1,4 +1,4 @@
-//! hls.js in Chromium plays a ladder with its sound, and goes from one rendition to the other and back without a stop.
+//! hls.js in Chromium plays a ladder with its audio, and switches from one rendition to the other and back without a stop.
 
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::{Sidecar, products, until};

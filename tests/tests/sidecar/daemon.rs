@@ -1,5 +1,5 @@
-//! The daemon ends in the same state whatever happened before: nginx late or restarted, the configuration read anew; and it
-//! says how it is.
+//! The daemon reaches the same state whatever happened before: nginx started late or restarted, or the configuration was reloaded. It also
+//! reports its own health.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -63,7 +63,7 @@ fn a_reload_touches_only_what_changed() {
     );
     assert!(show.is_alive());
     assert_eq!(sidecar.find(JOB).unwrap()["restarts"], 0);
-    // A configuration that does not hold changes nothing, and is told.
+    // An invalid configuration changes nothing, and is reported.
     sidecar.reload("[jobs]\nnice = 99\n");
     sidecar.wait_log("configuration not reloaded: ");
     sidecar.wait_log("nice = 99: must be from 0 to 19");
@@ -148,7 +148,7 @@ fn a_start_that_fails_names_the_setting_and_leaves_no_socket() {
 
 #[test]
 fn a_reloaded_nginx_is_no_lost_nginx() {
-    // Old workers end one after the other, and who was heard by one may be heard by the next.
+    // Old workers end one after the other, and the daemon's next connection may reach another worker that is about to end.
     let nginx = open().workers(2).start();
     let sidecar = Sidecar::start(&nginx, "");
     let mut publishers = Vec::new();
@@ -221,7 +221,7 @@ fn systemd_is_told_when_it_is_ready_and_that_it_lives() {
     let socket = std::os::unix::net::UnixDatagram::bind(folder.path().join("notify")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let place = folder.path().display();
-    // No nginx is there, and that is no reason not to be ready.
+    // nginx does not run here, but the daemon can be ready without it.
     let text = format!(
         "[nginx]\napi = \"http://127.0.0.1:1/api\"\n[daemon]\nlisten = \"off\"\nsocket = \"{place}/s\"\n"
     );
@@ -250,7 +250,8 @@ fn systemd_is_told_when_it_is_ready_and_that_it_lives() {
     assert!(child.wait().unwrap().success());
 }
 
-/// A browser on the machine is a client of the machine: pages of other sites get nothing, and clients take no answer for something else.
+/// A browser on the machine counts as a local client: the daemon refuses requests of other sites' pages, and the headers of its answers
+/// prevent type sniffing and caching.
 #[test]
 fn pages_of_other_sites_get_nothing() {
     let nginx = open().start();
@@ -260,7 +261,7 @@ fn pages_of_other_sites_get_nothing() {
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         let mut reader = BufReader::new(stream);
-        // The events have no end.
+        // The answer with events has no end.
         while !answer.ends_with("\r\n\r\n") && reader.read_line(&mut answer).unwrap() > 0 {}
         assert!(answer.contains("x-content-type-options: nosniff\r\n"), "{answer}");
         assert!(answer.contains("cache-control: no-"), "{answer}");

@@ -1,4 +1,4 @@
-//! `weir doctor` says nothing bad of a whole installation, and names each fault with its remedy.
+//! `weir doctor` finds no problem in a complete installation, and names each fault with its remedy.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,10 +7,10 @@ use serde_json::Value;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Nginx, Sidecar, products, until};
 
-/// The daemon's configuration on a machine with Weir's package; this machine has none.
+/// The daemon's configuration file on a machine with Weir's package; this machine has none.
 const DEFAULT: &str = "/etc/weir/weir.toml";
 
-/// What it prints, and its exit status.
+/// Returns the exit status and the output of the command.
 fn doctor(conf: &Path, api: &str, config: &Path, more: &[&str]) -> (i32, String) {
     let output = Command::new(products::weir())
         .args(["doctor", "--api", api, "--nginx"])
@@ -30,7 +30,7 @@ fn of(nginx: &Nginx, config: &Path, more: &[&str]) -> (i32, String) {
     doctor(&nginx.path("nginx.conf"), &nginx.url("/api"), config, more)
 }
 
-/// The line of one part, but for its clock, which is this machine's.
+/// Returns the line of one part.
 #[track_caller]
 fn line<'t>(said: &'t str, part: &str) -> &'t str {
     let of_part = |line: &&str| line.split(": ").nth(1) == Some(part);
@@ -46,7 +46,7 @@ fn keyed() -> Config {
 #[test]
 fn a_whole_installation_is_well() {
     let nginx = keyed().start();
-    // A file that nobody names may be missing; one that is named may not.
+    // The default file may be missing; a file that is named must exist.
     let (status, said) = of(&nginx, Path::new("/no/such/weir.toml"), &[]);
     assert_eq!(status, 1, "{said}");
     assert!(
@@ -73,7 +73,7 @@ fn a_whole_installation_is_well() {
     assert_eq!(daemon["message"], format!("weir serve runs with {}", config.display()));
     assert_eq!(daemon["remedy"], Value::Null);
 
-    // A daemon without its nginx is a problem, although it runs.
+    // A running daemon without its nginx is a problem.
     let (conf, socket) = (nginx.path("no.conf"), socket.to_string_lossy().into_owned());
     drop(nginx);
     until("the daemon misses nginx", 20.0, || {
@@ -83,7 +83,7 @@ fn a_whole_installation_is_well() {
     });
 }
 
-/// What the daemon says in its log, where few look.
+/// `weir doctor` also shows problems that the daemon reports only in its log.
 #[test]
 fn a_configuration_that_is_of_another_nginx() {
     let nginx = keyed().start();

@@ -1,5 +1,5 @@
-//! A ladder delivered as files can be played: renditions are aligned and decodable, the master playlist is right, and the same
-//! segments are DASH.
+//! A ladder that is delivered as files can be played: renditions are aligned and decodable, the master playlist is correct, and the same
+//! segments work as DASH.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use weir_tests::harness::{Publisher, Sidecar, media, products, until};
 
 use super::{open, publish, rule};
 
-/// When key frames are shown, in seconds.
+/// Returns the presentation times of the keyframes, in seconds.
 fn key_frames(playlist: &Path) -> Vec<f64> {
     let shown = ["-select_streams", "v", "-show_entries", "packet=pts_time,flags"];
     let lines = probe(&playlist.to_string_lossy(), &shown);
@@ -18,7 +18,7 @@ fn key_frames(playlist: &Path) -> Vec<f64> {
     keys.map(|line| line.split(',').next().unwrap().parse().unwrap()).collect()
 }
 
-/// The attributes of the variant whose playlist this is.
+/// Returns the attributes of the variant with this playlist.
 fn variant(master: &str, playlist: &str) -> String {
     let lines: Vec<&str> = master.lines().collect();
     let at = lines
@@ -28,7 +28,7 @@ fn variant(master: &str, playlist: &str) -> String {
     lines[at - 1].to_owned()
 }
 
-/// Of an attribute with a number.
+/// Returns the number of an attribute.
 fn attribute(line: &str, name: &str) -> u64 {
     let value = line.split([',', ':']).find_map(|part| part.strip_prefix(&format!("{name}="))).unwrap();
     value.parse().unwrap()
@@ -47,7 +47,7 @@ fn a_ladder_is_aligned_decodable_and_described() {
             .count()
             >= 6
     });
-    // nginx publishes them, whatever the daemon's umask is.
+    // The modes let nginx read the files, whatever the daemon's umask is.
     for (path, mode) in [("master.m3u8", 0o644), ("low/index.m3u8", 0o644), ("low", 0o755)] {
         let has = std::fs::metadata(sidecar.file("show", path)).unwrap().permissions().mode() & 0o777;
         assert_eq!(has, mode, "{path}");
@@ -60,9 +60,9 @@ fn a_ladder_is_aligned_decodable_and_described() {
         });
     }
     aligned(&sidecar);
-    // Read at the end: it is written anew when a segment exceeds what it says.
+    // The test reads the file at the end: the daemon rewrites it when a segment exceeds the announced bitrate.
     described(&sidecar, &std::fs::read_to_string(sidecar.file("show", "master.m3u8")).unwrap());
-    // ffprobe reads playlists with a parser of its own: three programs, and every packet.
+    // ffprobe has its own parser of playlists: it finds three programs, and every packet.
     let master_file = sidecar.file("show", "master.m3u8");
     let programs = probe(&master_file.to_string_lossy(), &["-show_entries", "program=program_id"]);
     let ids: std::collections::BTreeSet<&str> = programs
@@ -74,7 +74,7 @@ fn a_ladder_is_aligned_decodable_and_described() {
     let manifest = std::fs::read_to_string(sidecar.file("show", "manifest.mpd")).unwrap();
     assert_eq!(manifest.matches("<Representation ").count(), 4, "{manifest}");
     assert!(manifest.contains("mediaPresentationDuration"), "{manifest}");
-    // And the manifest, whose streams it lists behind its program: two tracks of pictures, two of sound.
+    // ffprobe lists the streams of the manifest after its program: two video tracks and two audio tracks.
     let manifest = sidecar.file("show", "manifest.mpd");
     let codecs = probe(&manifest.to_string_lossy(), &["-show_entries", "stream=codec_name"]);
     let (_, streams) = codecs.split_once("\n\n").unwrap();
@@ -90,7 +90,7 @@ fn aligned(sidecar: &Sidecar) {
         let nearest = low.iter().map(|other| (other - at).abs()).fold(f64::MAX, f64::min);
         assert!(nearest < 0.002, "no key frame at {at} in {low:?}");
     }
-    // Segments begin at the same times too.
+    // The segments also begin at the same times.
     let numbers = |track: &str| {
         let text = std::fs::read_to_string(sidecar.file("show", &format!("{track}/index.m3u8"))).unwrap();
         let times: Vec<String> =
@@ -137,7 +137,7 @@ fn described(sidecar: &Sidecar, master: &str) {
 fn rare_key_frames_cost_no_restart() {
     let nginx = open().start();
     let mut sidecar = Sidecar::start(&nginx, &rule("[\"source\", \"low\"]"));
-    // One in six seconds: who joins hears the sound first.
+    // There is one keyframe per six seconds, so a player gets audio first.
     let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp());
     let _publisher = Ffmpeg::publish_with_key_frames(&url, 120);
     let process = sidecar.wait_running("live/show/ladder", 30.0);
@@ -153,7 +153,7 @@ fn rare_key_frames_cost_no_restart() {
     assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 2, "{master}");
 }
 
-/// The parts of a playlist, each with an init segment of its own, as files beside it.
+/// Writes the parts of a playlist, each with an init segment of its own, to files beside the playlist; returns the files.
 fn parts(playlist: &Path) -> Vec<std::path::PathBuf> {
     let (folder, text) = (playlist.parent().unwrap(), std::fs::read_to_string(playlist).unwrap());
     let mut parts: Vec<Vec<u8>> = Vec::new();
@@ -173,8 +173,8 @@ fn parts(playlist: &Path) -> Vec<std::path::PathBuf> {
     parts.into_iter().enumerate().map(write).collect()
 }
 
-/// A player of HLS begins a decoder anew at the discontinuity, with the init segment that follows it. ffmpeg's demuxer for HLS does
-/// not, so each part is decoded by itself.
+/// A player of HLS restarts its decoder at the discontinuity, with the init segment that follows it. ffmpeg's HLS demuxer does not, so the
+/// test decodes each part by itself.
 #[test]
 fn both_sides_of_a_change_of_size_can_be_decoded() {
     const TURN_MS: u32 = 14_000;
@@ -186,7 +186,7 @@ fn both_sides_of_a_change_of_size_can_be_decoded() {
     let edit = move |tag: Tag| {
         let since = tag.timestamp.checked_sub(TURN_MS);
         match (tag.kind, since) {
-            // In the place of sound: the new size is told before its first frame.
+            // The message replaces audio, so that the new size arrives before its first frame.
             (TagKind::Audio, Some(0..=60)) => {
                 Some(Tag { kind: TagKind::Video, payload: header.clone(), ..tag })
             }

@@ -1,5 +1,5 @@
-//! `[history]`: what happened is asked for on the command line, without addresses; `kill -9` at any time damages nothing, and a file
-//! that is damaged is moved aside, with one line.
+//! `[history]`: the command line shows past events, without addresses. A `kill -9` at any time damages nothing, and a damaged file is moved
+//! aside, with one log line.
 
 use serde_json::{Value, json};
 use weir_tests::harness::nginx::Config;
@@ -84,12 +84,12 @@ fn a_daemon_that_is_killed_at_any_time_keeps_its_history_and_a_damaged_one_is_mo
     for round in [0, 2, 4, 6] {
         assert!(found.iter().any(|one| one["stream"] == format!("show{round}-2")), "{round}: {found:#?}");
     }
-    // Those whose end nobody heard have ended all the same.
+    // Streams whose end the daemon missed have ended all the same.
     until("none is live", 20.0, || sessions(&sidecar).iter().all(|one| !one["ended_at"].is_null()));
     assert!(!sidecar.log().contains("damaged"), "{}", sidecar.log());
 
     sidecar.kill();
-    // SQLite would mend the file with what is in its log.
+    // SQLite would repair the file from its log.
     std::fs::remove_file(sidecar.history().with_extension("db-wal")).unwrap();
     std::fs::write(sidecar.history(), "no database at all, ".repeat(1000)).unwrap();
     sidecar.start_again();
@@ -104,7 +104,7 @@ fn a_daemon_that_is_killed_at_any_time_keeps_its_history_and_a_damaged_one_is_mo
     until("it goes on", 10.0, || sessions(&sidecar).iter().any(|one| one["stream"] == "again"));
     drop(publisher);
 
-    // What cannot be opened costs nothing but a line.
+    // A file that cannot be opened costs only the history and a log line.
     sidecar.reload("[history]\nfile = \"/proc/none/history.db\"\n");
     sidecar.wait_log("no history: ");
     assert_eq!(sidecar.command(&["history", "list"]).0, 1);

@@ -1,4 +1,4 @@
-//! A ladder delivered over RTMP reaches the other application, into which nobody else can publish, and no secret is to be seen.
+//! A ladder that is delivered over RTMP reaches the second application, into which nobody else can publish, and no secret is visible.
 
 use weir_tests::harness::ffmpeg::probe;
 use weir_tests::harness::nginx::Config;
@@ -32,7 +32,7 @@ fn renditions_are_published_under_their_names_with_a_token() {
     let codecs = probe(&url, &["-read_intervals", "%+2", "-show_entries", "stream=codec_name"]);
     assert!(codecs.contains("h264") && codecs.contains("aac"), "{codecs}");
 
-    // Anybody else is refused, and the secret is nowhere.
+    // Any other publisher is refused, and the secret appears nowhere.
     Publisher::to(nginx.rtmp(), "ladder/show_evil").start().refused_somehow();
     let mut processes = sidecar.process().descendants();
     processes.push(sidecar.process());
@@ -49,7 +49,7 @@ fn renditions_are_published_under_their_names_with_a_token() {
     });
 }
 
-/// The body of the sample's second application, with these variants in the place of its own.
+/// Returns the body of the sample's second application, with these variants instead of its own.
 fn sample_of_variants(variants: &str) -> String {
     let text = files::text(&products::workspace().join("nginx-conf/ladder/nginx.conf"));
     let (_, rest) = text.split_once("application ladder {").unwrap();
@@ -87,7 +87,7 @@ fn the_variants_of_nginx_rtmp_can_be_played() {
     let master = playlist("show.m3u8");
     assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 2, "{master}");
 
-    // A player that chooses, and sees and hears either.
+    // A player of the master playlist can choose either variant, and gets video and audio of it.
     let url = nginx.url("/hls/show.m3u8");
     let heights = probe(&url, &["-select_streams", "v", "-show_entries", "stream=height"]);
     let heights: std::collections::BTreeSet<&str> =

@@ -1,4 +1,4 @@
-//! What is there to be copied holds: each `weir.toml`, the unit for systemd, and the layout with two applications.
+//! The samples are valid: each `weir.toml`, the unit for systemd, and the layout with two applications.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ fn sample(name: &str) -> PathBuf {
     products::workspace().join("nginx-conf").join(name)
 }
 
-/// What the check says of a text, with what the samples name in a folder.
+/// Returns whether the check accepts a text, and its errors; the paths of the samples are in a folder of the test.
 fn check(text: &str) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path();
@@ -36,7 +36,7 @@ fn check(text: &str) -> (bool, String) {
     let config = place.join("weir.toml");
     let output =
         Command::new(products::weir()).args(["serve", "--check", "--config"]).arg(config).output().unwrap();
-    // A machine with a user weir is told that this folder is not that user's.
+    // On a machine with a user weir, the check warns that the folder has another owner.
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     let errors = errors.lines().filter(|line| !line.starts_with("weir: warning:")).collect();
     (output.status.success(), errors)
@@ -55,7 +55,7 @@ fn each_weir_toml_is_good_and_what_is_commented_out_is_the_default() {
         let text = std::fs::read_to_string(sample(name)).unwrap();
         assert_eq!(check(&text), (true, String::new()), "{name}");
     }
-    // A default is a key behind a mark without a blank.
+    // In the sample, a default is a key after a `#` without a blank.
     let text = std::fs::read_to_string(sample("weir.toml")).unwrap();
     let uncommented: Vec<&str> = text
         .lines()

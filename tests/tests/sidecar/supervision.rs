@@ -1,4 +1,4 @@
-//! ffmpeg is replaced when it dies or hangs, waits longer and longer when it cannot run, and is never left behind.
+//! A ffmpeg that dies or hangs is replaced, one that cannot run is retried less and less often, and none is left behind.
 
 use std::time::Instant;
 
@@ -56,9 +56,9 @@ fn what_cannot_run_is_tried_less_and_less_often() {
     let restarts = || sidecar.find(JOB).map_or(0, |job| job["restarts"].as_u64().unwrap());
     let begin = Instant::now();
     until("it was tried four times", 30.0, || restarts() >= 4);
-    // Half a second, one, two and four, less a quarter.
+    // The delays are 0.5, 1, 2 and 4 s, each up to a quarter shorter.
     assert!(begin.elapsed().as_secs_f64() > 7.5 * 0.75 - 1.0, "{:?}", begin.elapsed());
-    // Its fifth try has begun, and may not be over yet.
+    // The fifth attempt has begun, and may not have ended yet.
     until("it waits again", 5.0, || {
         let job = sidecar.find(JOB)?;
         (job["state"] == "waiting" && job["last_exit"] == "exit status: 1").then_some(())
@@ -121,7 +121,7 @@ fn a_restarted_daemon_keeps_its_viewers() {
     let _publisher = publish(&nginx, "show");
     sidecar.wait_ready("live/show");
     let playlist = sidecar_playlist(&sidecar);
-    // What a player asks for at any moment: the playlist is there, and so is each file that it names.
+    // Asserts that the playlist and each file that it names exist, because a player may request them at any moment.
     let numbers = || {
         let text = std::fs::read_to_string(&playlist).unwrap();
         let names = text.lines().filter_map(|line| match line.strip_prefix("#EXT-X-MAP:URI=\"") {
@@ -193,7 +193,7 @@ fn a_folder_that_cannot_be_written_is_told_and_tried_again() {
     until("the job says why", 5.0, || {
         Some(sidecar.find(JOB)?["last_error"].as_str()?.starts_with("job cannot run: "))
     });
-    // It takes its time.
+    // The retries have delays, so the line appears at most twice.
     assert!(sidecar.log().matches("job cannot run: ").count() <= 2);
 }
 

@@ -1,5 +1,5 @@
-//! `[health] restart_stuck_worker`: a worker of nginx whose event loop hangs is killed, the master starts another, and the
-//! others go on. Without it, the daemon kills nobody.
+//! `[health] restart_stuck_worker`: the daemon kills an nginx worker whose event loop hangs, the master starts another one, and the other
+//! workers continue. Without the setting, the daemon kills no worker.
 
 use nix::sys::signal::Signal;
 use weir_tests::harness::process::Process;
@@ -9,7 +9,7 @@ use super::{open, publish};
 
 const RESTART: &str = "[health]\nrestart_stuck_worker = \"5s\"\n";
 
-/// Stops a worker where it holds no lock that another one waits for.
+/// Stops a worker at a point where it holds no lock that another worker waits for.
 #[track_caller]
 fn hang(worker: Process) {
     until("the worker stops at its rest", 10.0, || {
@@ -23,7 +23,7 @@ fn hang(worker: Process) {
     });
 }
 
-/// Waits until the daemon has killed the worker, and the master has another in its place.
+/// Waits until the daemon has killed the worker and the master has started another one.
 #[track_caller]
 fn wait_replaced(nginx: &mut Nginx, sidecar: &Sidecar, worker: Process) {
     let count = nginx.workers().len();
@@ -54,7 +54,7 @@ fn a_worker_that_hangs_is_replaced_and_the_others_go_on() {
     assert_eq!(api.stream("live", "stays").unwrap()["session"], before);
     assert!(!stays.is_closed() && other.is_alive());
     stays.send_more(1000);
-    // The encoder connects again.
+    // The encoder reconnects.
     let _back = publish(&nginx, "lost");
     assert_eq!(sidecar.log().matches("nginx worker killed").count(), 1, "{}", sidecar.log());
     assert!(!idle.log().contains("killed"), "{}", idle.log());
@@ -65,7 +65,7 @@ fn the_only_worker_that_hangs_is_replaced() {
     let mut nginx = open().start();
     let sidecar = Sidecar::start(&nginx, RESTART);
     let worker = nginx.workers()[0];
-    // The daemon has heard of it.
+    // The daemon must know the worker first.
     until("the daemon knows the streams", 10.0, || sidecar.get("/healthz").is_some());
     hang(worker);
     wait_replaced(&mut nginx, &sidecar, worker);

@@ -1,5 +1,5 @@
-//! nginx-rtmp's `on_publish` asks the daemon, and the daemon asks the backend: with the public name, never the key. When the
-//! backend is down, the configuration decides.
+//! nginx-rtmp's `on_publish` asks the daemon, and the daemon asks the backend, with the public name and never with the key. If the backend
+//! is down, the configuration decides.
 
 use serde_json::Value;
 use weir_tests::harness::hook::Answer;
@@ -8,7 +8,7 @@ use weir_tests::harness::{Hook, Nginx, Publisher, Sidecar, until};
 
 use super::{Files, kind};
 
-/// An nginx that needs keys, and a file for what is known only later.
+/// Starts an nginx that requires keys, and includes a file for settings that the test knows only later.
 fn keyed() -> Nginx {
     let directives = "weir_publish key; include @DIR@/hook.conf;";
     Config::weir().with_api().app("live", directives).file("hook.conf", "").start()
@@ -23,7 +23,7 @@ fn config(files: &Files, hook: &Hook, when_down: &str) -> String {
     )
 }
 
-/// Whether a publish with this key stays.
+/// Returns whether a publish with this key stays live.
 #[track_caller]
 fn is_on_air(nginx: &Nginx, key: &str) -> bool {
     let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}?user=ann")).start();

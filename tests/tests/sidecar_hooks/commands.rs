@@ -1,5 +1,5 @@
-//! Commands get the event on standard input and in the environment, without a shell; one that hangs is killed, with all that
-//! it has started, and one that fails disturbs nobody.
+//! Commands get the event on standard input and in the environment, without a shell. A command that hangs is killed, with all processes
+//! that it has started, and a failed command disturbs nothing else.
 
 use serde_json::Value;
 use weir_tests::harness::process::Process;
@@ -62,7 +62,7 @@ fn a_command_that_hangs_is_killed_with_its_children() {
 fn a_command_is_over_when_it_ends_and_not_when_what_it_started_does() {
     let (nginx, files) = (open().start(), Files::new());
     let pid = files.path("pid");
-    // What stays behind holds the command's standard error.
+    // The process that is left behind keeps the command's standard error open.
     let script =
         format!("sleep 300 & echo $! >{0}.new; mv {0}.new {0}; echo done >&2; exit 3", pid.display());
     let config = files.hooks()

@@ -1,5 +1,5 @@
-//! Events arrive signed, in order, with the same id at each attempt; what could not be delivered survives a `kill -9`; a dead
-//! endpoint holds up no other; redirects are not followed.
+//! Events arrive signed, in order, and with the same id at each attempt. Undelivered events survive a `kill -9`. A dead endpoint delays no
+//! other endpoint, and redirects are not followed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use weir_tests::harness::{Hook, Sidecar, until};
 
 use super::{Files, OTHER_SECRET, SECRET, arrived, kinds, open, publish};
 
-/// What the standard asks of a receiver, done with another implementation than the sender's.
+/// Verifies a signature as the standard requires of a receiver, with another implementation than the sender's.
 fn is_signed_with(request: &Request, secret: &str) -> bool {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
@@ -60,7 +60,7 @@ fn an_endpoint_in_trouble_gets_everything_later_and_holds_up_no_other() {
     until("it was tried twice", 15.0, || dead.requests().len() >= 2 && hung.requests().len() >= 2);
     for hook in [&dead, &hung] {
         let requests = hook.requests();
-        // The first event alone, again and again, as the same.
+        // Only the first event is sent, again and again, with the same id.
         assert!(requests.iter().all(|request| request.body == requests[0].body), "{requests:?}");
         assert!(requests.iter().all(|request| is_signed_with(request, SECRET)));
         let ids: std::collections::BTreeSet<_> =
@@ -68,7 +68,7 @@ fn an_endpoint_in_trouble_gets_everything_later_and_holds_up_no_other() {
         assert_eq!(ids.len(), 1, "{ids:?}");
     }
     assert_eq!(files.waiting("dead"), 2);
-    // What waits is on the disk; half an event is not sent.
+    // Waiting events are on disk; an incomplete file is not sent.
     sidecar.kill();
     std::fs::write(files.path("queue/dead/00000000000000000001.json"), "{\"id\":\"weir_").unwrap();
     let (tried, first) = (dead.requests().len(), dead.requests()[0].header("webhook-id"));
@@ -97,7 +97,7 @@ fn a_redirect_is_a_failure() {
 #[test]
 fn private_addresses_are_not_reached_unless_that_is_said() {
     let (nginx, files, hook) = (open().start(), Files::new(), Hook::start(Answer::Yes));
-    // A name of this machine, which looks like any other.
+    // The URL has this machine's host name, which looks like any other.
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let url = hook.url().replace("http://127.0.0.1", &format!("https://{}", name.trim()));
     let config = files.hooks()

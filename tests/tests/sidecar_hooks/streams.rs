@@ -1,4 +1,5 @@
-//! Hooks hear of the streams that they ask for, and of a publisher who comes back within `linger` as one that was interrupted.
+//! Hooks get events only of the streams that they select, and a publisher that reconnects within `linger` is reported as interrupted and
+//! resumed.
 
 use serde_json::Value;
 use weir_tests::harness::hook::Answer;
@@ -16,7 +17,7 @@ fn a_publisher_who_comes_back_was_interrupted() {
     let _sidecar = Sidecar::start(&nginx, &config);
     let publisher = publish(&nginx, "show");
     arrived(&hook, "stream.started");
-    // The cable is pulled: a publisher that says goodbye has ended.
+    // The publisher's connection breaks; a publisher that says goodbye would have ended.
     publisher.kill();
     let interrupted = arrived(&hook, "stream.interrupted");
     let interrupted: Value = serde_json::from_str(&interrupted.body).unwrap();
@@ -26,7 +27,7 @@ fn a_publisher_who_comes_back_was_interrupted() {
     let resumed: Value = serde_json::from_str(&resumed.body).unwrap();
     assert_eq!(resumed["data"]["interrupted_session"], interrupted["data"]["session"]);
     assert_eq!(resumed["data"]["kind"], "publisher");
-    // An end by order is no loss.
+    // A stream that an administrator ends does not count as lost.
     nginx.api().delete("/v1/streams/live/show").expect(200);
     arrived(&hook, "stream.ended");
     let of_streams = ["stream.started", "stream.interrupted", "stream.resumed", "stream.ended"];

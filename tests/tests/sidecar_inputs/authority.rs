@@ -1,5 +1,5 @@
-//! `ca_file` of `[daemon]`: streams of a node behind an nginx whose certificate a private authority has signed come over WebSocket and
-//! WebRTC; without it, they are refused with the reason, and so is a file that has no certificates.
+//! `ca_file` of `[daemon]`: the daemon gets streams over WebSocket and WebRTC from a node behind an nginx whose certificate was signed by a
+//! private authority. Without the setting, it refuses them with the reason. A file without certificates is refused as well.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use weir_tests::harness::{Authority, Nginx, Publisher, Sidecar, products, until_
 
 use super::{INPUT, SECRET, input, keyed};
 
-/// An nginx with TLS in front of a node's pages.
+/// Starts an nginx with TLS in front of a node's pages.
 fn front(authority: &Authority, port: u16, web: u16) -> Nginx {
     let leaf = authority.issue("DNS:localhost,IP:127.0.0.1");
     let server = format!(

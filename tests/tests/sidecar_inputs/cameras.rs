@@ -1,4 +1,4 @@
-//! A camera over RTSP is published without a new encoding, comes back by itself, and its password is nowhere to be read.
+//! The daemon publishes a camera's RTSP stream without transcoding, reconnects by itself, and never shows the camera's password.
 
 use nix::sys::signal::Signal;
 use weir_tests::harness::camera::{Camera, PASSWORD};
@@ -45,7 +45,7 @@ fn what_a_camera_refuses_is_said() {
     assert_eq!(sidecar.told("input.failed")["error"], error);
     sidecar.wait_log(&format!("input failed: {error}"));
     until("it is tried again", 20.0, || restarts(&sidecar) > 2);
-    // The same failure is one event.
+    // A repeated failure is one event.
     assert_eq!(sidecar.log().matches("input failed: ").count(), 1, "{}", sidecar.log());
     assert!(!sidecar.log().contains("not-the-password"), "{}", sidecar.log());
 }

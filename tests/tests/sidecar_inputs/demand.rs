@@ -1,4 +1,4 @@
-//! An input on demand runs from the first viewer until the last has gone, whichever way they watch; one with times runs then.
+//! An input on demand runs from the first viewer to the last, over any protocol; an input with times runs at these times.
 
 use std::process::Command;
 
@@ -34,7 +34,7 @@ fn a_viewer_of_the_daemon_starts_it() {
     wait_live(&nginx, &sidecar, Some("H264"), Some("AAC"));
     let missing = WebSocket::connect(sidecar.web(), "/stream/live/other/ws", &[]).err().unwrap();
     assert_eq!(missing.0, 404);
-    // It stays as long as somebody watches.
+    // The input runs as long as it has a viewer.
     viewer.during(14.0);
     assert!(nginx.api().stream("live", "show").is_some(), "{}", sidecar.log());
     drop(viewer);

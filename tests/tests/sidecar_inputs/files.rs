@@ -1,10 +1,10 @@
-//! Files and playlists are played again and again, at real time, with times that only grow.
+//! Files and playlists are played in a loop, in real time, and timestamps only increase.
 
 use weir_tests::harness::{Nginx, Player, Sidecar, until};
 
 use super::{INPUT, MEDIA, input, keyed, wait_error, wait_live};
 
-/// Plays for longer than the file is long.
+/// Plays for longer than the duration of the file.
 #[track_caller]
 fn wait_rounds(nginx: &Nginx, sidecar: &Sidecar) {
     wait_live(nginx, sidecar, Some("H264"), Some("AAC"));

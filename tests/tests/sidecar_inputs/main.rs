@@ -1,4 +1,4 @@
-//! Inputs of `weir serve`, beside stock nginx with Weir's module, real ffmpeg and real senders. Each file's header says what it
+//! Inputs of `weir serve`, beside stock nginx with Weir's module, real ffmpeg and real senders. Each file's header says what the file
 //! proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
@@ -22,7 +22,7 @@ use weir_tests::harness::{Nginx, Sidecar, products, until};
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const INPUT: &str = "live/show/input";
 
-/// An nginx whose application `live` takes nobody without a key or a token.
+/// Returns an nginx whose application `live` requires a key or a token.
 fn keyed() -> Config {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
@@ -31,7 +31,7 @@ fn keyed() -> Config {
         .app("live", "weir_publish key;")
 }
 
-/// An input for `live/show`, and jobs that fail fast.
+/// Returns an input for `live/show`, and settings with which jobs fail fast.
 fn input(url: &str, more: &str) -> String {
     format!(
         "[jobs]\nstall = \"4s\"\nbackoff_max = \"1s\"\n[[input]]\napp = \"live\"\nstream = \"show\"\nurl = \"{url}\"\n\
@@ -47,7 +47,7 @@ impl Media {
     }
 }
 
-/// `two.mp4` has 2 s of H.264 and AAC, `minutes.mp4` has enough for a test.
+/// Media files: `two.mp4` has 2 s of H.264 and AAC, `minutes.mp4` has enough for a test.
 static MEDIA: LazyLock<Media> = LazyLock::new(|| {
     let media = Media(tempfile::Builder::new().prefix("weir-inputs-").tempdir().unwrap());
     for (name, seconds) in [("two.mp4", "2"), ("minutes.mp4", "180")] {
@@ -64,7 +64,7 @@ static MEDIA: LazyLock<Media> = LazyLock::new(|| {
     media
 });
 
-/// An ffmpeg that sends a file at real time; killed when dropped.
+/// An ffmpeg that sends a file in real time; killed when dropped.
 struct Sender(Child);
 
 impl Sender {
@@ -105,7 +105,7 @@ fn wait_ended(nginx: &Nginx) {
     until("the stream ends", 30.0, || nginx.api().stream("live", "show").is_none());
 }
 
-/// Waits until the job says why it fails.
+/// Waits until the job reports this error.
 #[track_caller]
 fn wait_error(sidecar: &Sidecar, error: &str) {
     let is_told = || sidecar.find(INPUT).is_some_and(|job| job["last_error"] == error);
@@ -113,7 +113,7 @@ fn wait_error(sidecar: &Sidecar, error: &str) {
     assert!(found.is_some(), "{error:?} is not told: {:?}\n{}", sidecar.jobs(), sidecar.log());
 }
 
-/// How often ffmpeg was started again.
+/// Returns how often ffmpeg was restarted.
 fn restarts(sidecar: &Sidecar) -> u64 {
     sidecar.find(INPUT).and_then(|job| job["restarts"].as_u64()).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! A stream of another Weir node is taken over its WebSocket and published here, over a chain of three nodes too: with no ffmpeg, no
-//! frame of delay, and an end and a return that viewers hear of. A loop is refused, and what a far end does wrong is named.
+//! The daemon gets a stream of another Weir node over its WebSocket and publishes it, also over a chain of three nodes: without ffmpeg,
+//! without the delay of a frame, and viewers are notified of an end and a return. A loop is refused, and faults of the far end are named.
 
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
@@ -26,13 +26,13 @@ fn publish(nginx: &Nginx) -> Publisher {
     Publisher::to(nginx.rtmp(), "live/show").start().started()
 }
 
-/// The type of a JSON event.
+/// Returns the type of a JSON event.
 fn event(message: &Message) -> Option<String> {
     let Message::Text(text) = message else { return None };
     serde_json::from_str::<serde_json::Value>(text).unwrap()["type"].as_str().map(str::to_owned)
 }
 
-/// The beginning of the picture of a fragment, and when it came.
+/// Returns the first bytes of each fragment's frame, and the time of its arrival.
 fn pictures(mut viewer: WebSocket) -> HashMap<Vec<u8>, Instant> {
     let (end, mut seen) = (Instant::now() + std::time::Duration::from_secs(4), HashMap::new());
     while Instant::now() < end {
@@ -53,7 +53,7 @@ fn three_nodes_are_a_chain_from_the_first_viewer_to_the_last() {
     let middle = Sidecar::start(&b, &config(format!("weir+ws://127.0.0.1:{}{PATH}", ingress.web())));
     let edge = Sidecar::start(&c, &config(format!("weir+ws://127.0.0.1:{}", middle.web())));
     assert!(edge.find(INPUT).is_none() && middle.find(INPUT).is_none());
-    // The first viewer has all of it begin; the ingress takes the token that was minted for it.
+    // The first viewer starts the whole chain; the ingress accepts the token that was minted for it.
     let viewer = until_ok(30.0, || WebSocket::connect(edge.web(), PATH, &[]).ok());
     let Some(mut viewer) = viewer else { panic!("{}\n{}", edge.log(), middle.log()) };
     until("pictures come", 10.0, || matches!(viewer.receive(), Some(Message::Binary(_))));
@@ -63,7 +63,7 @@ fn three_nodes_are_a_chain_from_the_first_viewer_to_the_last() {
     assert!(edge.ffmpegs().is_empty() && middle.ffmpegs().is_empty());
     assert_eq!(edge.told("input.started")["input"], "weir");
 
-    // Neither hop holds a picture back until the next one.
+    // No node holds a frame back until the next frame arrives.
     let near = WebSocket::connect(middle.web(), PATH, &[]).unwrap();
     let far = WebSocket::connect(edge.web(), PATH, &[]).unwrap();
     let (near, far) = (std::thread::spawn(|| pictures(near)), std::thread::spawn(|| pictures(far)));
@@ -75,7 +75,7 @@ fn three_nodes_are_a_chain_from_the_first_viewer_to_the_last() {
     delays.sort_by(f64::total_cmp);
     assert!(delays.len() > 20 && delays[delays.len() / 2] < 0.05, "{delays:?}");
 
-    // The publisher is lost, and back: the same connection goes on at the far end of the chain.
+    // The publisher is lost and returns: at the end of the chain, the same connection continues.
     publisher.kill();
     until("the end is told", 20.0, || {
         viewer.receive().is_some_and(|message| event(&message).as_deref() == Some("ended"))
@@ -87,7 +87,7 @@ fn three_nodes_are_a_chain_from_the_first_viewer_to_the_last() {
     assert!(returned.is_some(), "{}\n{}", edge.log(), middle.log());
     until("pictures come", 10.0, || matches!(viewer.receive(), Some(Message::Binary(_))));
 
-    // The last viewer ends all of it.
+    // The whole chain ends with the last viewer.
     drop(viewer);
     until("nobody watches", 40.0, || edge.find(INPUT).is_none() && middle.find(INPUT).is_none());
     assert_eq!(edge.told("input.ended")["app"], "live");
@@ -109,7 +109,7 @@ fn a_loop_is_refused_and_named() {
     first.wait_log(&format!("input failed: {error}"));
 }
 
-/// A far end that does what the name of the stream says.
+/// A far end with the fault that the name of the stream selects.
 const LIAR: &str = r#"
 import base64, hashlib, socket, struct, sys, threading, time
 server = socket.create_server(("127.0.0.1", int(sys.argv[1])))

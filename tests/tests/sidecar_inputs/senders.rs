@@ -1,4 +1,4 @@
-//! Who sends by SRT, RIST or UDP is published; without the passphrase nobody is, and a sender that returns is taken again.
+//! Senders over SRT, RIST and UDP are published; without the passphrase a sender is refused, and a sender may return.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn srt_with_a_passphrase_is_published_and_returns() {
     assert!(ended.is_some_and(|status| !status.success()), "a wrong passphrase is taken");
     assert!(nginx.api().stream("live", "show").is_none());
     for _ in 0..2 {
-        // A listener that has just ended takes a moment to be there again.
+        // A listener that has just ended takes a moment to listen again.
         let mut sender = send(PASSPHRASE);
         let live = weir_tests::harness::until_ok(30.0, || {
             if sender.0.try_wait().unwrap().is_some() {
@@ -52,7 +52,7 @@ fn srt_with_a_stream_key_as_streamid() {
     let error = || {
         sidecar.find(INPUT).and_then(|job| job["last_error"].as_str().map(str::to_owned)).unwrap_or_default()
     };
-    // Sends until a condition holds: a listener that has just ended takes a moment to be there again.
+    // Sends until a condition holds: a listener that has just ended takes a moment to listen again.
     let send_until = |what: &str, id: &str, holds: &dyn Fn() -> bool| {
         let mut sender = send(id);
         until(what, 30.0, || {
@@ -63,7 +63,7 @@ fn srt_with_a_stream_key_as_streamid() {
         });
         sender
     };
-    // None, and what is more than a key.
+    // No key, and more than a key.
     drop(send_until("no key is refused", "", &|| error().contains("streamid is no stream key")));
     drop(send_until("no arguments pass", "show%3Fa%3Db%26key", &|| {
         error().contains("streamid is no stream key")
@@ -100,7 +100,7 @@ fn srt_with_a_stream_key_as_streamid() {
 fn udp_is_waited_for_and_published() {
     let (nginx, port) = (keyed().start(), Port::reserve());
     let sidecar = Sidecar::start(&nginx, &input(&format!("udp://:{}", port.number()), ""));
-    // Longer than ffmpeg may be without progress once it has begun.
+    // This is longer than ffmpeg may take without progress after its start.
     until("ffmpeg waits", 20.0, || sidecar.find(INPUT).is_some_and(|job| job["state"] == "running"));
     std::thread::sleep(Duration::from_secs(6));
     assert_eq!(restarts(&sidecar), 0, "{}", sidecar.log());
@@ -111,7 +111,7 @@ fn udp_is_waited_for_and_published() {
 #[test]
 fn rist_is_published() {
     let nginx = keyed().start();
-    // RIST takes an even port and the next one.
+    // RIST uses an even port and the next one.
     let ports: Vec<Port> = (0..4).map(|_| Port::reserve()).collect();
     let at = ports.iter().map(Port::number).find(|at| at % 2 == 0).unwrap();
     let sidecar = Sidecar::start(&nginx, &input(&format!("rist://:{at}"), ""));

@@ -1,4 +1,4 @@
-//! Streams of other servers are fetched, over HLS and over RTMP.
+//! The daemon pulls streams of other servers, over HLS and over RTMP.
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Ffmpeg, Player, Sidecar, until};

@@ -1,6 +1,6 @@
-//! A stream that a server offers by WHEP is taken over WebRTC and published here, pictures as they are and sound as AAC: from another
-//! Weir node, which counts a viewer and is told of the end, and from a server that is no Weir node (aiortc). A loop is refused, and a far
-//! end that lies, leads elsewhere, is slow or never ends its handshake is named and given up.
+//! The daemon gets a stream that a server offers by WHEP over WebRTC, and publishes it with the video unchanged and the audio as AAC: from
+//! another Weir node, which counts a viewer and notifies the daemon of the end, and from a server that is not a Weir node (aiortc). A loop
+//! is refused. If the far end lies, redirects elsewhere, is slow or never ends its handshake, the daemon names the fault and gives up.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -54,7 +54,7 @@ fn a_stream_of_another_node_comes_over_webrtc_and_both_ends_hear_of_its_end() {
     let publisher = publish(&a);
     let url = format!("whep+http://127.0.0.1:{}", origin.web());
     let edge = Sidecar::start(&b, &input(&url, "start = \"on-demand\"\n[web]\n"));
-    // The first viewer has it begin; the origin takes the token that was minted for it.
+    // The first viewer starts the input; the origin accepts the token that was minted for it.
     let viewer = until_ok(30.0, || WebSocket::connect(edge.web(), WS, &[]).ok());
     let Some(mut viewer) = viewer else { panic!("{:?}\n{}\n{}", edge.jobs(), edge.log(), origin.log()) };
     until("pictures come", 10.0, || matches!(viewer.receive(), Some(Message::Binary(_))));
@@ -69,7 +69,7 @@ fn a_stream_of_another_node_comes_over_webrtc_and_both_ends_hear_of_its_end() {
     assert!(edge.ffmpegs().len() == 1 && sound["pid"].is_u64(), "{sound}");
     until("the origin counts a viewer", 15.0, || viewers(&a) == 1);
 
-    // The publisher is lost, and back.
+    // The publisher is lost, and returns.
     publisher.kill();
     until("that is told", 30.0, || {
         edge.find(INPUT)
@@ -79,7 +79,7 @@ fn a_stream_of_another_node_comes_over_webrtc_and_both_ends_hear_of_its_end() {
     until("it is live again", 40.0, || codecs(&b).is_some());
     until("pictures come", 20.0, || matches!(viewer.receive(), Some(Message::Binary(_))));
 
-    // The last viewer ends all of it, and the origin does not wait for a silence.
+    // The input ends with the last viewer, and the origin learns of it immediately.
     until("the origin counts a viewer", 15.0, || viewers(&a) == 1);
     drop(viewer);
     until("nobody watches", 40.0, || edge.find(INPUT).is_none());
@@ -103,7 +103,7 @@ fn a_loop_over_webrtc_is_refused_and_named() {
     assert!(refused.is_some(), "{:?}\n{}", first.jobs(), first.log());
 }
 
-/// A server that is no Weir node; killed when dropped.
+/// A server that is not a Weir node; killed when dropped.
 struct Foreign {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -123,7 +123,7 @@ impl Foreign {
         Self { child, lines }
     }
 
-    /// What it says next.
+    /// Returns the next line of the server.
     #[track_caller]
     fn next(&mut self) -> Value {
         let mut line = String::new();
@@ -154,13 +154,13 @@ fn a_server_that_is_no_weir_node_is_taken_too() {
     wait_codecs(&nginx, &sidecar);
     let stream = nginx.api().stream("live", "show").unwrap();
     assert_eq!((&stream["video"]["width"], &stream["video"]["height"]), (&json!(640), &json!(480)));
-    // It is told of the end.
+    // The server gets the end of the session.
     sidecar.reload("[web]\n");
     assert_eq!(server.next(), json!({ "deleted": "/session/1", "token": "Bearer a.secret.token" }));
     assert!(!sidecar.log().contains("secret.token"), "{}", sidecar.log());
 }
 
-/// A far end that does what the path says.
+/// A far end with the fault that the path selects.
 const LIAR: &str = r#"
 import socket, sys, threading, time
 server = socket.create_server(("127.0.0.1", int(sys.argv[1])))

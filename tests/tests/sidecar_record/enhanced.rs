@@ -1,5 +1,5 @@
-//! HEVC and AV1 of Enhanced RTMP are recorded as they are sent, in both containers; a ladder makes H.264 of them, and stills are
-//! taken; an event says which codec does not reach HLS of nginx-rtmp.
+//! HEVC and AV1 of Enhanced RTMP are recorded unchanged, in both containers. A ladder transcodes them to H.264, and stills are taken. An
+//! event names the codec that nginx-rtmp's HLS does not support.
 
 use weir_tests::harness::ffmpeg::{probe, video_times};
 use weir_tests::harness::media::Enhanced;
@@ -13,19 +13,19 @@ const RULES: &str = "[rung.low]\nheight = 44\nbitrate = \"60k\"\n[ladder.l]\nrun
     [[record]]\napp = \"live\"\nstream = \"other\"\nfolder = \"@MEDIA@/mkv\"\nmin_free = \"1m\"\nformat = \"mkv\"\n\
     [[thumbnail]]\napp = \"live\"\nstream = \"show\"\nfolder = \"@MEDIA@/stills\"\nevery = \"1s\"\n";
 
-/// Frames that may be shown before one that was sent earlier.
+/// Number of frames that may be shown before a frame that was sent earlier.
 const REORDERED: usize = 3;
 
-/// What ended a recording.
+/// Reason for the end of a recording.
 #[derive(Clone, Copy, PartialEq)]
 enum End {
-    /// The next one began.
+    /// The next recording began.
     Split,
-    /// The publisher, who may end between a frame and those that are shown before it.
+    /// The publisher left, maybe between a frame and those that are shown before it.
     Publisher,
 }
 
-/// Each picture is 50 ms later than the one before, and all of it can be decoded.
+/// Asserts that each frame is 50 ms later than the one before, and that the file can be decoded.
 #[track_caller]
 fn assert_whole(file: &std::path::Path, codec: &str, least: usize, end: End) {
     let name = file.to_string_lossy();
@@ -39,7 +39,7 @@ fn assert_whole(file: &std::path::Path, codec: &str, least: usize, end: End) {
     let follow = |times: &[f64]| times.windows(2).all(|pair| (0.04..0.06).contains(&(pair[1] - pair[0])));
     let known = times.len() - if end == End::Publisher { times.len().min(REORDERED) } else { 0 };
     assert!(follow(&times[..known]), "{name}: {packets}");
-    // Only MP4 keeps the times at which frames are decoded, which is how they were sent: none is missing there.
+    // Only MP4 stores the decoding times, which are in the order of sending: no frame is missing there.
     if name.ends_with(".mp4") {
         let decoded = packets.lines().map(|line| line.split(',').nth(1).unwrap().parse().unwrap());
         assert!(follow(&decoded.collect::<Vec<f64>>()), "{name}: {packets}");
@@ -62,7 +62,7 @@ fn check(codec: Enhanced) {
     sidecar.wait_ready("live/show");
     until("stills are taken", 20.0, || sidecar.media().join("stills/live/show.jpg").exists());
     let (mp4, mkv) = (sidecar.media().join("mp4"), sidecar.media().join("mkv"));
-    // While the stream goes on, not only at its end.
+    // Files are written while the stream is live, not only at its end.
     until("a recording is split", 20.0, || files(&mp4, "mp4").len() >= 2);
     until("the other one grows", 20.0, || {
         files(&mkv, "mkv").first().is_some_and(|file| file.metadata().unwrap().len() > 40_000)
@@ -86,7 +86,7 @@ fn check(codec: Enhanced) {
         (&serde_json::json!([name]), &serde_json::json!([]))
     );
 
-    // The ladder has no rung with what browsers do not play.
+    // The ladder has no rung with a codec that browsers do not play.
     let master = std::fs::read_to_string(sidecar.media().join("ladder/live/show/master.m3u8")).unwrap();
     assert_eq!(master.matches("#EXT-X-STREAM-INF").count(), 2, "{master}");
     assert!(master.contains("avc1.") && !master.contains("source/"), "{master}");

@@ -1,5 +1,5 @@
-//! A stream is recorded as it is sent; the pictures of each file begin with a key frame and it is decodable from end to end,
-//! however the recording was cut off; the next daemon knows what an earlier one has left.
+//! A stream is recorded as sent; the video of each file begins with a keyframe, and the file is decodable from end to end, however the
+//! recording was cut off. A new daemon recognizes the files of an earlier one.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,8 +16,8 @@ fn rule(format: &str, more: &str) -> String {
     )
 }
 
-/// The first packet of pictures is a key frame near 0, sound is there too, and everything can be decoded. Whoever joins a live
-/// stream hears it before the next key frame comes: up to a piece of sound, half a second, may stand before the pictures.
+/// Asserts that the first video packet is a keyframe near 0, that there is audio, and that everything can be decoded. A player that joins a
+/// live stream gets audio before the next keyframe: up to half a second of audio may precede the video.
 #[track_caller]
 fn assert_good(file: &Path) {
     let name = file.to_string_lossy();
@@ -25,7 +25,7 @@ fn assert_good(file: &Path) {
     let first = packets.lines().next().unwrap_or_else(|| panic!("{name} is empty"));
     let at: f64 = first.split(',').next().unwrap().parse().unwrap();
     assert!(first.contains('K') && (0.0..0.6).contains(&at), "{name}: {first}");
-    // And the others follow it, 50 ms after each other.
+    // The other frames follow it at intervals of 50 ms.
     let times = video_times(file);
     let gap = times.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
     assert!(gap < 0.2, "{name}: {gap} s without a picture: {times:?}");
@@ -47,7 +47,7 @@ fn a_recording_is_split_into_files_that_stand_for_themselves() {
         wait_ended(&folder, 3);
         until("the last has ended", 10.0, || entries(&folder).iter().all(|entry| !entry["ended"].is_null()));
         let all = files(&folder, format);
-        // nginx's group reads them, whatever the daemon's umask is.
+        // The modes let nginx's group read the files, whatever the daemon's umask is.
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&all[0]), mode(all[0].parent().unwrap())), (0o640, 0o750));
         for (file, entry) in all.iter().zip(entries(&folder)) {
@@ -55,10 +55,10 @@ fn a_recording_is_split_into_files_that_stand_for_themselves() {
             assert_eq!(file, &folder.join(entry["file"].as_str().unwrap()));
             assert_eq!(std::fs::metadata(file).unwrap().len(), entry["bytes"].as_u64().unwrap());
         }
-        // live/show/2026-11-20/20261120T180304Z.mp4
+        // An example of a name: live/show/2026-11-20/20261120T180304Z.mp4
         let name = all[0].strip_prefix(&folder).unwrap().to_string_lossy().into_owned();
         assert!(name.starts_with("live/show/20") && name.ends_with(&format!("Z.{format}")), "{name}");
-        // Frames are 50 ms apart, in a file and from the first file to the second.
+        // Frames are 50 ms apart, within a file and from the first file to the second.
         let lengths: Vec<usize> = all.iter().map(|file| video_times(file).len()).collect();
         assert!(lengths[..2].iter().all(|length| (40..=50).contains(length)), "{format}: {lengths:?}");
         assert!(sidecar.get("/metrics").is_some());
@@ -69,7 +69,7 @@ fn a_recording_is_split_into_files_that_stand_for_themselves() {
 fn rare_key_frames_do_not_cost_the_pictures() {
     let nginx = open().start();
     let mut sidecar = Sidecar::start(&nginx, &rule("mp4", ""));
-    // One in six seconds: who joins hears the sound first.
+    // There is one keyframe per six seconds, so the recording gets audio first.
     let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp());
     let publisher = Ffmpeg::publish_with_key_frames(&url, 120);
     let process = sidecar.wait_running("live/show/record", 30.0);
@@ -100,7 +100,7 @@ fn a_recording_that_has_ended_is_hls_on_demand() {
     let playlist = files(&folder, "m3u8").remove(0);
     let text = std::fs::read_to_string(&playlist).unwrap();
     assert!(text.matches("#EXTINF").count() >= 2 && text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
-    // ffmpeg reads the ranges as a player does, and finds what is in the file.
+    // ffmpeg reads the byte ranges as a player does, and finds all frames of the file.
     assert_eq!(complaints(&playlist), "");
     assert_eq!(video_times(&playlist).len(), video_times(&files(&folder, "mp4")[0]).len());
 }
@@ -124,19 +124,19 @@ fn what_was_written_before_a_kill_is_playable() {
         until("the next file is written", 20.0, || grown(1));
         assert_good(&files(&folder, format)[0]);
         sidecar.kill();
-        // Half a piece may be at its end.
+        // The last fragment of the file may be incomplete.
         let cut_off = files(&folder, format)[1].clone();
         assert!(video_times(&cut_off).len() >= 10, "{cut_off:?}");
         assert!(entries(&folder)[1]["ended"].is_null());
         let before = video_times(&cut_off);
-        // A machine that stops may leave half a piece.
+        // A machine that stops may leave half a fragment.
         let whole = std::fs::read(&cut_off).unwrap();
         let half: &[u8] = if format == "mp4" { b"\0\0\x20\0moof" } else { b"\x1f\x43\xb6\x75\x50\0" };
         std::fs::write(&cut_off, [&whole[..], half, &[0; 500]].concat()).unwrap();
         sidecar.start_again();
         wait_ended(&folder, 2);
         sidecar.wait_log("recording was cut off");
-        // Nothing that was whole is lost, and the file is told of as it is now.
+        // No complete fragment is lost, and the event describes the file as it is now.
         let told = sidecar.told("recording.finished");
         assert_eq!((&told["file"], &told["cut_off"]), (&cut_off.to_str().into(), &true.into()), "{told}");
         let length = cut_off.metadata().unwrap().len();

@@ -1,5 +1,5 @@
-//! Recordings, stills and uploads of `weir serve`, beside stock nginx with Weir's module, with real ffmpeg and a real S3 server.
-//! Each file's header says what it proves.
+//! Recordings, stills and uploads of `weir serve`, beside stock nginx with Weir's module, with real ffmpeg and a real S3 server. Each
+//! file's header says what the file proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod enhanced;
@@ -16,18 +16,18 @@ use serde_json::Value;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Nginx, Publisher, products, until};
 
-/// An nginx where anybody may publish to `live`.
+/// Returns an nginx where anybody may publish to `live`.
 fn open() -> Config {
     Config::weir().with_api().app("live", "weir_publish open;")
 }
 
-/// The test stream of the harness (160x90, a key frame each half second) under this name.
+/// Publishes the test stream of the harness (160x90, a keyframe per half second) under this name.
 #[track_caller]
 fn publish(nginx: &Nginx, name: &str) -> Publisher {
     Publisher::to(nginx.rtmp(), &format!("live/{name}")).start().started()
 }
 
-/// All files with this extension below a folder, in the order of their names.
+/// Returns all files with this extension below a folder, in the order of their names.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -42,13 +42,13 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What is known of the recordings of a folder, oldest first.
+/// Returns the entries of a folder's recordings, oldest first.
 fn entries(folder: &Path) -> Vec<Value> {
     let entries = files(&folder.join(".recordings"), "json").into_iter();
     entries.filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok()).collect()
 }
 
-/// Waits until a folder has so many recordings that have ended.
+/// Waits until a folder has `count` finished recordings.
 #[track_caller]
 fn wait_ended(folder: &Path, count: usize) {
     until("recordings have ended", 20.0, || {
@@ -56,7 +56,7 @@ fn wait_ended(folder: &Path, count: usize) {
     });
 }
 
-/// What ffmpeg complains of when it decodes all of a file.
+/// Returns ffmpeg's complaints when it decodes a whole file.
 fn complaints(file: &Path) -> String {
     let output = Command::new(products::ffmpeg("ffmpeg"))
         .args(["-nostdin", "-v", "error", "-xerror", "-i"])

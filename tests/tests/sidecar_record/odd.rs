@@ -1,5 +1,5 @@
-//! What encoders do otherwise than they should costs no recording: clocks that jump, sound that MP4 has no place for, pictures
-//! that are shown before they are decoded, Enhanced RTMP.
+//! Unusual encoders cost no recording: clocks that jump, audio that MP4 cannot contain, frames that are shown in another order than they
+//! are decoded, and Enhanced RTMP.
 
 use std::path::PathBuf;
 
@@ -9,8 +9,8 @@ use weir_tests::harness::{Nginx, Publisher, Sidecar, until};
 
 use super::{complaints, files, open, wait_ended};
 
-/// Records for some seconds what the publisher of the harness sends, each tag as `edit` makes it: the files, whose ffmpeg was
-/// never started again.
+/// Records the stream of the harness's publisher for some seconds, each tag changed by `edit`. Returns the files, and asserts that ffmpeg
+/// was never restarted.
 #[track_caller]
 fn recorded(nginx: &Nginx, edit: impl Fn(Tag) -> Option<Tag> + Send + 'static) -> (Vec<PathBuf>, Sidecar) {
     let rule = "[[record]]\napp = \"live\"\nstream = \"*\"\nfolder = \"@MEDIA@\"\nmin_free = \"1m\"\n";
@@ -32,7 +32,7 @@ fn recorded(nginx: &Nginx, edit: impl Fn(Tag) -> Option<Tag> + Send + 'static) -
     (files(&sidecar.media(), "mp4"), sidecar)
 }
 
-/// One file, with each picture 50 ms after the one before, that can be decoded to its end.
+/// Asserts that there is one file, whose frames are 50 ms apart and which can be decoded to its end.
 #[track_caller]
 fn assert_whole(files: &[PathBuf], codecs: [&str; 2]) {
     let [file] = files else { panic!("{files:?}") };
@@ -78,7 +78,7 @@ fn sound_that_cannot_be_decoded_is_left_out_and_the_pictures_are_kept() {
     let sidecar = Sidecar::start(&nginx, rules);
     let garbage = |tag: Tag| match (tag.kind, tag.is_header()) {
         (TagKind::Audio, true) => None,
-        // Speex, by its number.
+        // Speex, by its codec number.
         (TagKind::Audio, false) => Some(Tag { payload: [&[0xb6][..], &[0xff; 100]].concat(), ..tag }),
         _ => Some(tag),
     };
@@ -114,7 +114,7 @@ fn pictures_that_are_shown_before_they_are_decoded_stay_in_order() {
     assert_whole(&files, ["h264", "aac"]);
 }
 
-/// Who joins later needs the configuration of the decoder, which nginx-rtmp does not know as one.
+/// A player that joins later needs the decoder configuration, which nginx-rtmp does not recognize as a header.
 #[test]
 fn a_stream_of_enhanced_rtmp_is_recorded_and_named() {
     let nginx = open().start();

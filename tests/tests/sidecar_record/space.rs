@@ -1,4 +1,5 @@
-//! A file system without room stops the recording, not the stream; the operator is told; with room again, it goes on.
+//! A full file system stops the recording, not the stream. The operator is notified, and the recording resumes when there is free space
+//! again.
 
 use weir_tests::harness::{Hook, Sidecar, Tmpfs, hook::Answer, until};
 
@@ -20,7 +21,7 @@ fn a_full_disk_stops_the_recording_and_not_the_stream() {
     let mut sidecar = Sidecar::start(&nginx, &config);
     let publisher = publish(&nginx, "show");
     sidecar.wait_running("live/show/record", 20.0);
-    // A file that is there may have no piece yet, and then no recording either.
+    // A file may exist without any media yet, and then there is no recording.
     sidecar.wait_log("recording, file: ");
     disk.fill();
     sidecar.wait_log("recording stopped: ");

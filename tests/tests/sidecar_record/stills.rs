@@ -1,4 +1,4 @@
-//! A still of each stream is made anew again and again, and is whole whenever it is looked at.
+//! A still of each stream is replaced again and again, and is complete whenever it is read.
 
 use std::io::Read;
 
@@ -16,7 +16,7 @@ fn a_still_is_replaced_whole() {
     let publisher = publish(&nginx, "show");
     sidecar.wait_running("live/show/thumbnail", 25.0);
     let still = sidecar.media().join("live/show.jpg");
-    // Their pictures may be the same: the test stream goes round and round.
+    // Two stills may be identical, because the test stream repeats.
     let mut seen = std::collections::BTreeSet::new();
     until("three stills were seen", 40.0, || {
         let Ok(mut file) = std::fs::File::open(&still) else { return false };

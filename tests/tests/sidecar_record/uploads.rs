@@ -1,5 +1,5 @@
-//! A finished recording is uploaded; a large one in parts, of which none is sent again after a `kill -9`; a server in trouble
-//! is tried again.
+//! A finished recording is uploaded. A large one is uploaded in parts, and no part is sent again after a `kill -9`. If the server fails,
+//! the upload is retried.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn config(endpoint: &str, credentials: &Path, more: &str) -> String {
     )
 }
 
-/// A folder with credentials.
+/// Creates a folder with credentials.
 fn credentials() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("credentials");
@@ -45,7 +45,7 @@ fn a_recording_is_uploaded_and_then_removed() {
     assert!(!sidecar.log().contains("not-to-be-seen") && !sidecar.log().contains("X-Amz-Signature"));
 }
 
-/// Puts a file of so many megabytes into a daemon's folder, as if it had been recorded.
+/// Puts a file of this size into a daemon's folder, as if it had been recorded.
 fn leave_behind(sidecar: &mut Sidecar, megabytes: usize) -> Vec<u8> {
     let folder = sidecar.media();
     sidecar.kill();

@@ -1,4 +1,4 @@
-//! A clip goes round and round as it is, with its own sound or, where it has none, with silence.
+//! A clip is shown in a loop and unchanged, with its own audio or, if it has none, with silence.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use weir_tests::harness::{Player, Sidecar, products};
 
 use super::{keyed, publish, slate, wait_clip};
 
-/// A clip of a second, as MP4 in pieces.
+/// Returns a clip of one second, as fragmented MP4.
 fn clip(sound: &[&str]) -> Vec<u8> {
     let output = Command::new(products::ffmpeg("ffmpeg"))
         .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25:duration=1"])
@@ -46,7 +46,7 @@ fn a_clip_goes_round_and_round_with_or_without_sound() {
         publisher.kill();
         sidecar.wait_log("publisher lost: showing the slate");
         let sound = player.seen().audio;
-        // More than two rounds.
+        // This is more than two rounds.
         player.wait_video(50);
         assert!(player.seen().audio > sound + 50, "{} pieces of sound", player.seen().audio - sound);
         let url = format!("rtmp://127.0.0.1:{}/live/{name}", nginx.rtmp());

@@ -1,4 +1,5 @@
-//! Who ends a stream, or is ended by order, is not filled in for; who falls silent is; and a slate has its time.
+//! A publisher that ends its stream, or that an administrator disconnects, is not replaced by the slate; a publisher that falls silent is.
+//! A slate has a time limit.
 
 use weir_tests::harness::{Sidecar, until};
 
@@ -65,7 +66,7 @@ fn a_slate_ends_when_its_time_is_over() {
     until("the stream is gone", 10.0, || session(&nginx, "show").is_none());
     let told = sidecar.told("slate.ended");
     assert_eq!((&told["name"], &told["reason"]), (&"show".into(), &"time".into()), "{told}");
-    // Who comes later is a publisher as any other, and filled in for once more.
+    // A later publisher is treated like any other, and is replaced by the slate again.
     let publisher = publish(&nginx, &key);
     let second = session(&nginx, "show");
     publisher.kill();

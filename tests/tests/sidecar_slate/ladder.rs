@@ -1,4 +1,4 @@
-//! A ladder of files goes on in the same playlists: a discontinuity, and no end.
+//! A ladder of files continues in the same playlists: with a discontinuity, and without an end.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ fn a_ladder_goes_on_with_the_slate() {
     until("the slate's ffmpeg is gone", 10.0, || !slate.is_alive());
 }
 
-/// Waits for so many discontinuities and a segment with or without the slate; the playlist never ends.
+/// Waits for this number of discontinuities, and for a segment with or without the slate; the playlist never ends.
 #[track_caller]
 fn goes_on(sidecar: &Sidecar, discontinuities: usize, red: bool) {
     let folder = sidecar.file("show", "source");
@@ -39,7 +39,7 @@ fn goes_on(sidecar: &Sidecar, discontinuities: usize, red: bool) {
     });
 }
 
-/// Of the last segment, behind the last initialization.
+/// Returns whether the last segment, decoded with the last init segment, is red.
 fn last_is_red(folder: &std::path::Path, playlist: &str) -> Option<bool> {
     let init = playlist.lines().rev().find_map(|line| line.strip_prefix("#EXT-X-MAP:URI=\""))?;
     let segment = playlist.lines().rev().find(|line| line.ends_with(".m4s"))?;

@@ -1,5 +1,5 @@
-//! The slate of `weir serve`, beside stock nginx with Weir's module and real ffmpeg: who is lost is filled in for, and viewers,
-//! HLS, push targets and ladders go on. Each file's header says what it proves.
+//! The slate of `weir serve`, beside stock nginx with Weir's module and real ffmpeg: the slate replaces a lost publisher, and viewers, HLS,
+//! push targets and ladders continue. Each file's header says what the file proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod clips;
@@ -20,7 +20,7 @@ use weir_tests::harness::{Nginx, Publisher, products, until};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// An nginx with a secret for tokens, and an application `live` for who has a key.
+/// Returns an nginx with a secret for tokens, and an application `live` that requires a key.
 fn keyed(app: &str) -> Config {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
@@ -30,7 +30,7 @@ fn keyed(app: &str) -> Config {
         .app("live", &format!("weir_publish key; {app}"))
 }
 
-/// The slate for all streams of `live`.
+/// Returns the slate for all streams of `live`.
 fn slate(time: &str) -> String {
     format!(
         "[slate]\nstreams = [\"live/*\"]\nfile = \"@DIR@/slate.png\"\nfor = \"{time}\"\nsecret_file = \"@DIR@/secret\"\n\
@@ -38,7 +38,7 @@ fn slate(time: &str) -> String {
     )
 }
 
-/// All red, as the stream of the harness never is.
+/// An image that is all red, unlike any frame of the harness's stream.
 static PICTURE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let source = ["-v", "error", "-f", "lavfi", "-i", "color=red:size=320x180", "-frames:v", "1"];
     let output = Command::new(products::ffmpeg("ffmpeg"))
@@ -50,7 +50,7 @@ static PICTURE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     output.stdout
 });
 
-/// Whether media shows the slate: the average of its first picture is red. None when there is no picture (yet).
+/// Returns whether media shows the slate: the average of its first frame is red. `None` if there is no frame yet.
 fn is_red(media: &Path) -> Option<bool> {
     let output = Command::new(products::ffmpeg("ffmpeg"))
         .args(["-v", "quiet", "-i"])
@@ -67,7 +67,7 @@ fn publish(nginx: &Nginx, key: &Key) -> Publisher {
     Publisher::to(nginx.rtmp(), &format!("live/{}", key.key)).start().started()
 }
 
-/// Waits until the slate is there for a stream as the publishers of the harness send it.
+/// Waits until the slate is ready for a stream with the codecs of the harness's publishers.
 #[track_caller]
 fn wait_clip(nginx: &Nginx, folder: &str) {
     until("the clip is made", 30.0, || {
@@ -79,7 +79,7 @@ fn wait_clip(nginx: &Nginx, folder: &str) {
     });
 }
 
-/// Whose stream it is: differs from publish to publish.
+/// Returns the session of the stream, which differs from publish to publish.
 fn session(nginx: &Nginx, name: &str) -> Option<String> {
     nginx.api().stream("live", name)?["session"].as_str().map(str::to_owned)
 }

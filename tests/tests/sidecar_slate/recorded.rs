@@ -1,4 +1,4 @@
-//! A slate is no part of a recording: what was recorded ends with the lost publisher, and begins again with the next one.
+//! A slate is not part of a recording: a recording ends with the lost publisher, and a new one begins with the next publisher.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Streams of one name at two `server` blocks are two streams to the slate as well; and the longest name has a slate.
+//! Streams of one name at two `server` blocks are also two streams for the slate, and a stream with the longest name has a slate.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use weir_tests::harness::{Nginx, Publisher, Sidecar, until};
 
 use super::{keyed, publish, session, slate, wait_clip};
 
-/// The sessions at the two blocks.
+/// Returns the sessions of the stream at the two blocks.
 fn sessions(nginx: &Nginx) -> [Option<String>; 2] {
     let streams = nginx.api().streams();
     ["127.0.0.1", "127.0.0.2"].map(|address| {
@@ -45,7 +45,7 @@ fn a_slate_fills_in_at_the_block_of_its_stream() {
         assert_eq!(sidecar.log().matches("showing the slate").count(), fills + 1, "{}", sidecar.log());
         let told = sidecar.told("slate.started");
         assert!(told["server"].as_str().unwrap().starts_with("127.0.0."), "{told}");
-        // The publisher comes back, and both end for the next turn.
+        // The publisher returns, and both publishers end before the next round.
         let back = publish(["127.0.0.1", "127.0.0.2"][lost]);
         sidecar.wait_log("the slate ended: a publisher is back");
         back.close();
@@ -54,7 +54,7 @@ fn a_slate_fills_in_at_the_block_of_its_stream() {
     }
 }
 
-/// A token for such a name is longer than what nginx-rtmp takes for a name.
+/// A token for such a name is longer than the names that nginx-rtmp accepts.
 #[test]
 fn the_longest_name_has_a_slate() {
     let nginx = keyed("").start();

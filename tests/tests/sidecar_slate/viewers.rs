@@ -1,5 +1,5 @@
-//! A publisher's connection breaks: within two seconds the slate is at a player that stays connected, in nginx-rtmp's HLS and at
-//! a push target. It comes back, and they have its pictures again. No secret is to be seen anywhere.
+//! The connection of a publisher breaks: within two seconds, the slate is shown to a player that stays connected, in nginx-rtmp's HLS and
+//! at a push target. The publisher returns, and its video is shown again. No secret is visible.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ fn viewers_see_the_slate_until_the_publisher_is_back() {
     assert_eq!(sidecar.log().matches("showing the slate").count(), 1, "{}", sidecar.log());
 }
 
-/// Nobody else could publish so: the token is in no list of processes and in no log.
+/// Asserts that the token, with which anybody could publish, appears in no list of processes and in no log.
 #[track_caller]
 fn is_secret(nginx: &Nginx, sidecar: &Sidecar) {
     for process in sidecar.process().descendants() {
@@ -81,14 +81,14 @@ fn segments(nginx: &Nginx) -> Vec<PathBuf> {
     listed.into_iter().map(|(name, _)| nginx.path("hls").join(name)).collect()
 }
 
-/// The last segment of the playlist, and whether it shows the slate.
+/// Returns the last segment of the playlist, and whether it shows the slate.
 fn newest(nginx: &Nginx) -> Option<(PathBuf, bool)> {
     let last = segments(nginx).pop()?;
     let red = is_red(&last)?;
     Some((last, red))
 }
 
-/// The longest time between one segment's end and the next one's.
+/// Returns the longest time between the ends of two successive segments.
 fn longest_pause(nginx: &Nginx) -> Duration {
     let written = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified());
     let ends: Vec<SystemTime> = segments(nginx).iter().map(|path| written(path).unwrap()).collect();

@@ -1,4 +1,4 @@
-//! With several workers, the publisher who comes back takes the stream over from the slate of another one.
+//! With several workers, a publisher that returns takes the stream over from the slate in another worker.
 
 use weir_tests::harness::{Player, Publisher, Sidecar, until};
 
@@ -30,7 +30,7 @@ fn a_publisher_comes_back_in_another_worker() {
         publisher.wait_stream_created();
         publisher
     });
-    // Both workers have to be awake: one gives way to the other.
+    // Both workers must run, because the slate's session ends in the other worker.
     publisher.manually(|connection| connection.client.send_publish());
     let publisher = publisher.started();
     sidecar.wait_log("the slate ended: a publisher is back");

@@ -1,5 +1,5 @@
-//! The hazards that the product is there to mend, as they are without it. Should one vanish from nginx-rtmp, its test fails
-//! and the counterpart in `module/hazards.rs` has lost its reason.
+//! Faults of nginx-rtmp that the product mends, shown without the product. If one disappears from nginx-rtmp, its test fails, and the
+//! counterpart in `module/hazards.rs` is no longer needed.
 
 use weir_tests::harness::hook::Answer;
 use weir_tests::harness::nginx::Config;

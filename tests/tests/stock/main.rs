@@ -1,4 +1,4 @@
-//! What Weir relies upon in stock nginx-rtmp, and what it is there to mend: each of these tests runs without Weir's module.
+//! Properties of stock nginx-rtmp that Weir relies on, and faults that it mends: these tests run without Weir's module.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod hazards;

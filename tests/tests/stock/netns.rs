@@ -1,5 +1,5 @@
-//! The harness's own network: what comes over its cable has an address of its own, a pulled cable is told to nobody, and a
-//! plugged one brings what was on the way.
+//! The harness's own network: connections over its link have an address of their own, a pulled cable notifies neither end, and a plugged
+//! cable delivers the packets that were in transit.
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Netns, Player, Publisher, until, until_ok};

@@ -89,7 +89,7 @@ fn configuration_errors_are_told() {
     assert!(Config::stock().app("live", "").accepted().contains("syntax is ok"));
 }
 
-/// So `master_process off` is for debugging: Weir's tests do not expect more of it.
+/// Because of this, `master_process off` is for debugging only, and Weir's tests do not expect more of it.
 #[test]
 fn a_single_process_serves_no_rtmp_after_a_reload() {
     let nginx = Config { master: false, ..Config::stock().app("live", "").http("return 200;") }.start();

@@ -1,5 +1,5 @@
-//! `weir_max_bitrate`: a publisher above it is warned of by an event after 10 s and closed with a reason after 20 s; one below it,
-//! or above it within its burst, goes on.
+//! `weir_max_bitrate`: a publisher above the limit causes a warning event after 10 s and is closed with a reason after 20 s. A publisher
+//! below it, or above it within its burst, continues.
 
 use serde_json::json;
 use weir_tests::harness::{Publisher, until};

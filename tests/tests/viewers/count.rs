@@ -1,5 +1,5 @@
-//! Distinct viewers by address and program or by token, for each stream and kind; only answers to GET with something to watch
-//! count; over workers, a reload, a killed worker; until the window ends.
+//! Distinct viewers by address and program or by token, for each stream and protocol. Only answers to GET that have media count. The count
+//! is correct over several workers, a reload and a killed worker, until the window ends.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ fn each_address_and_program_counts_once() {
     // A stream that is not live here is counted too, as on an edge.
     assert_eq!((audience(&api, "show")["viewers"].clone(), counted(&api, "other", "hls")), (viewers, 1));
     assert_eq!(api.get("/v1/viewers").expect(200)["table"]["used"], 22);
-    // A player of RTMP is one more.
+    // A player over RTMP is one more viewer.
     let player = Player::start(nginx.rtmp(), "live/show");
     player.wait_video(1);
     until("the player counts", 5.0, || counted(&api, "show", "rtmp") == 1);
@@ -53,13 +53,13 @@ fn only_what_is_watched_counts() {
         ("GET", "/hls/show.jpg", 200),
         ("GET", "/hls/index.html", 200),
         ("GET", "/hls/closed/show.m3u8", 403),
-        // Nobody has seen a playlist: which kind that is cannot be told.
+        // A segment whose client has requested no playlist does not show its protocol.
         ("GET", "/ladder/live/show/480p/1.m4s", 200),
     ] {
         assert_eq!(client.ask(method, path, &["User-Agent: a"]).status, status, "{path}");
         client = Client::new(nginx.http());
     }
-    // A check of Weir's own, which has the ticket of this nginx.
+    // A check of Weir itself has the ticket of this nginx.
     let ticket = api.get("/v1/ticket").expect(200)["ticket"].as_str().unwrap().to_owned();
     let cookie = format!("Cookie: a=b; weir_ticket={ticket}");
     assert_eq!(client.ask("GET", "/hls/show.m3u8", &["User-Agent: a", &cookie]).status, 200);
@@ -115,7 +115,7 @@ fn a_token_is_a_viewer_and_its_id_is_before_the_token() {
         };
         Signer::new(SECRET).unwrap().mint(&claims).expose().to_owned()
     };
-    // Two tokens of one viewer, three others; each from two addresses.
+    // Two tokens are of one viewer, three are of other viewers; each comes from two addresses.
     let tokens =
         [token(Some("a"), 1), token(Some("a"), 2), token(Some("b"), 1), token(None, 1), token(None, 2)];
     let client = || Client::new(nginx.http());
@@ -125,7 +125,7 @@ fn a_token_is_a_viewer_and_its_id_is_before_the_token() {
         }
     }
     assert_eq!(client().watch("/hls/members/show.m3u8?token=x.y.z", "192.0.2.9", "x"), 403);
-    // Where nobody checks a token it tells nothing.
+    // Where no token is checked, a token has no effect on the count.
     let mut client = Client::new(nginx.http());
     for token in &tokens {
         assert_eq!(client.watch(&format!("/hls/other.m3u8?token={token}"), "192.0.2.1", "x"), 200);
@@ -148,7 +148,7 @@ fn who_asks_no_more_is_gone_after_the_window() {
     until("both are gone", 10.0, || counted(&api, "show", "hls") == 0);
     let stream = api.stream("live", "show").unwrap();
     assert_eq!((&stream["viewers_peak"], &stream["viewers_total"]), (&json!(2), &json!(2)));
-    // A new session of the stream counts anew.
+    // A new session of the stream starts a new count.
     drop(_publisher);
     until("the stream ended", 5.0, || api.stream("live", "show").is_none());
     let _publisher = publish(&nginx, "live/show");
@@ -178,7 +178,7 @@ fn a_reload_and_a_killed_worker_take_nobody_away() {
     assert_eq!((&one["viewers"]["hls"], &one["viewers_total"]), (&json!(70), &json!(70)));
 }
 
-/// A location that counts for the first time after a reload finds its table.
+/// A location that starts to count with a reload finds its table.
 #[test]
 fn counting_begins_with_a_reload() {
     let mut nginx = start(weir_tests::harness::nginx::Config::weir().with_api().http("root @DIR@/www;"));
@@ -205,7 +205,7 @@ fn twenty_thousand_viewers_are_counted_exactly() {
                     if n >= VIEWERS + VIEWERS / 4 {
                         break;
                     }
-                    // A quarter of them asks twice.
+                    // A quarter of the viewers sends two requests.
                     let n = n % VIEWERS;
                     let addr = format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255);
                     assert_eq!(client.watch("/hls/show.m3u8", &addr, "agent"), 200);

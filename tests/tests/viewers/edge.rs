@@ -1,5 +1,5 @@
-//! An edge behind `proxy_pass` and `proxy_cache` counts its own viewers, of streams that are not live in its RTMP; named locations
-//! and internal redirects.
+//! An edge behind `proxy_pass` and `proxy_cache` counts its own viewers, of streams that are not live in its RTMP. Named locations and
+//! internal redirects count as well.
 
 use weir_tests::harness::nginx::Config;
 

@@ -1,4 +1,5 @@
-//! The event `viewers`: when the numbers of a stream change, at most every five seconds, and at once for who connects.
+//! The event `viewers`: it comes when the numbers of a stream change, at most every five seconds, and immediately after a client
+//! connects.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ fn numbers_that_change_are_told_and_not_too_often() {
         get(&nginx, "/hls/show.m3u8", &format!("agent-{n}"));
     }
     until("the change is told", 10.0, || seen().len() == 2);
-    // The first was told up to a tick before it was seen.
+    // The test saw the first event up to a tick after it was sent.
     assert!(began.elapsed() > Duration::from_millis(4500), "{:?}", began.elapsed());
     let last = seen().pop().unwrap();
     assert_eq!(
@@ -36,7 +37,7 @@ fn numbers_that_change_are_told_and_not_too_often() {
         (&json!(10), &json!(10), &json!(10))
     );
     assert!(last["at"].is_string() && !told.lock().unwrap().contains("id:"), "{last}");
-    // Nothing changes: nothing is told, while another event would be.
+    // Without a change there is no event; the next change causes one.
     get(&nginx, "/hls/show.m3u8", "agent-1");
     get(&nginx, "/dash/show.mpd", "agent-1");
     until("the next change is told", 10.0, || seen().len() == 3);

@@ -1,5 +1,5 @@
-//! What is internal is nobody who watches: auto_push between workers, and players with the daemon's ticket; in the API, in
-//! each format of `weir_stat`, and against a limit.
+//! Internal sessions are not viewers: auto_push between workers, and players with the daemon's ticket. This holds in the API, in each
+//! format of `weir_stat`, and for a limit.
 
 use weir_tests::harness::{Player, until};
 
@@ -33,7 +33,7 @@ fn internal_sessions_count_nowhere() {
         page("/metrics")
     );
     assert!(page("/xml").contains("<nclients>1</nclients>"), "{}", page("/xml"));
-    // The one place is free.
+    // The only place below the limit is free.
     let player = Player::start(nginx.rtmp(), "live/show");
     player.wait_video(1);
     until("the player counts", 5.0, || super::counted(&api, "show", "rtmp") == 1);

@@ -1,4 +1,4 @@
-//! `weir_max_viewers`: the next one is told to come back later, over HLS and over RTMP; who watches already goes on.
+//! `weir_max_viewers`: a further viewer is told to come back later, over HLS and over RTMP; viewers who already watch continue.
 
 use weir_tests::harness::{Nginx, Player, Publisher, until};
 
@@ -20,7 +20,7 @@ fn the_next_viewer_is_told_to_come_back_later() {
     let refused = Client::new(nginx.http()).ask("GET", "/hls/show.m3u8", &["User-Agent: b"]);
     assert_eq!(refused.status, 503);
     assert!(refused.head.contains("Retry-After: 10\r\n"), "{}", refused.head);
-    // Whatever is asked for: of any stream, any kind, and a segment alone.
+    // The limit covers any stream, any protocol, and a segment alone.
     for path in ["/hls/show-1.ts", "/hls/other.m3u8", "/dash/show.mpd", "/ladder/live/show/480p/1.m4s"] {
         assert_eq!(get(&nginx, path, "b").status, 503, "{path}");
     }
@@ -46,7 +46,7 @@ fn only_the_ticket_passes_the_limit_and_each_refusal_is_logged() {
         ("Cookie: weir_ticket=x".to_owned(), 503),
         (format!("Cookie: weir_tickets={ticket}"), 503),
         (format!("Cookie: weir_ticket={ticket}"), 200),
-        // From elsewhere it says nothing.
+        // From another address the ticket has no effect.
         (format!("X-Forwarded-For: 192.0.2.1\r\nCookie: weir_ticket={ticket}"), 503),
     ] {
         assert_eq!(ask(&header), status, "{header}");
@@ -57,7 +57,7 @@ fn only_the_ticket_passes_the_limit_and_each_refusal_is_logged() {
     let lines = nginx.log_lines(
         "play refused: too many viewers: weir_max_viewers is reached, app: \"live\", stream: \"show\"",
     );
-    // Ten per minute and address; one came from another address.
+    // There are ten lines per minute and address; one request came from another address.
     assert_eq!(lines.len(), 11, "{}", nginx.log());
     assert_eq!(counted(&nginx.api(), "show", "hls"), 1);
 }
@@ -97,7 +97,7 @@ fn players_and_viewers_share_the_limit() {
     assert_eq!(status.description, "too many viewers: weir_max_viewers is reached");
     let line = nginx.wait_log("play refused: too many viewers");
     assert!(line.contains("app: \"live\""), "{line}");
-    // Who plays goes on, and when one leaves there is a place.
+    // A playing player continues, and when it leaves, another viewer may watch.
     let before = player.seen().video;
     player.wait_video(before + 10);
     drop(player);

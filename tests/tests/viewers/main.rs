@@ -1,5 +1,5 @@
-//! How many watch: viewers over HLS, DASH and RTMP, counted exactly and over all workers, what the daemon reports, limits, and who
-//! does not count. Each file's header says what it proves.
+//! Numbers of viewers over HLS, DASH and RTMP, counted exactly and over all workers; reports of the daemon, limits, and sessions that do
+//! not count. Each file's header says what the file proves.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 mod bitrate;
@@ -20,12 +20,12 @@ use serde_json::Value;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Api, Nginx, Publisher, until};
 
-/// A zone, the API, an application, and locations that count for `live`; `realip` believes this machine.
+/// Returns a configuration with a zone, the API, an application, and locations that count for `live`; `realip` trusts this machine.
 fn config() -> Config {
     counting("app=live")
 }
 
-/// The same, where the locations have these arguments.
+/// Returns the same configuration with these arguments for the locations.
 fn counting(arguments: &str) -> Config {
     Config::weir()
         .with_api()
@@ -35,7 +35,7 @@ fn counting(arguments: &str) -> Config {
         .http(&format!("location /ladder/ {{ weir_viewers {arguments}; }}"))
 }
 
-/// Starts it, with the files of the streams `show` and `other`.
+/// Starts nginx, with the files of the streams `show` and `other`.
 #[track_caller]
 fn start(config: Config) -> Nginx {
     let nginx = config.start();
@@ -58,12 +58,12 @@ fn start(config: Config) -> Nginx {
     nginx
 }
 
-/// Somebody who asks over one connection.
+/// A client that sends its requests over one connection.
 struct Client {
     socket: BufReader<TcpStream>,
 }
 
-/// What is answered: the status, and the head.
+/// An answer: the status, and the head.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     status: u16,
@@ -105,20 +105,20 @@ impl Client {
         Answer { status, head }
     }
 
-    /// Asks as one who uses the program `agent` at an address.
+    /// Requests a path as the program `agent` at an address.
     #[track_caller]
     fn watch(&mut self, path: &str, addr: &str, agent: &str) -> u16 {
         self.ask("GET", path, &[&format!("X-Forwarded-For: {addr}"), &format!("User-Agent: {agent}")]).status
     }
 }
 
-/// One request over its own connection.
+/// Sends one request over a connection of its own.
 #[track_caller]
 fn get(nginx: &Nginx, path: &str, agent: &str) -> Answer {
     Client::new(nginx.http()).ask("GET", path, &[&format!("User-Agent: {agent}"), "Connection: close"])
 }
 
-/// What `GET /v1/events` tells from now on, in a thread that ends with nginx.
+/// Collects the new events of `GET /v1/events`, in a thread that ends with nginx.
 #[track_caller]
 fn events(nginx: &Nginx) -> Arc<Mutex<String>> {
     let mut socket = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
@@ -135,7 +135,7 @@ fn events(nginx: &Nginx) -> Arc<Mutex<String>> {
     told
 }
 
-/// The viewers of `live/NAME`, whether it is live or not.
+/// Returns the viewers of `live/NAME`, whether the stream is live or not.
 #[track_caller]
 fn audience(api: &Api, name: &str) -> Value {
     let all = api.get("/v1/viewers").expect(200);

@@ -1,4 +1,4 @@
-//! `PUT /v1/viewers`: what the daemon serves itself stands in the same place; each report replaces the one before.
+//! `PUT /v1/viewers`: viewers of the daemon are in the same place as viewers of nginx; each report replaces the one before.
 
 use serde_json::json;
 use weir_tests::harness::until;
@@ -33,7 +33,7 @@ fn a_report_is_part_of_the_stream() {
     let stream = api.stream("live", "show").unwrap();
     assert_eq!((&stream["viewers"]["llhls"], &stream["viewers"]["ws"]), (&json!(0), &json!(1)));
     until("what nobody watches is left out", 5.0, || audience(&api, "else").is_null());
-    // No other report follows.
+    // Without another report, the numbers expire.
     until("the report lapses", 25.0, || api.stream("live", "show").unwrap()["viewers"]["ws"] == 0);
 }
 

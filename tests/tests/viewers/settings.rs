@@ -1,4 +1,4 @@
-//! What `weir_viewers`, `weir_max_viewers` and `weir_max_bitrate` must not be given, each with the message an admin sees.
+//! Invalid values of `weir_viewers`, `weir_max_viewers` and `weir_max_bitrate`, each with the message that an admin sees.
 
 use weir_tests::harness::nginx::Config;
 
