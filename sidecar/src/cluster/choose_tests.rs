@@ -108,7 +108,7 @@ fn are_best<'c>(pool: impl Iterator<Item = &'c Candidate>, chosen: &Candidate) -
 }
 
 proptest! {
-    /// Somebody is chosen unless all are full; fewer than a tenth of the pool is in better bands.
+    /// An edge is chosen unless all are full; less than a tenth of the pool is in better bands.
     #[test]
     fn the_best_band_is_chosen(edges in some_edges(), viewer: u64) {
         let open: Vec<&Candidate> = edges.iter().filter(|edge| !edge.is_full()).collect();
@@ -127,7 +127,7 @@ proptest! {
         }
     }
 
-    /// The order in which edges are known makes no difference, and another edge that goes moves nobody.
+    /// The order of the edges makes no difference, and the loss of another edge moves no viewer.
     #[test]
     fn viewers_return_to_their_edge(edges in some_edges(), viewer: u64, gone: prop::sample::Index) {
         let Some(before) = chosen(&edges, viewer) else { return Ok(()) };
@@ -135,12 +135,12 @@ proptest! {
         turned.reverse();
         prop_assert_eq!(chosen(&turned, viewer), Some(before.clone()));
         let gone = gone.index(edges.len());
-        // Of many edges, a tenth makes up the best band, which may be another tenth then.
+        // With many edges, the best band is a tenth of them, and another edge may belong to it after the loss.
         if edges[gone].id.as_str() != before && edges.len() < 20 {
             turned.retain(|edge| edge.id != edges[gone].id);
             prop_assert_eq!(chosen(&turned, viewer), Some(before.clone()));
         }
-        // A page knows the edges that its viewer is sent to before others.
+        // The list for a page starts with the edges to which its viewer is sent.
         let fleet = Fleet::new(edges.clone());
         for region in [None, Some("r1")] {
             let near: Vec<_> = fleet.near(viewer, region, &[], 3).map(|edge| edge.id.clone()).collect();

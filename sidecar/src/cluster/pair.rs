@@ -1,12 +1,12 @@
-//! Two restream servers as one: keys, targets, bans, revoked tokens and administrators are the same on both, wherever they are
+//! Two restream servers as one: keys, targets, bans, revoked tokens and administrators are the same on both, on whichever node they are
 //! edited.
 //!
-//! Each daemon looks at its own node four times a second ([`sources`]) and notes each edit in a log ([`table`]) with the clock of
-//! its node. The daemons exchange what is new ([`node`], [`exchange`]), signed and sealed, and bring their nodes in line with what holds
-//! ([`entry`] decides, without anybody in the middle). While they do not reach each other, both may be edited. Afterwards both
-//! have the same: a revocation holds, and otherwise the later edit.
+//! Each daemon checks its own node four times per second ([`sources`]), and records each edit in a log ([`table`]) with the clock of its
+//! node. The daemons exchange new entries ([`node`], [`exchange`]), signed and sealed, and apply the valid versions to their nodes.
+//! [`entry`] decides which version is valid, without a third party. While the nodes cannot reach each other, both may be edited. Afterwards
+//! both have the same state: a revocation is valid, and otherwise the later edit.
 //!
-//! There is no leader and no quorum: with two nodes, one that is cut off could never be edited.
+//! There is no leader and no quorum: with two nodes, a node that is cut off could never be edited.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub use wire::MAX_LETTER;
 
 use sources::Sources;
 
-/// Starts this node as configured; none without `peer`. It runs on a thread of its own until the process ends.
+/// Starts this node as configured, or returns `None` without `peer`. The node runs on a thread of its own until the process ends.
 pub fn start(config: &Config, chat: &Arc<Chat>) -> Result<Option<Arc<Pair>>, Error> {
     let Some(settings) = &config.cluster.pair else { return Ok(None) };
     let key = Key::read(&settings.secret_file)?;

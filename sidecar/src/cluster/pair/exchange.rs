@@ -1,4 +1,5 @@
-//! Tells the other node what is new here, and hears what is new there; and sees to it that a key has one publisher.
+//! Sends the new entries of this node to the other node, and receives the new entries of that node. Also makes sure that a key has only one
+//! publisher.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,34 +18,34 @@ use crate::cluster::wire::ANSWER;
 use crate::http::{self, innermost};
 use crate::nginx::Nginx;
 
-/// Between two letters, when there is nothing new.
+/// Time between two letters, when there is nothing new.
 const BEAT: Duration = Duration::from_secs(1);
-/// The other node answers sooner, or is away.
+/// Time limit of an answer. After it, the other node counts as away.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// nginx is asked for its streams no longer than that.
+/// Time limit of nginx's list of streams.
 const NGINX: Duration = Duration::from_millis(800);
-/// Two publishers of one key may be there so long: an encoder may be faster than keepalived's word.
+/// Time for which two publishers of one key are allowed: an encoder may be faster than keepalived's notification.
 const SETTLE: Duration = Duration::from_secs(3);
-/// Letters after each other, until others have their turn.
+/// Most letters in a row, before other tasks get their turn.
 const MOST_LETTERS: usize = 100;
-/// A difference of clocks that is worth a line in the log, in milliseconds.
+/// Difference of the clocks from which it is logged, in milliseconds.
 const SKEW_MS: i64 = 5000;
 
-/// Why the other node was not told.
+/// Reason why the other node did not get the entries.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    /// It does not answer, or something else does.
+    /// The other node does not answer, or another program answers.
     #[error("{0}")]
     Away(String),
-    /// Its clock is another one, which is known now.
+    /// The other node's clock differs. The difference is known now.
     #[error("the clocks of the two nodes differ")]
     Clock,
-    /// Its letter.
+    /// The answer's letter was refused.
     #[error(transparent)]
     Untaken(#[from] Untaken),
 }
 
-/// Goes on for ever.
+/// Exchanges letters until the future is dropped.
 pub(super) async fn run(pair: Arc<Pair>, nginx: Nginx) {
     let http = match http::client().timeout(TIMEOUT).build() {
         Ok(http) => http,
@@ -79,14 +80,14 @@ struct Mail {
     pair: Arc<Pair>,
     http: reqwest::Client,
     nginx: Nginx,
-    /// How far the other node's clock is ahead, in milliseconds.
+    /// The other node's clock minus this node's, in milliseconds.
     offset: AtomicI64,
-    /// Publishers that the other node has as well, and since when.
+    /// Publishers that the other node has as well, with the time since when.
     twins: HashMap<OnAir, Instant>,
 }
 
 impl Mail {
-    /// Letters until neither node has more to tell.
+    /// Exchanges letters until neither node has new entries for the other.
     async fn exchange(&mut self) -> Result<(), Failure> {
         for _ in 0..MOST_LETTERS {
             let node = self.pair.status().node.clone();
@@ -109,7 +110,7 @@ impl Mail {
         let text = serde_json::to_vec(letter).map_err(|error| away(&error.to_string()))?;
         let body = self.pair.seal.close("request", &text).ok_or_else(|| away("no random bytes"))?;
         let nonce = signature::nonce().ok_or_else(|| away("no random bytes"))?;
-        // Never the same twice, whatever the clock does.
+        // The number never repeats, even if the clock is set.
         let now = clock::next_number();
         let time = now.saturating_add_signed(self.offset.load(Ordering::Relaxed));
         let header = self.pair.key.sign(Purpose::Request, time, &nonce, &body);
@@ -131,7 +132,7 @@ impl Mail {
             let error: Value = serde_json::from_slice(&body).unwrap_or_default();
             let why =
                 error["error"]["message"].as_str().unwrap_or("what answers there has no peer in [cluster]");
-            // It may be anybody's.
+            // The answer may come from any program.
             let why: String = why.chars().filter(|c| !c.is_control()).take(200).collect();
             return Err(away(&format!("status {status}: {why}")));
         };
@@ -155,7 +156,7 @@ impl Mail {
         }
     }
 
-    /// Who publishes here; none while nginx does not answer.
+    /// Returns the publishers of this node, or `None` if nginx does not answer.
     async fn stage(&self) -> Option<Stage> {
         let asked = async { tokio::join!(self.nginx.pushes(), self.nginx.streams()) };
         let (pushes, streams) = timeout(NGINX, asked).await.ok()?;
@@ -173,7 +174,7 @@ impl Mail {
         Some(Stage { held, on_air: on_air.collect() })
     }
 
-    /// Of two publishers with one key, the one on the standby leaves.
+    /// Drops a publisher of this node, if the other node has one with the same key and keeps it.
     async fn drop_twins(&mut self) {
         let (mine, theirs, me, they) = {
             let node = self.pair.table().node().to_owned();
@@ -216,7 +217,7 @@ impl Mail {
     }
 }
 
-/// The body of an answer. A stranger could send one without an end.
+/// Reads the body of an answer. The length is limited, because a stranger could send a body without an end.
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| Failure::Away(innermost(&error)))? {

@@ -1,4 +1,4 @@
-//! Looks at this node, notes what was edited here, and brings it in line with what holds.
+//! Checks this node, records the edits that were made here, and applies the valid versions to it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use super::table::Pending;
 use crate::cluster::signature;
 use crate::{clock, database};
 
-/// How often a node is looked at.
+/// Interval of the checks.
 const LOOK: Duration = Duration::from_millis(250);
-/// After which time something that was refused is tried again.
+/// Time after which a refused change is retried.
 const AGAIN: Duration = Duration::from_secs(5);
-/// What was removed long ago is forgotten so often.
+/// Interval at which old removals are deleted.
 const TIDY: Duration = Duration::from_secs(3600);
-/// The module answers sooner than that.
+/// Time limit of the module's answers.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The module writes changes that come at the same time together.
+/// Most simultaneous changes. The module writes simultaneous changes together.
 const AT_ONCE: usize = 16;
 
-/// Goes on for ever.
+/// Runs until the future is dropped.
 pub(super) async fn run(pair: Arc<Pair>, mut sources: Sources) {
     let mut follower =
         Follower { pair, refused: HashMap::new(), unmarked: None, tidied: None, is_module_seen: false };
@@ -44,17 +44,17 @@ pub(super) async fn run(pair: Arc<Pair>, mut sources: Sources) {
 
 struct Follower {
     pair: Arc<Pair>,
-    /// What this node did not take, and when.
+    /// Changes that this node refused, with the time and the reason.
     refused: HashMap<String, (Instant, String)>,
-    /// When a file was not marked, and why.
+    /// Time and reason of the last failure to mark a file.
     unmarked: Option<(Instant, String)>,
     tidied: Option<Instant>,
-    /// Its keys and targets are known since the daemon runs.
+    /// The module's keys and targets were read since the start of the daemon.
     is_module_seen: bool,
 }
 
 impl Follower {
-    /// One look. Returns what is wrong with this node.
+    /// Checks the node once. Returns the reason if the node cannot be read or marked.
     async fn turn(&mut self, sources: &mut Sources) -> Result<Option<String>, database::Error> {
         if self.unmarked.take_if(|(at, _)| at.elapsed() >= AGAIN).is_some() {
             sources.forget();
@@ -106,8 +106,8 @@ impl Follower {
         status.trouble = trouble;
     }
 
-    /// Notes what was edited here, and marks the file if its things have changed. What is not the file that was seen last has edited
-    /// nothing.
+    /// Records the edits that were made here, and marks the file if its things have changed. A file that is not the one that this node saw
+    /// last contains no edits.
     async fn observe(
         &mut self,
         source: &'static str,
@@ -156,7 +156,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Brings this node in line.
+    /// Applies the pending changes to this node.
     async fn apply(&mut self, sources: &mut Sources, kinds: &[Kind]) -> Result<(), database::Error> {
         let now = clock::now().as_millis();
         let pending = {
@@ -210,7 +210,7 @@ impl Follower {
         table.commit()?;
         drop(table);
         self.pair.status().pending = left;
-        // nginx may restart before it is looked at again, and then has no bans, which its tag would not tell.
+        // nginx may restart before the next check. It then has no bans, and its tag would not show that.
         sources.forget_tag();
         if is_changed {
             sources.forget();

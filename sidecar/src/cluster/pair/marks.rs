@@ -1,8 +1,8 @@
-//! By which this node knows its files again: the module's state file, the file of accounts, the chat's file.
+//! Marks by which this node recognizes its files: the module's state file, the file of accounts, and the chat's file.
 //!
-//! Each time the things of a file have changed, the daemon writes another mark into it. A file from a backup has an older mark, so
-//! what is in it is no edit. A mark has 16 hex digits: of the node (4; with a new table it is another node), a number that counts up
-//! (6), and random ones (6).
+//! Each time the things of a file have changed, the daemon writes a new mark into it. A file from a backup has an older mark, so its
+//! content does not count as an edit. A mark has 16 hex digits: 4 of the node (which gets a new id with a new table), 6 of a number that
+//! counts up, and 6 random ones.
 
 use std::collections::BTreeMap;
 
@@ -12,36 +12,36 @@ use weir_model::Digest;
 /// Whether a file is the one that this node saw last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// It is: what differs, somebody has edited here.
+    /// The file is the last one: a difference is an edit that was made here.
     Known,
-    /// A file of this node that is newer than the table: the table is from a backup. What differs is an edit, which no later one
-    /// gives way to.
+    /// The file is from this node and newer than the table: the table is from a backup. A difference is an edit, and any independent edit
+    /// is preferred to it.
     Newer,
-    /// A file from a backup or from elsewhere: nothing counts as removed or edited, and only what nobody knows is new.
+    /// The file is from a backup or from another node: nothing counts as removed or edited, and only unknown things are new.
     Older,
-    /// A file that never was a pair's, or none: likewise.
+    /// The file never belonged to a pair, or does not exist. It is treated like an older file.
     Fresh,
 }
 
-/// Hex digits of the parts of a mark.
+/// Numbers of hex digits of the parts of a mark.
 const NODE: usize = 4;
 const NUMBER: usize = 6;
 
-/// What a node knows of its files. Methods take the node's id.
+/// The marks that a node knows. Methods take the node's id.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Marks {
-    /// On the disk: of the module's state file, the chat's file, the file of accounts.
+    /// Marks that are on the disk, by source: the module's state file, the chat's file, the file of accounts.
     marks: BTreeMap<String, String>,
-    /// Those that are not on the disk yet, as far as this node knows.
+    /// Marks that are not on the disk yet, as far as this node knows.
     #[serde(default)]
     next: BTreeMap<String, String>,
-    /// Digests of the things that were there when the last mark was made.
+    /// Digests of the things at the time of the last mark.
     #[serde(default)]
     marked: BTreeMap<String, String>,
 }
 
 impl Marks {
-    /// Whether a file with this mark is the one that this node saw last. Notes that a new mark has come to the disk.
+    /// Returns whether a file with this mark is the one that this node saw last. Records that a new mark is on the disk.
     pub fn trust(&mut self, node: &str, source: &str, mark: Option<&str>) -> Trust {
         let Some(mark) = mark else { return Trust::Fresh };
         if self.next.get(source).is_some_and(|next| next == mark) {
@@ -58,13 +58,13 @@ impl Marks {
         }
     }
 
-    /// Whether this node has ever marked a file of this source.
+    /// Returns whether this node has ever marked a file of this source.
     pub fn has_marked(&self, source: &str) -> bool {
         self.marks.contains_key(source)
     }
 
-    /// The mark that a file with this one and these things is to get; none where nothing has changed since it was marked. `random`
-    /// are hex digits. Both marks are the file's until the new one is on the disk.
+    /// Returns the new mark for a file that has the mark `mark` and these things, or `None` if nothing has changed since the last mark.
+    /// `random` are hex digits. Until the new mark is on the disk, the file may have either mark.
     pub fn next_mark(
         &mut self,
         node: &str,
@@ -82,7 +82,7 @@ impl Marks {
         self.marked.insert(source.to_owned(), things);
         let tag = tag(node);
         let of_file = mark.and_then(|mark| number(&tag, mark)).unwrap_or_default();
-        // The one before may be on the disk already, without a word of it.
+        // The previous new mark may be on the disk already, although its writer got no answer.
         if let Some(next) = self.next.get(source)
             && number(&tag, next).is_some_and(|number| number > of_file)
         {
@@ -95,19 +95,19 @@ impl Marks {
         Some(next)
     }
 
-    /// The number of the newest mark.
+    /// Returns the number of the newest mark.
     fn newest(&self, tag: &str, source: &str) -> u32 {
         let marks = self.marks.get(source).into_iter().chain(self.next.get(source));
         marks.filter_map(|mark| number(tag, mark)).max().unwrap_or_default()
     }
 }
 
-/// The first digits of the marks of a node.
+/// Returns the first digits of a node's marks.
 fn tag(node: &str) -> String {
     Digest::of(node.as_bytes()).to_hex().chars().take(NODE).collect()
 }
 
-/// Of a mark of the node with this tag.
+/// Returns the number of a mark, or `None` if the mark is not from the node with this tag.
 fn number(tag: &str, mark: &str) -> Option<u32> {
     u32::from_str_radix(mark.strip_prefix(tag)?.get(..NUMBER)?, 16).ok()
 }

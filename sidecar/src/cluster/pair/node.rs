@@ -1,4 +1,4 @@
-//! This node of a pair: what it knows of the other one, and the letters between them.
+//! This node of a pair: its knowledge of the other node, and the letters between them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,55 +16,55 @@ use crate::cluster::signature::{self, Key, KeyError, Purpose, Refused, Signed};
 use crate::config::cluster::Pair as Settings;
 use crate::{clock, database, nginx};
 
-/// Refused requests are logged no more often.
+/// Shortest time between two log lines about refused requests.
 const QUIET: Duration = Duration::from_secs(60);
-/// A peer that was not heard of for so long is away.
+/// Time without a letter after which the other node counts as away.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// Why this node is no node of a pair.
+/// Reason why this node cannot be a node of a pair.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The secret.
+    /// The secret cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// Edges could write letters.
+    /// Edges know the secret, so they could write letters.
     #[error(
         "pair_secret_file of [cluster] holds the same secret as secret_file, which edges have, too: weir secret new makes another one"
     )]
     SameSecret,
-    /// What both know.
+    /// The file with the replicated things cannot be used.
     #[error("pair_file of [cluster]: {0}")]
     File(#[from] database::Error),
-    /// The module.
+    /// The module's API cannot be used.
     #[error(transparent)]
     Nginx(#[from] nginx::Error),
-    /// No random bytes, no thread, no client.
+    /// The system has no random bytes, or a thread or a client cannot be created.
     #[error("pair: {0}")]
     System(String),
 }
 
-/// Why a letter is not taken.
+/// Reason why a letter is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Untaken {
-    /// Both nodes have one file.
+    /// Both nodes have the same file.
     #[error(
         "both nodes of the pair have the same id, because one machine is a copy of the other: on one of them stop weir serve, remove \
          {file} and start weir serve again; it gets everything back from the other node"
     )]
     SameId {
-        /// `pair_file`
+        /// Path of `pair_file`.
         file: String,
     },
-    /// A clock, or a lie.
+    /// The clock of a node is wrong, or the node lies.
     #[error(
         "an edit is more than a year ahead of this node's clock: set the clocks of both nodes by NTP; if that does not help, stop \
          weir serve on the node that was edited with a wrong clock, remove {file} and start weir serve again"
     )]
     Ahead {
-        /// `pair_file`
+        /// Path of `pair_file`.
         file: String,
     },
-    /// This node's own file.
+    /// This node's own file cannot be written.
     #[error(transparent)]
     File(#[from] database::Error),
 }
@@ -75,70 +75,71 @@ pub struct Pair {
     pub(super) peer: String,
     pub(super) key: Key,
     pub(super) seal: Seal,
-    /// Of this daemon: the other node starts again with another one.
+    /// Id of this run of the daemon. If it changes, the other node starts again from the first entry.
     run: String,
-    /// Letters from before this daemon are refused: nobody knows whether they were here already.
+    /// Letters from before the start of this daemon are refused, because they may have arrived already.
     started: u64,
     table: Mutex<Table>,
-    /// This node is to be brought in line.
+    /// Signals changes to apply to this node.
     pub(super) changed: Notify,
-    /// The other node is to be told.
+    /// Signals new entries for the other node.
     pub(super) tell: Notify,
-    /// The times of the last letters, by their nodes.
+    /// Times of the last letters, by sender.
     last: Mutex<HashMap<String, u64>>,
     status: Mutex<Status>,
     quiet: Mutex<Option<Instant>>,
 }
 
-/// How the pair is.
+/// State of the pair.
 #[derive(Debug, Default)]
 pub(super) struct Status {
-    /// When the other node was last heard of.
+    /// Time of the last letter from the other node.
     pub(super) heard: Option<Instant>,
-    /// Its id.
+    /// Id of the other node.
     pub(super) node: Option<String>,
-    /// Things in common, and those that it was not told yet. Who asks does not wait for the file.
+    /// Number of common things, and of those that the other node does not have yet. They are stored here, so that a query does not wait for
+    /// the file.
     things: usize,
     to_send: usize,
-    /// What it has not applied.
+    /// Number of changes that the other node has not applied.
     pub(super) their_pending: usize,
-    /// What is not applied here.
+    /// Number of changes that this node has not applied.
     pub(super) pending: usize,
     pub(super) mine: Option<Stage>,
     pub(super) theirs: Option<Stage>,
-    /// Why it does not answer.
+    /// Reason why the other node does not answer.
     pub(super) error: Option<String>,
-    /// Why this node's module is not looked at.
+    /// Reason why this node's module cannot be read.
     pub(super) trouble: Option<String>,
 }
 
-/// How the pair is, as it is shown.
+/// State of the pair, as commands and pages show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
-    /// The other node's pages.
+    /// Address of the other node's pages.
     pub peer: String,
     /// `in step`, `behind` or `away`.
     pub state: String,
-    /// Since when nothing was heard of it, in seconds; none when it was never heard of.
+    /// Time since the last letter from the other node, in seconds; `None` if there was none.
     pub silent_s: Option<u64>,
-    /// Things in common: keys, targets, bans, revocations, administrators.
+    /// Number of common things: keys, targets, bans, revocations, administrators.
     pub things: usize,
-    /// Changes that it was not told yet.
+    /// Number of changes that the other node does not have yet.
     pub to_send: usize,
-    /// Changes that are not in force here yet.
+    /// Number of changes that are not in force at this node yet.
     pub to_apply: usize,
-    /// Changes that are not in force there yet.
+    /// Number of changes that are not in force at the other node yet.
     pub to_apply_there: usize,
-    /// Nothing is pushed from here: keepalived has made this node the standby.
+    /// This node pushes nothing, because keepalived has made it the standby.
     pub held: Option<bool>,
-    /// The same of the other node.
+    /// The other node pushes nothing, because keepalived has made it the standby.
     pub held_there: Option<bool>,
-    /// What is wrong.
+    /// The fault, if there is one.
     pub error: Option<String>,
 }
 
 impl View {
-    /// What an administrator should know; none where all is well.
+    /// Returns a message for the administrator, or `None` if there is no problem.
     pub fn problem(&self) -> Option<String> {
         let why = self.error.as_deref().map_or_else(String::new, |why| format!(": {why}"));
         match (self.state.as_str(), &self.error) {
@@ -153,7 +154,7 @@ impl View {
 }
 
 impl Pair {
-    /// As configured: what both know is read.
+    /// Opens the node as configured, and reads its file.
     pub fn open(settings: &Settings, key: Key) -> Result<Self, Error> {
         let system = |what: &str| Error::System(what.to_owned());
         let seal = Seal::new(&key).ok_or_else(|| system("no seal"))?;
@@ -184,14 +185,14 @@ impl Pair {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something of the table is different: before it is written, which may last.
+    /// Updates the counts in the status. Callers do this before they write the table, because the write may take long.
     pub(super) fn count(&self, table: &Table) {
         let mut status = self.status();
         let told = status.node.as_deref().map_or(0, |node| table.peer(node).ours);
         (status.things, status.to_send) = (table.count(), table.count_since(told));
     }
 
-    /// How the pair is. Waits for no file.
+    /// Returns the state of the pair, without waiting for a file.
     pub fn view(&self) -> View {
         let status = self.status();
         let (things, to_send) = (status.things, status.to_send);
@@ -219,7 +220,7 @@ impl Pair {
         }
     }
 
-    /// Takes a letter of the other node: the status, the body, and its signature where the letter had a good one. Writes to
+    /// Handles a letter of the other node. Returns the status, the body, and the body's signature if the letter had a valid one. Writes to
     /// the disk.
     pub fn take(&self, header: Option<&str>, body: &[u8]) -> (u16, Vec<u8>, Option<String>) {
         let now = clock::now().as_millis();
@@ -240,7 +241,7 @@ impl Pair {
                     status
                 }
             },
-            // Only a sender with a valid signature is told the time of this machine.
+            // Only a sender with a valid signature learns the time of this machine.
             Err(why @ Refused::Clock(_)) => {
                 answer.error = Some(("clock".into(), why.to_string()));
                 401
@@ -262,7 +263,7 @@ impl Pair {
         let bad = |message: &str| (400, "bad_request", message.to_owned());
         let text = self.seal.open("request", body).ok_or_else(|| bad("the letter is not sealed"))?;
         let letter: Letter = serde_json::from_slice(&text).map_err(|error| bad(&error.to_string()))?;
-        // An empty list reads as a letter of nobody.
+        // An empty list is parsed as a letter without a sender.
         if letter.node.is_empty() {
             return Err(bad("the letter has no sender"));
         }
@@ -294,7 +295,7 @@ impl Pair {
         }
     }
 
-    /// Takes what a letter tells.
+    /// Records the entries and the state of a letter.
     pub(super) fn hear(&self, letter: &Letter) -> Result<(), Untaken> {
         let mut table = self.table();
         let file = || table.path().display().to_string();
@@ -304,7 +305,7 @@ impl Pair {
         if letter.node == table.node() || letter.node.is_empty() {
             return Ok(());
         }
-        // Not a word of it: what is not taken now comes again, when the clocks are right.
+        // The whole letter is refused. Its entries are sent again once the clocks are right.
         if Table::is_ahead(&letter.entries, clock::now().as_millis()) {
             return Err(Untaken::Ahead { file: file() });
         }
@@ -314,7 +315,7 @@ impl Pair {
         if peer.run != letter.run {
             peer = Peer { run: letter.run.clone(), theirs: 0, ..peer };
         }
-        // A gap is asked for again.
+        // Entries after a gap are requested again.
         if letter.from <= peer.theirs {
             peer.theirs = peer.theirs.max(letter.upto);
         }
@@ -342,7 +343,7 @@ impl Pair {
         Ok(())
     }
 
-    /// What another node does not know yet; nothing for one that nobody knows.
+    /// Returns a letter with the entries that another node does not have yet; without entries for an unknown node.
     pub(super) fn letter(&self, to: Option<&str>) -> Letter {
         let table = self.table();
         let peer = to.map(|node| table.peer(node));

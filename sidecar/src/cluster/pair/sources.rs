@@ -43,14 +43,14 @@ pub struct Seen {
     pub things: BTreeMap<String, Value>,
     /// Mark by which the source is recognized; `None` if it has none yet.
     pub mark: Option<String>,
-    /// There is a file.
+    /// The source has a file.
     pub can_be_marked: bool,
     /// Generation of the module's state file; 0 for other sources.
     pub generation: u64,
 }
 
 impl Seen {
-    /// Of the things that are in the file: bans of keys are in memory.
+    /// Returns the digest of the things that are in the file. Bans of keys are only in memory.
     pub fn digest(&self) -> Digest {
         let is_kept = |name: &&String| !matches!(Kind::of(name), Some((Kind::Ban, _)));
         let kept: Vec<_> = self.things.iter().filter(|(name, _)| is_kept(name)).collect();
@@ -60,9 +60,9 @@ impl Seen {
 
 /// Names of the sources, for their marks.
 pub const STATE: &str = "state";
-/// Another source.
+/// Name of the file of accounts.
 pub const ACCOUNTS: &str = "accounts";
-/// Another source.
+/// Name of the chat's file.
 pub const CHAT: &str = "chat";
 
 /// All sources of this node.
@@ -132,7 +132,7 @@ impl Sources {
         Ok(Some(Seen { kinds, things, mark, can_be_marked: true, generation }))
     }
 
-    /// Marks the file of a source, unless it has another mark than what was seen (`was`): then it is looked at again anyway.
+    /// Marks the file of a source, unless its mark differs from the one that was seen (`was`). In that case the file is read again anyway.
     pub async fn mark(&self, source: &str, was: Option<&str>, mark: &str) -> Result<(), Failure> {
         match source {
             ACCOUNTS => Ok(self.accounts.mark(was, mark)?),
@@ -242,7 +242,7 @@ impl Sources {
     }
 }
 
-/// Identifies the tokens of a revocation: all of its fields but the times.
+/// Returns the fields that identify the tokens of a revocation: all but the times.
 fn what(revocation: &Value) -> String {
     let mut what = revocation.clone();
     if let Some(fields) = what.as_object_mut() {
@@ -252,7 +252,7 @@ fn what(revocation: &Value) -> String {
     what.to_string()
 }
 
-/// The module refuses what does not begin with what it has.
+/// Maps the module's refusal to [`Failure::Changed`] if the thing has changed since it was read.
 fn changed(done: Result<(), nginx::Error>) -> Result<(), Failure> {
     match done {
         Err(nginx::Error::Refused { code, message, .. })

@@ -1,8 +1,8 @@
-//! All that a pair has in common, as this node knows it, and what of it this node shows. Survives the daemon.
+//! All replicated things of a pair, as this node knows them, and the versions that this node shows. The table survives the daemon.
 //!
-//! Each thing has one row: the version that holds, its number in this node's log, and what was last seen here of the thing
-//! (its shadow). The log needs no compaction: a later version of a thing takes the place of an earlier one. What was removed
-//! stays as a row without a value for [`TOMBSTONE`], so that nobody brings it back.
+//! Each thing has one row: its valid version, the version's number in this node's log, and the state that was last seen at this node (the
+//! shadow). The log needs no compaction: a later version of a thing replaces the earlier one. A removed thing stays as a row without a
+//! value for [`TOMBSTONE`], so that no node brings it back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,15 +18,15 @@ use super::marks::{Marks, Trust};
 use super::twins;
 use crate::database::{self, Schema};
 
-/// What was removed is known so long.
+/// Time for which a removal is remembered.
 const TOMBSTONE: Duration = Duration::from_secs(180 * 86_400);
-/// Rows in one letter, and their bytes.
+/// Most rows of a letter, and most bytes.
 const MOST_ROWS: usize = 500;
 const MOST_BYTES: usize = 1 << 20;
-/// Edits that are further ahead of this node's clock are not taken, in milliseconds: of edits at the same time, they would hold
-/// against all that this node does.
+/// Edits that are further ahead of this node's clock are refused, in milliseconds: among independent edits, they would win against
+/// everything that this node does.
 const MOST_AHEAD: u64 = 366 * 86_400_000;
-/// The time of an edit that gives way to each other one at the same time.
+/// Time of an edit that loses against any independent edit.
 const FIRST_SIGHT: u64 = 1;
 
 const SCHEMA: Schema = Schema { what: "pair", migrations: &[FIRST] };
@@ -65,7 +65,7 @@ pub struct Pending {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Peer {
-    /// The run of their daemon that counts so: with a file from a backup it begins at an earlier number again.
+    /// Run of the other node's daemon to which `theirs` belongs: if that daemon's file comes from a backup, its numbers start lower again.
     pub run: String,
     /// Number in the other node's log up to which this node has its entries.
     pub theirs: u64,
@@ -79,20 +79,20 @@ struct Meta {
     seq: u64,
     at: u64,
     peers: BTreeMap<String, Peer>,
-    /// By which files are known again.
+    /// Marks of the files of this node.
     #[serde(flatten)]
     files: Marks,
     generation: u64,
 }
 
-/// See the module. It holds secrets: it cannot be printed.
+/// The table. It holds secrets, so its `Debug` shows no values.
 pub struct Table {
     path: PathBuf,
     database: Connection,
     meta: Meta,
     rows: BTreeMap<String, Row>,
     dirty: BTreeSet<String>,
-    /// The last change for which targets were compared.
+    /// Number of the last change for which targets were compared.
     compared: u64,
 }
 
@@ -103,11 +103,11 @@ impl std::fmt::Debug for Table {
 }
 
 impl Table {
-    /// Opens the file; `fresh` is the id of this node where there is none yet.
+    /// Opens the file; `fresh` becomes the id of this node if the file has none.
     pub fn open(path: &Path, fresh: &str) -> Result<Self, database::Error> {
         let failed = |why| database::Error::Sqlite { path: path.into(), why };
         let database = database::open(path, SCHEMA)?;
-        // What the other node was told must not be forgotten here, even when the machine loses power.
+        // Progress that the other node has learned of must survive even a power failure.
         database.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         let (meta, rows) = read(&database).map_err(failed)?;
         let mut table = Self { path: path.into(), database, meta, rows, dirty: BTreeSet::new(), compared: 0 };
@@ -118,7 +118,7 @@ impl Table {
         Ok(table)
     }
 
-    /// This node's id: another one with each new file.
+    /// Returns this node's id, which changes with a new file.
     pub fn node(&self) -> &str {
         &self.meta.node
     }
@@ -145,7 +145,7 @@ impl Table {
         there.map(|(name, _)| name.clone()).collect()
     }
 
-    /// By which this node knows its files again.
+    /// Returns this node's id, and the marks of its files.
     pub fn files(&mut self) -> (&str, &mut Marks) {
         (&self.meta.node, &mut self.meta.files)
     }
@@ -172,8 +172,8 @@ impl Table {
         self.meta.peers.insert(node.to_owned(), peer);
     }
 
-    /// Takes note of things as they are at this node: what differs from what was last seen, somebody has edited here, as far as what
-    /// was seen is to be trusted. Returns whether there is something new to tell.
+    /// Records the things of this node. With `trust`, a difference from the last seen state counts as an edit that was made here. Returns
+    /// whether there are new entries for the other node.
     pub fn observe(
         &mut self,
         kinds: &[Kind],
@@ -214,7 +214,7 @@ impl Table {
         self.meta.seq > before
     }
 
-    /// Somebody has edited a thing here, who knew the version of this clock; the edit has another time with `at`.
+    /// Records an edit of this node, based on the version of this clock. If `at` is set, it replaces the time of the edit.
     fn edit(
         &mut self,
         kind: Kind,
@@ -238,7 +238,7 @@ impl Table {
         }
     }
 
-    /// Takes a version of a thing, from here or from elsewhere.
+    /// Merges a version of a thing, from this node or from the other one, into the table.
     fn take(&mut self, kind: Kind, name: &str, entry: &Entry) {
         self.meta.at = self.meta.at.max(entry.at);
         let holds = match self.rows.get(name) {
@@ -252,13 +252,13 @@ impl Table {
         self.dirty.insert(name.to_owned());
     }
 
-    /// Whether an edit is so far ahead of this node's clock that it is not taken.
+    /// Returns whether an edit is so far ahead of this node's clock that it must be refused.
     pub fn is_ahead(entries: &[(String, Entry)], now: u64) -> bool {
         let latest = now.saturating_add(MOST_AHEAD);
         entries.iter().any(|(_, entry)| entry.clock.values().chain([&entry.at]).any(|at| *at > latest))
     }
 
-    /// Takes what another node tells. Returns whether something is new here.
+    /// Records the entries of another node. Returns whether any is new here.
     pub fn hear(&mut self, entries: &[(String, Entry)]) -> bool {
         let before = self.meta.seq;
         for (name, entry) in entries {
@@ -281,7 +281,7 @@ impl Table {
             let Some(row) = self.rows.get(&name) else { continue };
             let (clock, shadow) = (row.entry.clock.clone(), row.shadow.clone());
             self.edit(Kind::Target, &name, None, clock, (now, None));
-            // It is still here until it is removed.
+            // The target still exists at this node until it is removed.
             if let Some(row) = self.rows.get_mut(&name) {
                 row.shadow = shadow;
             }
@@ -339,7 +339,7 @@ impl Table {
         self.rows.values().filter(|row| row.seq > seq).count()
     }
 
-    /// Forgets what is over, and removals that everybody has known for long.
+    /// Forgets things that have ended, and old removals that the other node knows.
     pub fn tidy(&mut self, now: u64) {
         let old = now.saturating_sub(u64::try_from(TOMBSTONE.as_millis()).unwrap_or(u64::MAX));
         let acknowledged = self.meta.peers.values().map(|peer| peer.ours).min().unwrap_or_default();

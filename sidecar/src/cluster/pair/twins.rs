@@ -1,10 +1,10 @@
-//! What a pair must not have twice: a publisher of one key, and a target of one URL. Pure.
+//! Duplicates that a pair must not have: two publishers with one key, and two targets with one URL. Pure.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weir_model::target::{StreamPattern, TargetUrl};
 
-/// A publisher that a key has opened the door to.
+/// A live publisher, with the key that it used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OnAir {
     /// Application.
@@ -13,31 +13,31 @@ pub struct OnAir {
     pub name: String,
     /// The key's id.
     pub key: String,
-    /// Since when, in milliseconds since 1970.
+    /// Start of the publish, in milliseconds since 1970.
     pub since: u64,
-    /// Whether it sends something.
+    /// Whether the publisher sends media.
     pub sends: bool,
 }
 
 impl OnAir {
-    /// Whether both are one publish, whatever it sends at the moment.
+    /// Returns whether both are one publish, whether or not it sends media at the moment.
     pub fn is_same_publish(&self, other: &Self) -> bool {
         let who = |of: &Self| (of.app.clone(), of.name.clone(), of.key.clone(), of.since);
         who(self) == who(other)
     }
 }
 
-/// A node of a pair, as far as its publishers go.
+/// The publishers of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
-    /// keepalived says that the other one is to push.
+    /// keepalived has made this node the standby.
     pub held: bool,
-    /// Who publishes here.
+    /// Live publishers at this node.
     pub on_air: Vec<OnAir>,
 }
 
-/// Who must leave this node, because the other one has the same key on air: the node that keepalived has made the standby gives
-/// way. Where keepalived says nothing, the publisher that sends nothing goes, and otherwise the later one.
+/// Returns the publishers that must leave this node because the other node has the same key live. The publisher at the standby leaves. If
+/// keepalived has not made exactly one node the standby, the publisher that sends no media leaves, or else the later one.
 pub fn to_drop<'s>((mine, me): (&'s Stage, &str), (theirs, they): (&Stage, &str)) -> Vec<&'s OnAir> {
     let gives_way = |one: &&OnAir| {
         theirs.on_air.iter().any(|other| {
@@ -53,14 +53,14 @@ pub fn to_drop<'s>((mine, me): (&'s Stage, &str), (theirs, they): (&Stage, &str)
     mine.on_air.iter().filter(gives_way).collect()
 }
 
-/// A target, as far as it matters here.
+/// The fields of a target that are needed to compare it.
 struct Target<'t> {
     value: &'t Value,
     stream: StreamPattern,
     url: TargetUrl,
 }
 
-/// Of targets that push the same stream to the same URL, the ids of all but one: an enabled one stays, and of several the one
+/// Returns the ids of all but one of the targets that push the same stream to the same URL. An enabled target stays, and of several the one
 /// with the smallest id. Both nodes decide the same.
 pub fn repeated<'t>(targets: impl Iterator<Item = &'t Value>) -> Vec<String> {
     let read = |value: &'t Value| {
@@ -81,7 +81,7 @@ pub fn repeated<'t>(targets: impl Iterator<Item = &'t Value>) -> Vec<String> {
     gone
 }
 
-/// As `weir_model::Target::repeats`.
+/// Does the same as `weir_model::Target::repeats`.
 fn repeats(one: &Target<'_>, other: &Target<'_>) -> bool {
     let server = |of: &Target<'_>| of.value["server"].as_str().map(str::to_owned);
     let is_any = |of: &Target<'_>| of.stream == StreamPattern::Any;

@@ -5,41 +5,41 @@ use serde::{Deserialize, Serialize};
 use super::entry::Entry;
 use super::twins::Stage;
 
-/// The largest letter, in bytes: [`Table::since`](super::table::Table::since) fills half of it.
+/// Size of the largest letter in bytes. [`Table::since`](super::table::Table::since) fills about half of it.
 pub const MAX_LETTER: usize = 2 << 20;
 
-/// What a node tells the other one, as a request and as its answer.
+/// A letter between the nodes, as a request and as its answer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Letter {
     /// The sender's id.
     pub node: String,
-    /// Of this run of its daemon.
+    /// Id of the run of the sender's daemon.
     pub run: String,
-    /// Rows of the sender's log behind this number,
+    /// The letter has the rows of the sender's log after this number.
     pub from: u64,
-    /// up to this one.
+    /// Number of the last row in the letter.
     pub upto: u64,
-    /// The sender has more.
+    /// The sender has more rows.
     pub more: bool,
-    /// They.
+    /// The rows: each has the name and the version of a thing.
     pub entries: Vec<(String, Entry)>,
-    /// The receiver's log as far as the sender has it: the receiver's run, and the number.
+    /// The part of the receiver's log that the sender has: the receiver's run, and the number of the last row.
     pub have: Option<(String, u64)>,
-    /// What is not in force at the sender yet.
+    /// Number of changes that are not in force at the sender yet.
     pub pending: usize,
-    /// Who publishes there; none while its nginx does not answer.
+    /// Publishers at the sender; `None` while its nginx does not answer.
     pub stage: Option<Stage>,
 }
 
-/// The body of an answer: a letter, or why there is none.
+/// The body of an answer: a letter, or the reason why there is none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Answer {
     /// The sender's clock, in milliseconds since 1970.
     pub now: u64,
-    /// None where the request is refused.
+    /// The letter; `None` if the request was refused.
     pub letter: Option<Letter>,
-    /// Why it is: `clock`, `replayed`, `bad_request`, `unavailable`.
+    /// Code and message of the refusal: `clock`, `replayed`, `bad_request`, `unavailable`.
     pub error: Option<(String, String)>,
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::cluster::pair::entry::{Entry, Kind};
 use crate::cluster::pair::marks::Trust;
 
-/// The daemon of a node whose file is in this folder.
+/// Opens the daemon's node whose file is in this folder.
 fn daemon(folder: &Path) -> Pair {
     let settings = Settings {
         peer: "http://127.0.0.1:1".parse().unwrap(),
@@ -17,7 +17,7 @@ fn daemon(folder: &Path) -> Pair {
     Pair::open(&settings, Key::new(&[7; 32]).unwrap()).unwrap()
 }
 
-/// A letter that is signed and sealed as it should be, whatever is in it.
+/// Sends a letter that is signed and sealed correctly, with any content.
 fn send(from: &Pair, to: &Pair, text: &[u8]) -> (u16, Answer) {
     let body = from.seal.close("request", text).unwrap();
     let header = from.key.sign(Purpose::Request, clock::next_number(), &signature::nonce().unwrap(), &body);
@@ -26,7 +26,7 @@ fn send(from: &Pair, to: &Pair, text: &[u8]) -> (u16, Answer) {
     (status, serde_json::from_slice(&from.seal.open("answer", &body).unwrap()).unwrap())
 }
 
-/// As the nodes exchange letters.
+/// Exchanges letters as the nodes do.
 fn meet(a: &Pair, b: &Pair) {
     for _ in 0..3 {
         let known = a.status().node.clone();
@@ -36,7 +36,7 @@ fn meet(a: &Pair, b: &Pair) {
     }
 }
 
-/// Somebody makes a key at a node.
+/// Creates a key at a node.
 fn make(at: &Pair, id: &str) {
     let mut table = at.table();
     let names = table.names();
@@ -76,7 +76,7 @@ fn a_peer_that_lies_breaks_nothing() {
         ..a.letter(None)
     };
     let send_lie = |entries: &[(&str, u64)]| send(&a, &b, &serde_json::to_vec(&lie(entries)).unwrap());
-    // An edit that would hold against all that follows: nothing of the letter is taken.
+    // Such an edit would win against all later ones, so the whole letter is refused.
     let ahead = clock::now().as_millis() + 367 * 86_400_000;
     for at in [u64::MAX, 1 << 53, ahead] {
         let (status, answer) = send_lie(&[("key/k2", 1), ("key/k1", at)]);
@@ -87,7 +87,7 @@ fn a_peer_that_lies_breaks_nothing() {
     assert_eq!(send_lie(&[("other/x", 1), ("nothing", 1), ("", 1)]).0, 200);
     assert_eq!(names(&b), ["key/k1"]);
     assert_eq!(b.view().things, 1);
-    // Both go on.
+    // Both nodes work as before.
     make(&a, "k3");
     make(&b, "k4");
     meet(&a, &b);
@@ -126,7 +126,7 @@ fn a_node_whose_file_is_from_a_backup_tells_what_was_edited_since() {
     meet(&a, &b);
     assert_eq!(names(&b).len(), 5);
     drop(a);
-    // The numbers of its log begin again at those that b knows already.
+    // The numbers of its log start again at those that b knows already.
     let a = daemon(backup.path());
     for number in 6..16 {
         make(&a, &format!("k{number}"));
@@ -150,7 +150,7 @@ fn a_machine_that_is_a_copy_of_the_other_one_is_told_so() {
     assert!(status == 409 && code == "same_id" && message.contains("remove /"), "{status}: {message}");
     assert!(b.hear(&a.letter(None)).unwrap_err().to_string().contains("pair.db"));
     assert_eq!(send(&a, &a, &letter(&a)).0, 200, "that is this server itself, and no copy");
-    // With another file it is another node.
+    // With another file, it is another node.
     drop(b);
     std::fs::remove_file(two.path().join("pair.db")).unwrap();
     let b = daemon(two.path());

@@ -5,7 +5,7 @@ use super::*;
 
 const KINDS: &[Kind] = &[Kind::Key, Kind::Target, Kind::Token, Kind::Ban];
 
-/// A node: its table, and what its module has.
+/// A node: its table, and the state of its module.
 struct Node {
     table: Table,
     module: BTreeMap<String, Value>,
@@ -20,7 +20,7 @@ impl Node {
         Self { table, module: BTreeMap::new(), trust: Trust::Fresh, _folder: folder }
     }
 
-    /// What is in its file.
+    /// Returns a copy of the table's file.
     fn backup(&self) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let copy = folder.path().join("pair.db").display().to_string();
@@ -28,7 +28,7 @@ impl Node {
         folder
     }
 
-    /// Looks, and brings the module in line.
+    /// Checks the module once, and applies the pending changes to it.
     fn turn(&mut self, now: u64) {
         self.table.observe(KINDS, &self.module, self.trust, now);
         self.trust = Trust::Known;
@@ -50,7 +50,7 @@ impl Node {
     }
 }
 
-/// All that one has to say to the other, letter after letter.
+/// Sends all entries of one node to the other, letter by letter.
 fn tell(from: &Node, to: &mut Node) {
     let mut seq = 0;
     loop {
@@ -93,7 +93,7 @@ fn what_is_edited_on_either_is_on_both_also_after_a_restart() {
     b.restart();
     meet(&mut a, &mut b, 200);
     assert_eq!((a.module["key/k1"]["note"].as_str(), a.module.get("key/kb")), (Some("edited on b"), None));
-    // Both were edited at the same time: what was revoked stays so, and of edits the later one.
+    // Both nodes were edited independently: a revocation is valid, and otherwise the later edit.
     set(&mut a, "key/k2", "later");
     a.turn(300_001);
     set(&mut b, "key/k2", "earlier");
@@ -112,14 +112,14 @@ fn a_module_that_lost_its_state_gets_it_back_and_removes_nothing() {
     meet(&mut a, &mut b, 100);
     a.module.remove("key/k2");
     meet(&mut a, &mut b, 200);
-    // From a backup: the revoked key is in it, the other one is not, and one is older.
+    // The module is from a backup: it has the revoked key, lacks the other one, and has an older version of one.
     b.module.clear();
     set(&mut b, "key/k2", "");
     set(&mut b, "key/k9", "only in the backup");
     b.trust = Trust::Older;
     meet(&mut a, &mut b, 300);
     assert_eq!(a.module.keys().collect::<Vec<_>>(), ["key/k1", "key/k9"]);
-    // A new machine in the place of the other one.
+    // A new machine replaces the other node.
     let mut c = Node::new("c");
     meet(&mut a, &mut c, 400);
     assert_eq!(c.module.len(), 2);
@@ -170,7 +170,7 @@ fn removals_are_forgotten_only_when_everybody_has_known_them_for_long() {
     assert_eq!((a.table.rows.len(), a.table.node()), (0, "a"));
 }
 
-/// What was revoked or replaced at the other node does not come back because this node's files are old, in whatever combination.
+/// A key that was revoked or replaced at the other node does not return because this node's files are old, in any combination.
 #[test]
 fn a_backup_of_the_module_alone_or_with_the_table_brings_nothing_back() {
     for is_table_lost in [false, true] {
@@ -190,7 +190,7 @@ fn a_backup_of_the_module_alone_or_with_the_table_brings_nothing_back() {
         meet(&mut a, &mut b, 3000);
         assert_eq!(b.module.keys().collect::<Vec<_>>(), ["key/kept", "key/rotated"], "{is_table_lost}");
         assert_eq!(b.module["key/rotated"]["note"], "second", "{is_table_lost}");
-        // The node can be edited after it.
+        // The node can be edited afterwards.
         b.module.remove("key/kept");
         meet(&mut a, &mut b, 4000);
         assert_eq!(a.module.len(), 1);
@@ -210,7 +210,7 @@ fn a_table_that_is_older_than_the_module_gives_way_to_it_and_to_the_other_node()
     meet(&mut a, &mut b, 2000);
     b.table = Table::open(&backup.path().join("pair.db"), "another").unwrap();
     b.trust = Trust::Newer;
-    // While the other node is away, too.
+    // This also works while the other node is away.
     b.turn(2500);
     assert_eq!(b.module.keys().collect::<Vec<_>>(), ["key/edited", "key/rotated"]);
     assert_eq!(b.module["key/rotated"]["note"], "second");
@@ -248,7 +248,7 @@ fn a_file_is_known_by_its_last_mark() {
     assert_eq!(trust(table, "state", None), Trust::Fresh);
     let first = next_mark(table, "state", None, &things("1"), "aaaaaaaa").unwrap();
     assert!(first.len() == 16 && first.ends_with("000001aaaaaa"), "{first}");
-    // It may be on the disk: no other one before that is known.
+    // The first mark may be on the disk, so no further mark is made until it is seen.
     assert_eq!(next_mark(table, "state", None, &things("2"), "bbbbbbbb"), Some(first.clone()));
     assert_eq!(trust(table, "state", Some(&first)), Trust::Known);
     assert_eq!(next_mark(table, "state", Some(&first), &things("2"), "bbbbbbbb"), None);
@@ -271,7 +271,7 @@ fn a_file_is_known_by_its_last_mark() {
     let fourth = next_mark(&mut old, "state", Some(&third), &things("4"), "eeeeeeee").unwrap();
     assert!(fourth.contains("000004"), "{fourth}");
     assert_eq!(trust(&mut old, "state", Some(&fourth)), Trust::Known);
-    // Another node's.
+    // The mark is from another node.
     let mut b = Node::new("b");
     assert_eq!(trust(&mut b.table, "state", Some(&fourth)), Trust::Older);
 }
