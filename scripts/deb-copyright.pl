@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # deb-copyright.pl VENDOR COPYRIGHT.IN: prints debian/copyright: COPYRIGHT.IN, one stanza per vendored crate, and the licence texts.
 #
-# A licence that is not in /usr/share/common-licenses needs its text: it is taken from a crate that has that licence alone. A crate without
-# licence, or a licence without text, is an error.
+# A licence that is not in /usr/share/common-licenses needs its text, which comes from a crate that has only that licence. A crate without a
+# licence, and a licence without a text, are errors.
 use strict;
 use warnings;
 
@@ -11,7 +11,7 @@ defined $head or die "usage: deb-copyright.pl VENDOR COPYRIGHT.IN\n";
 
 my %common = map { $_ => 1 } qw(Apache-2.0 LGPL-2.1-or-later GPL-2.0-only MPL-2.0 CC0-1.0);
 my %file_of = ('LGPL-2.1-or-later' => 'LGPL-2.1', 'GPL-2.0-only' => 'GPL-2');
-# A licence that no crate has alone: the file with its text.
+# Licences that no crate has alone: the file with the text.
 my %text_in = (
     '0BSD'         => [ 'vendor/adler2-*', 'LICENSE-0BSD' ],
     'BSD-2-Clause' => [ 'nginx-rtmp', 'LICENSE' ],
@@ -43,7 +43,7 @@ for my $crate (sort grep { !/^\./ } readdir $folder) {
     my %seen;
     @holders = grep { !$seen{$_}++ } @holders;
 
-    # MIT-0 is everywhere one choice of several, and no crate has its text: the other choices are taken.
+    # MIT-0 is always one choice of several, and no crate contains its text, so the other choices are used.
     my $license = $spdx =~ s{\s*/\s*}{ OR }gr =~ s/ OR MIT-0\b//gr =~ s/\bMIT-0 OR //gr;
     $alone{$license} //= $texts[0] if $license !~ / / && @texts;
     $needed{$_} = 1 for grep { !/^(?:OR|AND|WITH)$/ } map { s/[()]//gr } split ' ', $license =~ s/ WITH (\S+)/-with-$1/gr;
@@ -55,7 +55,7 @@ for my $license (sort keys %needed) {
 }
 print $text;
 
-# An SPDX expression as debian/copyright writes it: a comma instead of parentheses.
+# Returns an SPDX expression in the form of debian/copyright: with a comma instead of parentheses.
 sub synopsis {
     my $license = shift =~ s/ WITH (\S+)/-with-$1/gr;
     $license =~ s/\) AND/), and/g;

@@ -1,8 +1,9 @@
 #!/usr/bin/perl
-# prune-vendor.pl VENDOR CARGO: leaves of vendored crates what a build for Linux reads.
+# prune-vendor.pl VENDOR CARGO: removes the parts of vendored crates that a build for Linux does not read.
 #
-# Crates that no Linux target links become empty: cargo wants their manifest, and people their licence.
-# Prebuilt libraries and the reports of a coverage tool go from the others. The sums in .cargo-checksum.json follow; the sum of the crate stays, so that Cargo.lock still fits.
+# Crates that no Linux target links become empty, except for the manifest, which cargo requires, and the licence, which people need. Other
+# crates lose prebuilt libraries and the reports of a coverage tool. The sums in .cargo-checksum.json follow; the sum of the crate stays, so
+# that Cargo.lock still fits.
 use strict;
 use warnings;
 use File::Find;
@@ -37,7 +38,7 @@ for my $crate (sort grep { !/^\./ } readdir $folder) {
         remove_tree($dir);
         make_path("$dir/src");
         write_file($_, $licences{$_}) for keys %licences;
-        # A target that the manifest names must exist, and one must be named.
+        # Each target that the manifest names must exist, and the manifest must name at least one.
         $text =~ s/^\[(?:lib|\[(?:bin|test|bench|example)\])\]\n(?:(?!\[).*\n)*//mg;
         write_file("$dir/Cargo.toml", qq{$text\n[lib]\npath = "src/lib.rs"\n});
         write_file("$dir/src/lib.rs", '');

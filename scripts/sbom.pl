@@ -1,8 +1,8 @@
 #!/usr/bin/perl
-# sbom.pl SBOM FOLDER [LOCK...]: completes an SBOM of cargo-cyclonedx, to standard output.
+# sbom.pl SBOM FOLDER [LOCK...]: prints a completed SBOM of cargo-cyclonedx.
 #
-# cargo-cyclonedx names Weir's own crates by their FOLDER on this machine: the name goes, so that the same source gives the same SBOM.
-# It knows crates only: each LOCK (vendor.lock) adds the browser code that the programs or pages contain.
+# cargo-cyclonedx identifies Weir's own crates by their FOLDER on this machine. This script replaces the folder, so that the same source
+# gives the same SBOM. cargo-cyclonedx knows only crates: each LOCK (vendor.lock) adds the browser code that the programs or pages contain.
 use strict;
 use warnings;
 use JSON::PP;

@@ -28,7 +28,7 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpreceiver import TimestampMapper
 from aiortc.rtp import RtcpSrPacket, is_rtcp
 
-# The server of the tests is at 127.0.0.1, or where HOST reaches it, and there may be no network.
+# The tests' server is at 127.0.0.1, or reachable from HOST. aioice would ignore loopback, and the machine may have no network.
 aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [os.environ.get("HOST", "127.0.0.1")]
 
 
@@ -236,7 +236,7 @@ async def handshake(url, seconds):
 
     check()
     reply = far.recv(2000)
-    # A record of a ClientHello whose rest never comes.
+    # A ClientHello record whose rest never arrives.
     far.sendto(b"\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\x20\x01\0\x01\0\0\0\0\0\0\0\0\x14" + b"\0" * 20, (candidate[4], int(candidate[5])))
     say(answered=reply[:2].hex())
     began = time.monotonic()

@@ -14,7 +14,7 @@ use crate::health::WebUrl;
 use crate::values::vrrp::{Selection, VrrpKind};
 use crate::values::{Size, Span, ValueError};
 
-/// How long a check may take, 1 ms to 1 minute: `800ms`, `3s`.
+/// Time limit of a check, 1 ms to 1 minute: `800ms`, `3s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(pub Duration);
 
@@ -35,14 +35,14 @@ impl FromStr for Limit {
     }
 }
 
-/// `rtmp://HOST[:PORT]/APP`, or `rtmps://`. No stream stands in it: what does belongs to the application.
+/// `rtmp://HOST[:PORT]/APP`, or `rtmps://`. The URL has no stream: the whole path is the application.
 #[derive(Clone, Debug)]
 pub struct RtmpApp(pub RtmpUrl);
 
 impl FromStr for RtmpApp {
     type Err = ValueError;
     fn from_str(s: &str) -> Result<Self, ValueError> {
-        // Any name completes the URL.
+        // `RtmpUrl` requires a stream, so the check adds a name.
         let url = format!("{}/x", s.trim_end_matches('/')).parse::<RtmpUrl>();
         match url.map_err(|e| e.to_string()) {
             Ok(url) => Ok(Self(url)),

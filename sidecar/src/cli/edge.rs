@@ -108,7 +108,7 @@ pub struct PairArgs {
     pub json: JsonArg,
 }
 
-/// Out of service or in.
+/// State of a machine: out of service, or in service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
     /// out of service

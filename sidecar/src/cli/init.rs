@@ -12,7 +12,7 @@ use super::JsonArg;
 use crate::init::Role;
 use crate::values::{Host, Rate, ValueError};
 
-/// How streams come to an edge.
+/// Transport of streams to an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TransportName {
     /// from the origin's nginx
@@ -22,7 +22,7 @@ pub enum TransportName {
 }
 
 impl TransportName {
-    /// As weir.toml has it.
+    /// Returns the word for weir.toml.
     pub fn word(self) -> &'static str {
         match self {
             Self::Rtmp => "rtmp",

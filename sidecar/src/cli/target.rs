@@ -20,7 +20,7 @@ pub struct TargetAddArgs {
     /// Public name of the stream, or '*' for all streams of the application
     pub stream: StreamPattern,
     /// URL to push to: rtmp[s]://[USER:PASSWORD@]HOST[:PORT]/APP/KEY
-    // Checked later: clap would repeat a wrong one with its secrets.
+    // The URL is checked later, because clap would repeat a wrong URL with its secrets.
     #[arg(required_unless_present = "url_file", conflicts_with = "url_file", value_hint = ValueHint::Url)]
     pub url: Option<String>,
     /// File with the URL; - reads standard input

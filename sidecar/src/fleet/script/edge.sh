@@ -29,7 +29,7 @@ case $ip in
     '') echo 'weir: no route to the origin @HOST@' >&2; exit 1 ;;
 esac
 
-# This nginx takes streams from its own daemon alone: the secret is of this server only.
+# This nginx accepts streams only from its own daemon: no other server has this secret.
 [ -s /etc/nginx/weir.secret ] || weir secret new /etc/nginx/weir.secret
 install -o weir -g weir -m 0600 /etc/nginx/weir.secret /etc/weir/secret
 cat >/etc/nginx/nginx.conf <<'WEIR_END_OF_FILE'
@@ -51,7 +51,7 @@ credential_file = "/etc/weir/edge.credential"
 WEIR_END_OF_FILE
 @SETUP@
 
-# The ticket is good for one join. Afterwards it is worth nothing, although the user data of this server still has it.
+# The ticket is valid for one join. After that it is useless, although the user data of this server still contains it.
 umask 077
 echo '@TICKET@' >/etc/weir/join.ticket
 weir edge join '@ORIGIN@' --ticket-file /etc/weir/join.ticket --owner weir /etc/weir/edge.credential
