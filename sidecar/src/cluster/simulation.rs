@@ -1,5 +1,6 @@
-//! A whole audience against the table and the chooser, on simulated time: how even the edges fill, what the loss of edges does to
-//! the others, and what it costs. `cargo test -p weir --lib cluster::simulation -- --ignored --nocapture` runs the large one.
+//! Simulates a whole audience with the table and the chooser, on simulated time: how evenly the edges fill, how the loss of edges affects
+//! the others, and how long the computation takes. `cargo test -p weir --lib cluster::simulation -- --ignored --nocapture` runs the large
+//! simulation.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -10,21 +11,21 @@ use super::prepared::REBUILD;
 use super::record::EdgeId;
 use super::store::{LEASE, RENEW};
 
-/// More edges are prepared once in [`REBUILD`].
+/// With more edges than this, the edges are prepared only once per [`REBUILD`].
 const MANY: usize = 1000;
-/// What one viewer receives, in bit/s.
+/// Bitrate of one viewer, in bit/s.
 const BITRATE: u64 = 2_000_000;
 
 struct Evening {
     edges: usize,
     viewers: usize,
-    /// Over how many seconds the viewers come.
+    /// Time in seconds over which the viewers arrive.
     come_s: f64,
-    /// What the whole audience needs of all edges together.
+    /// Share of the bandwidth of all edges that the whole audience needs.
     share: f64,
 }
 
-/// An edge as it really is, and its last report.
+/// The real state of an edge, and its last report.
 struct Edge {
     id: EdgeId,
     viewers: u64,
@@ -35,12 +36,12 @@ struct Edge {
 
 #[derive(Debug, Default)]
 struct Outcome {
-    /// The largest share of its bandwidth that any edge ever had to send.
+    /// The largest share of its bandwidth that any edge had to send at any time.
     most: f64,
-    /// Of the edges that live, at the end.
+    /// The smallest share among the live edges at the end, and the largest.
     least_at_end: f64,
     most_at_end: f64,
-    /// Viewers who were sent to a dead edge, and who found all edges full.
+    /// Number of viewers who were sent to a dead edge, and number of requests that found all edges full.
     misled: usize,
     refused: usize,
     rebuilds: u32,
@@ -73,7 +74,7 @@ impl Evening {
             .collect()
     }
 
-    /// One in a hundred edges dies when half of the audience is there; its viewers ask again at once.
+    /// Runs the simulation. One in a hundred edges dies once half of the audience has arrived, and its viewers immediately ask again.
     fn run(&self) -> Outcome {
         let mut edges: Vec<Edge> = (0..self.edges)
             .map(|nth| Edge {
@@ -121,7 +122,7 @@ impl Evening {
             let began = Instant::now();
             outcome.choices += asking.len() as u32;
             for (viewer, not) in asking {
-                // As an origin does: for many edges it takes too long.
+                // An origin also prepares the edges again, except for many edges, which would take too long.
                 if margin == 0 && self.edges <= MANY {
                     fleet = Fleet::new(self.candidates(&edges, &assigned, now));
                     margin = fleet.margin();

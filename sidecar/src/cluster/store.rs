@@ -53,7 +53,7 @@ pub trait Store: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`renew`](Self::renew).
+    /// The errors of [`renew`](Self::renew).
     fn leave(&self, id: EdgeId, sent: u64) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Drains an edge, or ends its drain.

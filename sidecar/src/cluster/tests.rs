@@ -1,4 +1,4 @@
-//! One suite for every store. etcd is a real one on loopback.
+//! One suite of tests for every store, with a real etcd on loopback.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -13,15 +13,15 @@ use super::record::{EdgeId, Record, sample};
 use super::store::{Error, LEASE, Store, Table};
 use crate::config::cluster::Etcd as Settings;
 
-/// The password of the user `weir` of etcd.
+/// Password of the etcd user `weir`.
 const PASSWORD: &str = "correct horse";
 
-/// etcd in a folder of its own; it can be ended and started again.
+/// etcd with a folder of its own; a test can stop and restart it.
 struct Server {
     folder: TempDir,
     ports: [u16; 2],
     child: Option<Child>,
-    /// With a certificate of an authority of its own.
+    /// Whether etcd has a certificate, signed by an authority of the test.
     is_tls: bool,
 }
 
@@ -32,7 +32,7 @@ impl Server {
         server
     }
 
-    /// With TLS, and users: `weir` reads and writes what docs/cluster.md says.
+    /// Starts etcd with TLS and users: `weir` may read and write the keys that docs/cluster.md names.
     fn start_closed() -> Self {
         let mut server = Self::new(true);
         std::fs::write(server.path("password"), format!("{PASSWORD}\n")).unwrap();
@@ -58,7 +58,7 @@ impl Server {
             ("user/grant", r#"{"user":"root","role":"root"}"#.to_owned()),
             ("user/add", format!(r#"{{"name":"weir","password":"{PASSWORD}"}}"#)),
             ("role/add", r#"{"name":"weir"}"#.to_owned()),
-            // From /weir/ to /weir0, the first name behind those.
+            // The range is from /weir/ to /weir0, the first name after the keys with that prefix.
             ("role/grant", format!(r#"{{"name":"weir","perm":{range}}}"#)),
             ("user/grant", r#"{"user":"weir","role":"weir"}"#.to_owned()),
             ("enable", "{}".to_owned()),
@@ -83,7 +83,7 @@ impl Server {
         format!("{scheme}://127.0.0.1:{}", self.ports[0])
     }
 
-    /// A request to etcd's own administration, which is there after a while.
+    /// Sends a request to etcd's own administration. It is repeated until etcd has started.
     fn administer(&self, path: &str, body: &str) {
         let mut command = Command::new("curl");
         command.args(["-sS", "--fail-with-body", "--noproxy", "*", "--retry", "20", "--retry-delay", "1"]);
@@ -128,7 +128,7 @@ impl Server {
         Settings { endpoints, ca_file: None, user: None }
     }
 
-    /// The files are in the folder.
+    /// Returns settings with these files of the folder.
     fn closed(&self, ca: Option<&str>, password: Option<&str>) -> Settings {
         let user = password.map(|file| ("weir".to_owned(), self.path(file)));
         Settings { ca_file: ca.map(|file| self.path(file)), user, ..self.settings() }
@@ -163,7 +163,7 @@ fn record(name: &str, sent: u64) -> Record {
     Record { sent, ..sample(name) }
 }
 
-/// What each store promises.
+/// Checks the promises of a store. `other` is another store with the same table.
 async fn suite(store: &dyn Store, other: &dyn Store) {
     until("the store is there", store, 20, |table| table.stale.is_none()).await;
     until("the other is there", other, 20, |table| table.stale.is_none()).await;
@@ -172,13 +172,13 @@ async fn suite(store: &dyn Store, other: &dyn Store) {
     for of in [store, other] {
         until("the edge is known", of, 2, |table| table.edges.contains_key(&id("a"))).await;
     }
-    // A report that is sent a second time changes nothing.
+    // A repeated report changes nothing.
     for sent in [9, 10] {
         assert_eq!(store.renew(record("a", sent)).await, Err(Error::Replayed));
         assert_eq!(other.renew(record("a", sent)).await, Err(Error::Replayed));
         assert_eq!(other.leave(id("a"), sent).await, Err(Error::Replayed));
     }
-    // A renewal is a lease of its own length, at whichever origin.
+    // A renewal at any origin starts a whole new lease.
     sleep(LEASE / 2).await;
     other.renew(record("a", 11)).await.unwrap();
     let renewed = Instant::now();
@@ -190,7 +190,7 @@ async fn suite(store: &dyn Store, other: &dyn Store) {
     assert!(renewed.elapsed() >= LEASE - Duration::from_millis(1200), "{:?}", renewed.elapsed());
     assert!(renewed.elapsed() <= LEASE + Duration::from_secs(2), "{:?}", renewed.elapsed());
     assert!(begin.elapsed() > LEASE);
-    // Leaving is immediate.
+    // A goodbye takes effect immediately.
     store.renew(record("b", 5)).await.unwrap();
     until("the edge is known", other, 2, |table| table.edges.contains_key(&id("b"))).await;
     store.leave(id("b"), 6).await.unwrap();
@@ -202,9 +202,9 @@ async fn suite(store: &dyn Store, other: &dyn Store) {
 async fn memory_keeps_its_promises() {
     let store = Memory::start();
     suite(&store, &store).await;
-    // What was here before it left stays a replay.
+    // After the goodbye, a report that was sent before it is still a replay.
     assert_eq!(store.renew(record("b", 6)).await, Err(Error::Replayed));
-    // A table that was lost knows from the edge that it is drained; one that has ended that knows better.
+    // A store that has lost its table learns from the edge that the edge is drained. A store that has ended the drain ignores this report.
     let mut drained = record("c", 1);
     drained.report.drained = true;
     store.renew(drained.clone()).await.unwrap();
@@ -228,7 +228,7 @@ async fn etcd_keeps_them_with_tls_and_a_password() {
     let right = server.closed(Some("ca.pem"), Some("password"));
     let (one, other) = (Etcd::start(&right).unwrap(), Etcd::start(&right).unwrap());
     suite(&one, &other).await;
-    // Nobody else has the table, and each is told why.
+    // Other clients do not get the table, and each gets the reason.
     for (ca, password, why) in [
         (Some("ca.pem"), Some("wrong"), "authentication failed"),
         (Some("ca.pem"), None, "user name is empty"),
@@ -241,7 +241,7 @@ async fn etcd_keeps_them_with_tls_and_a_password() {
         };
         until(&format!("{ca:?} {password:?}: {why}"), &refused, 10, is_said).await;
     }
-    // An etcd that is started again knows no login any more.
+    // A restarted etcd does not know earlier logins.
     server.end();
     until("it is noticed", &one, 8, |table| table.stale.is_some()).await;
     server.run();
@@ -261,7 +261,7 @@ async fn etcd_may_be_away() {
     until("the edge is known", &one, 2, |table| table.edges.len() == 1).await;
     server.end();
     until("it is noticed", &one, 8, |table| table.stale.is_some()).await;
-    // What was known holds, and edges that renew here are kept here.
+    // The known edges stay in the table, and this daemon keeps the edges that renew here.
     let begin = Instant::now();
     one.renew(record("near", 1)).await.unwrap();
     assert!(begin.elapsed() < Duration::from_millis(500), "{:?}", begin.elapsed());

@@ -1,4 +1,4 @@
-//! If nginx-rtmp, not Weir, refuses a publisher, the publisher is told the reason, and the log has it in one line.
+//! If nginx-rtmp, not Weir, refuses a publisher, the publisher gets the reason, and the log has it in one line.
 
 use weir_tests::harness::hook::Answer;
 use weir_tests::harness::nginx::Config;

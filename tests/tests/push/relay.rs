@@ -1,4 +1,4 @@
-//! Streams as targets receive them: each frame once and at its time, at stock servers as well, and the target is told of the end.
+//! Streams as targets receive them: each frame once and at its time, at stock servers as well, and an end that the target is notified of.
 
 use std::process::{Command, Stdio};
 

@@ -1,4 +1,4 @@
-//! `weir_max_viewers`: a further viewer is told to come back later, over HLS and over RTMP; viewers who already watch continue.
+//! `weir_max_viewers`: over HLS and RTMP, a further viewer gets an answer to come back later; viewers who already watch continue.
 
 use weir_tests::harness::{Nginx, Player, Publisher, until};
 
