@@ -12,6 +12,8 @@ pub struct ApiError {
     pub code: &'static str,
     /// The message for people.
     pub message: String,
+    /// With a 405: the methods that the path has, as the header `Allow` lists them.
+    pub allow: Option<String>,
 }
 
 /// One constructor for each kind of error.
@@ -23,7 +25,7 @@ macro_rules! kinds {
         $(
             $(#[$doc])*
             pub fn $name(message: impl Into<String>) -> ApiError {
-                ApiError { status: $status, code: stringify!($name), message: message.into() }
+                ApiError { status: $status, code: stringify!($name), message: message.into(), allow: None }
             }
         )*
     };
@@ -51,6 +53,12 @@ impl ApiError {
         not_persisted = 503;
         /// The zone is full.
         zone_full = 507;
+    }
+
+    /// A 405 of a path that has only these methods, such as `GET, HEAD`.
+    pub fn no_method(method: &str, allowed: &str) -> ApiError {
+        let error = ApiError::method_not_allowed(format!("{method} is not one of {allowed}"));
+        ApiError { allow: Some(allowed.to_owned()), ..error }
     }
 
     /// Returns an error 400 that names a field and says what is wrong with it.

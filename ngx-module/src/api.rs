@@ -42,9 +42,7 @@ fn route(call: &Call<'_>, sessions: &mut Sessions<'_>) -> Answer {
     let path = path(call.head);
     let found = route::find(call.head.method, &path).map_err(|error| match error {
         NotFound::Path => ApiError::not_found(format!("there is no /{}", call.head.path)),
-        NotFound::Method(allowed) => {
-            ApiError::method_not_allowed(format!("{} is not one of {allowed}", call.head.method))
-        }
+        NotFound::Method(allowed) => ApiError::no_method(call.head.method, &allowed),
     })?;
     let Found { route, app, name, id } = found;
     match route {

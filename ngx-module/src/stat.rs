@@ -20,7 +20,7 @@ pub fn show(head: &Head<'_>) -> Response {
         return problem(ApiError::not_found("no zone is configured"));
     };
     if !matches!(head.method, "GET" | "HEAD") {
-        return problem(ApiError::method_not_allowed(format!("{} is not one of GET, HEAD", head.method)));
+        return problem(ApiError::no_method(head.method, "GET, HEAD"));
     }
     // Requests from this machine see publishers and players, but pages in a browser on this machine must not.
     if full
@@ -32,7 +32,7 @@ pub fn show(head: &Head<'_>) -> Response {
     }
     let body = format.render(snapshot::take(&runtime), full);
     let headers = match format {
-        Format::Html => vec![("Content-Security-Policy", html::CSP)],
+        Format::Html => vec![("Content-Security-Policy", html::CSP.into())],
         Format::Xml | Format::Json | Format::Prometheus => Vec::new(),
     };
     Response { status: 200, content_type: format.content_type(), headers, body }

@@ -2,6 +2,8 @@
 
 mod head;
 
+use std::borrow::Cow;
+
 use nginx_sys::{
     NGX_DONE, NGX_ERROR, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_connection_t,
     ngx_event_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_finalize_request,
@@ -42,7 +44,7 @@ pub struct Response {
     /// `Content-Type`.
     pub content_type: &'static str,
     /// Further headers.
-    pub headers: Vec<(&'static str, &'static str)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The body.
     pub body: String,
 }
@@ -342,7 +344,7 @@ unsafe fn set_headers(
     r: *mut ngx_http_request_t,
     status: u16,
     content_type: &str,
-    more: &[(&'static str, &'static str)],
+    more: &[(&'static str, Cow<'static, str>)],
 ) -> bool {
     // SAFETY: by contract; the texts are copied into the request's pool.
     unsafe {
@@ -353,7 +355,8 @@ unsafe fn set_headers(
         headers.status = usize::from(status);
         let Some(kind) = buffers::copy(&pool, content_type) else { return false };
         (headers.content_type, headers.content_type_len) = (kind, kind.len);
-        for (name, value) in COMMON.iter().chain(more) {
+        let more = more.iter().map(|(name, value)| (*name, &**value));
+        for (name, value) in COMMON.into_iter().chain(more) {
             let row = ngx_list_push(&raw mut headers.headers).cast::<ngx_table_elt_t>();
             let (Some(row), Some(key), Some(value)) =
                 (row.as_mut(), buffers::copy(&pool, name), buffers::copy(&pool, value))

@@ -48,11 +48,13 @@ pub(super) fn changed(status: u16, body: &impl serde::Serialize, outcome: Outcom
 /// Returns the answer for an error.
 #[must_use]
 pub fn problem(error: ApiError) -> Response {
-    let headers = match error.status {
-        401 => vec![("WWW-Authenticate", "Bearer")],
+    let body = error.to_json();
+    let headers = match (error.status, error.allow) {
+        (401, _) => vec![("WWW-Authenticate", "Bearer".into())],
+        (_, Some(allow)) => vec![("Allow", allow.into())],
         _ => Vec::new(),
     };
-    Response { status: error.status, content_type: "application/json", headers, body: error.to_json() }
+    Response { status: error.status, content_type: "application/json", headers, body }
 }
 
 pub(super) fn answer(status: u16, body: &impl serde::Serialize) -> Answer {

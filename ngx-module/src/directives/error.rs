@@ -37,6 +37,9 @@ pub enum DirectiveError {
         /// The smallest size, in KiB.
         least: usize,
     },
+    /// The location has another directive that answers its requests.
+    #[error("the location has \"{0}\" already, which answers its requests: use a location for each")]
+    OneAnswer(&'static str),
     /// The directive has no such parameter.
     #[error("invalid parameter \"{found}\", expected {expected}")]
     Parameter {

@@ -107,12 +107,18 @@ pub(super) fn api(cx: &mut Cx<'_, Location>) -> Result<(), DirectiveError> {
     if std::mem::replace(&mut cx.settings().api, true) {
         return Err(DirectiveError::Duplicate);
     }
+    if cx.settings().stat.is_some() {
+        return Err(DirectiveError::OneAnswer("weir_stat"));
+    }
     cx.serve_api();
     needs_zone(cx, "weir_api");
     Ok(())
 }
 
 pub(super) fn stat(cx: &mut Cx<'_, Location>) -> Result<(), DirectiveError> {
+    if cx.settings().api {
+        return Err(DirectiveError::OneAnswer("weir_api"));
+    }
     let (mut format, mut full) = (None, false);
     for argument in cx.arguments()? {
         match argument {

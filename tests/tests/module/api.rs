@@ -195,17 +195,18 @@ fn paths_and_methods_that_do_not_exist() {
         api.delete(&format!("/v1/keys/{id}")).error(404, "not_found");
         api.post(&format!("/v1/keys/{id}/rotate"), &json!({})).error(404, "not_found");
     }
-    for (method, path) in [
-        ("POST", "/v1/health"),
-        ("DELETE", "/v1/health"),
-        ("PUT", "/v1/keys"),
-        ("DELETE", "/v1/keys"),
-        ("PATCH", "/v1/keys/k0000000000000000"),
-        ("GET", "/v1/keys/k0000000000000000/rotate"),
-        ("POST", "/v1/streams"),
+    for (method, path, allowed) in [
+        ("POST", "/v1/health", "GET, HEAD"),
+        ("DELETE", "/v1/health", "GET, HEAD"),
+        ("PUT", "/v1/keys", "GET, HEAD, POST"),
+        ("DELETE", "/v1/keys", "GET, HEAD, POST"),
+        ("PATCH", "/v1/keys/k0000000000000000", "DELETE"),
+        ("GET", "/v1/keys/k0000000000000000/rotate", "POST"),
+        ("POST", "/v1/streams", "GET, HEAD, DELETE"),
     ] {
-        let request = api.request(method, path).header("Content-Type", "application/json").body("{}");
-        api.send(request).error(405, "method_not_allowed");
+        let request = || api.request(method, path).header("Content-Type", "application/json").body("{}");
+        api.send(request()).error(405, "method_not_allowed");
+        assert_eq!(request().send().unwrap().headers()["allow"], allowed, "{method} {path}");
     }
     let head = api.send(api.request("HEAD", "/v1/health"));
     assert_eq!((head.status, head.text.as_str()), (200, ""));

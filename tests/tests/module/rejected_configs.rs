@@ -243,6 +243,14 @@ fn cases() -> Vec<(Config, &'static str)> {
             zoned().http("location /api { weir_api on; }"),
             "invalid number of arguments in \"weir_api\" directive",
         ),
+        (
+            zoned().http("location /api { weir_api; weir_stat; }"),
+            "\"weir_stat\": the location has \"weir_api\" already, which answers its requests: use a location for each",
+        ),
+        (
+            zoned().http("location /api { weir_stat; weir_api; }"),
+            "\"weir_api\": the location has \"weir_stat\" already, which answers its requests: use a location for each",
+        ),
         (zoned().http("location /api { weir_api; weir_api; }"), "\"weir_api\": the directive is duplicate"),
         (
             zoned().http("location /api { weir_api; weir_api_token @DIR@/missing; }"),

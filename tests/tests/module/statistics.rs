@@ -330,6 +330,7 @@ fn the_answers_are_as_http_has_it() {
         }
         stat.post(&path, &json!({})).error(405, "method_not_allowed");
         stat.delete(&path).error(405, "method_not_allowed");
+        assert_eq!(stat.request("PUT", &path).send().unwrap().headers()["allow"], "GET, HEAD");
     }
     let page = stat.get("/html").text;
     assert!(page.contains("<!DOCTYPE html>") && !page.contains("<script"), "{page}");
