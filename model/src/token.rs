@@ -20,7 +20,7 @@ mod request;
 mod revocation;
 
 pub use known::{Verifier, Verify};
-pub use request::{MAX_TTL_S, TokenRequest};
+pub use request::{MAX_CHAT_NAME, MAX_TTL_S, Purpose, TokenRequest, Wanted};
 pub use revocation::{
     MAX_KEPT_REVOCATIONS, MAX_KEPT_S, MAX_REVOCATIONS, Revocation, Revoked, RevokedTokens, TokenMark,
 };

@@ -89,6 +89,8 @@ pub enum Order {
 pub struct Visitor {
     /// Name that the person asks for.
     pub name: Option<String>,
+    /// Whether the person has a chat token.
+    pub has_token: bool,
     /// Whether a token states the name.
     pub is_verified: bool,
     /// Whether a token states that the person is a moderator.
@@ -224,7 +226,7 @@ impl Chat {
             Some(written) => Some(room::name_of(written).ok_or(Refusal::NoName)?),
             None => None,
         };
-        let name = name.filter(|_| visitor.is_verified || settings.names == Names::Open);
+        let name = name.filter(|_| visitor.has_token || settings.names == Names::Open);
         let Visitor { is_verified, is_moderator, .. } = visitor;
         let person = Person { name, is_verified, is_moderator, mark: self.mark(client) };
         let number = self.next.fetch_add(1, Ordering::Relaxed);

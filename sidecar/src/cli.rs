@@ -398,7 +398,7 @@ pub struct TokenMintArgs {
     /// Accept the token only from this network [default: any]
     #[arg(long, value_name = "CIDR")]
     pub ip: Option<Network>,
-    /// File with the signing secret (weir_secret of nginx.conf): mint without asking nginx; required for chat
+    /// File with the signing secret (weir_secret of nginx.conf): mint without asking nginx
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub secret: Option<PathBuf>,
     /// Table or JSON

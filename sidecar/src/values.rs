@@ -228,7 +228,16 @@ pub enum ActionName {
 }
 
 impl ActionName {
-    /// Returns the action of nginx, or `None` for the chat, which belongs to the daemon.
+    /// Returns the name of the action in the API of nginx.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Play => "play",
+            Self::Publish => "publish",
+            Self::Chat => "chat",
+        }
+    }
+
+    /// Returns the action on a stream, or `None` for the chat.
     pub fn of_nginx(self) -> Option<Action> {
         match self {
             Self::Play => Some(Action::Play),

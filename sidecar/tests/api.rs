@@ -347,6 +347,16 @@ fn a_token_is_minted_by_nginx_without_a_secret() {
 }
 
 #[test]
+fn a_token_for_the_chat_is_minted_by_nginx_without_a_secret() {
+    let answer = r#"{"token":"a.b.c","expires_at":"2026-11-20T19:00:00Z"}"#;
+    let line = ["token", "mint", "live", "show", "--action", "chat", "--name", " Ana ", "--moderator"];
+    let (output, request) = run(&line, "201 Created", answer);
+    let body = r#"{"app":"live","stream":"show","action":"chat","name":"Ana","moderator":true,"ttl_s":3600}"#;
+    assert!(request.ends_with(body), "{request}");
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("a.b.c\n", ""));
+}
+
+#[test]
 fn a_token_without_an_action_needs_an_application_that_is_protected() {
     let answer =
         r#"{"applications":[{"name":"live","publish":"key","push":false,"play":"off","play_http":"off"}]}"#;

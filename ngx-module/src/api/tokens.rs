@@ -3,10 +3,11 @@
 use ngx_rtmp::wake;
 use serde_json::json;
 use weir_model::{
+    Timestamp,
     api::ApiError,
     link::{Base, LinkRequest, Offer},
     state_file::Change,
-    token::{Claims, Revocation, Signer, TokenId, TokenRequest},
+    token::{Claims, Revocation, Signer, Subject, TokenId, TokenRequest, Wanted},
 };
 use weir_zone::RevocationError;
 
@@ -18,9 +19,14 @@ use super::{
 use crate::{process, runtime::Runtime, state};
 
 pub(super) fn mint(call: &Call<'_>) -> Answer {
-    let claims = fresh(call, TokenRequest::from_json(call.body)?.into_claims(process::now()))?;
-    let token = signer(call)?.mint(&claims);
-    answer(201, &json!({ "token": token.expose(), "expires_at": claims.exp, "jti": claims.jti }))
+    let request = TokenRequest::from_json(call.body)?;
+    let (jti, iat) = fresh(call, &request.subject)?;
+    let signer = signer(call)?;
+    let (token, exp, jti) = match request.into_wanted(process::now(), jti, iat) {
+        Wanted::Stream(claims) => (signer.mint(&claims), claims.exp, claims.jti),
+        Wanted::Chat(claims) => (signer.mint_chat(&claims), claims.exp, claims.jti),
+    };
+    answer(201, &json!({ "token": token.expose(), "expires_at": exp, "jti": jti }))
 }
 
 fn signer<'c>(call: &'c Call<'_>) -> Result<&'c Signer, ApiError> {
@@ -33,10 +39,10 @@ fn signer<'c>(call: &'c Call<'_>) -> Result<&'c Signer, ApiError> {
     })
 }
 
-/// Returns the claims of a new token, with an id and a time by which it can be revoked.
-fn fresh(call: &Call<'_>, claims: Claims) -> Result<Claims, ApiError> {
-    let iat = call.runtime.revoked_tokens().iat(&claims.sub, process::now());
-    Ok(Claims { jti: Some(TokenId::random(random()?)), iat: Some(iat), ..claims })
+/// Returns the id and the time of a new token, by which it can be revoked.
+fn fresh(call: &Call<'_>, subject: &Subject) -> Result<(TokenId, Timestamp), ApiError> {
+    let iat = call.runtime.revoked_tokens().iat(subject, process::now());
+    Ok((TokenId::random(random()?), iat))
 }
 
 pub(super) fn revoke(call: &Call<'_>) -> Answer {
@@ -65,7 +71,9 @@ pub(super) fn revocations(call: &Call<'_>) -> Answer {
 /// `POST /v1/links`: returns the addresses of a stream for people, with a token in each.
 pub(super) fn links(call: &Call<'_>) -> Answer {
     let request = LinkRequest::from_json(call.body)?;
-    let claims = fresh(call, request.claims(process::now()))?;
+    let claims = request.claims(process::now());
+    let (jti, iat) = fresh(call, &claims.sub)?;
+    let claims = Claims { jti: Some(jti), iat: Some(iat), ..claims };
     let token = signer(call)?.mint(&claims);
     let asked_at = call.head.host_header.or(call.head.host).and_then(Base::of_host);
     let asked_at = asked_at.or_else(|| Base::of_host("127.0.0.1"));

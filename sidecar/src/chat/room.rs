@@ -13,7 +13,7 @@ use super::pace::{MOST_MESSAGES, Pace, WINDOW, Wait, Writer};
 /// Longest message, in characters.
 pub const MOST_CHARACTERS: usize = 500;
 /// Longest name, in characters.
-pub const MOST_NAME: usize = 32;
+pub const MOST_NAME: usize = weir_model::token::MAX_CHAT_NAME;
 /// Number of messages that a new person gets.
 pub const HISTORY: usize = 50;
 /// Time within which a moderator can restore deleted messages.

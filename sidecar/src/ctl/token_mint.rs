@@ -38,36 +38,47 @@ pub(super) fn here(args: &TokenMintArgs, file: &Path) -> Result<Output, Error> {
 /// Returns the claims of a chat token.
 fn chat_claims(args: &TokenMintArgs, jti: TokenId, now: Timestamp) -> Result<ChatClaims, Error> {
     let Claims { sub, exp, iat, jti, ip, .. } = claims(args, Action::Play, jti, now);
-    let name = match &args.name {
-        Some(written) => Some(name_of(written).ok_or_else(|| {
-            Error::Usage(format!("--name {written:?}: a name in the chat has 1 to {MOST_NAME} characters"))
-        })?),
-        None => return Err(Error::Usage("--action chat: name the bearer with --name NAME".into())),
-    };
+    let name = Some(chat_name(args)?);
     Ok(ChatClaims { sub, exp, begin: None, iat, jti, ip, name, moderator: args.moderator })
+}
+
+fn chat_name(args: &TokenMintArgs) -> Result<String, Error> {
+    let Some(written) = &args.name else {
+        return Err(Error::Usage("--action chat: name the bearer with --name NAME".into()));
+    };
+    name_of(written).ok_or_else(|| {
+        Error::Usage(format!("--name {written:?}: a name in the chat has 1 to {MOST_NAME} characters"))
+    })
 }
 
 /// Makes nginx mint the token with nginx's own secret.
 pub(super) async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Output, Error> {
     check(args)?;
     let action = match args.action {
-        Some(action) => action.of_nginx().ok_or_else(|| {
-            Error::Usage(
-                "--action chat: add --secret FILE (weir_secret of nginx.conf); nginx knows no chat".into(),
-            )
-        })?,
+        Some(action) => action,
         None => usual_action(nginx, args.app.as_str()).await?,
     };
+    let name = if action == ActionName::Chat { Some(chat_name(args)?) } else { None };
     let request = TokenRequest {
         app: args.app.as_str(),
         stream: &args.stream.to_string(),
-        action,
+        action: action.word(),
+        name: name.as_deref(),
+        moderator: args.moderator,
         ttl_s: args.ttl.seconds(),
         ip: args.ip,
     };
     let answer = nginx.mint_token(&request).await?;
-    let made = if action == Action::Publish { Made::Key } else { Made::PlayToken };
-    let warning = applications::warning(nginx, args.app.as_str(), made, args.json.json).await;
+    let made = match action {
+        ActionName::Publish => Some(Made::Key),
+        ActionName::Play => Some(Made::PlayToken),
+        // nginx.conf says nothing of the chat.
+        ActionName::Chat => None,
+    };
+    let warning = match made {
+        Some(made) => applications::warning(nginx, args.app.as_str(), made, args.json.json).await,
+        None => String::new(),
+    };
     let output = match args.json.json {
         true => Output::json(&answer.text),
         false => format!("{}\n", answer.value.token).into(),
@@ -76,10 +87,10 @@ pub(super) async fn by_nginx(args: &TokenMintArgs, nginx: &Nginx) -> Result<Outp
 }
 
 /// Returns the default action: play, if the application requires a token for playing.
-async fn usual_action(nginx: &Nginx, app: &str) -> Result<Action, Error> {
+async fn usual_action(nginx: &Nginx, app: &str) -> Result<ActionName, Error> {
     let known = nginx.applications().await?.unwrap_or_default();
     match known.iter().any(|known| known.name == app && known.needs_play_token()) {
-        true => Ok(Action::Play),
+        true => Ok(ActionName::Play),
         false => Err(no_action(&format!("no weir_play protects the application \"{app}\""))),
     }
 }

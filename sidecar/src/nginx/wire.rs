@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use weir_model::key::KeyView;
 use weir_model::target::TargetView;
-use weir_model::token::{Action, Revocation, TokenId};
+use weir_model::token::{Revocation, TokenId};
 use weir_model::{Network, Secret, ServerAddr, Timestamp};
 
 /// Answer of `GET /v1/keys`.
@@ -292,8 +292,14 @@ pub struct TokenRequest<'a> {
     pub app: &'a str,
     /// Public name or `*`.
     pub stream: &'a str,
-    /// Permission of the token.
-    pub action: Action,
+    /// Permission of the token: `play`, `publish` or `chat`.
+    pub action: &'static str,
+    /// Name of the bearer, with `chat`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    /// Whether the bearer is a moderator, with `chat`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub moderator: bool,
     /// Validity in seconds.
     pub ttl_s: u64,
     /// Network from which the token is accepted.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use weir_model::playback::{Believed, By, Wanted, admit, presented};
+use weir_model::playback::{Believed, By, Presented, Wanted, admit, presented};
 use weir_model::token::chat::ChatClaims;
 use weir_model::token::{CheckError, LEEWAY_S, RevokedTokens, Signer, TokenId};
 use weir_model::{ClientAddr, Refusal, Secret, Timestamp};
@@ -167,6 +167,17 @@ impl Doors {
         Ok(Some((claims, Pass { id: id.clone(), lasts, session: 0 })))
     }
 
+    /// Returns the same for the chat tokens that a request itself presents. A token that is not valid here counts as none.
+    pub(super) fn person_of(
+        &self,
+        id: &StreamId,
+        query: &str,
+        headers: &HeaderMap,
+        client: IpAddr,
+    ) -> Option<(ChatClaims, Pass)> {
+        tokens(query, headers).iter().find_map(|one| self.person(id, one.token, client).ok().flatten())
+    }
+
     /// Sets the revoked tokens; replaces the earlier set.
     pub(super) fn revoke(&self, revoked: RevokedTokens) {
         *self.revoked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(revoked));
@@ -193,11 +204,7 @@ impl Doors {
             return Ok(Admitted { carried: None, pass: None });
         }
         let signer = kind.signer.ok_or(Denied::NoSecret)?;
-        let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-        // A page of another site plays with its own token. This browser's cookies for Weir do not count there.
-        let cookies = headers.get_all(header::COOKIE).iter().filter(|_| is_own_page(headers));
-        let cookies = cookies.map(|value| value.as_bytes());
-        let presented = presented([query.as_bytes(), b""], authorization, cookies);
+        let presented = tokens(query, headers);
         let wanted = Wanted { app: id.0.as_str(), stream: id.1.as_str(), variant_of: None };
         let revoked =
             self.revoked.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Denied::NotYet)?;
@@ -233,6 +240,14 @@ impl Kind {
         });
         Self { play, has_chat, signer: signer.ok() }
     }
+}
+
+/// Returns the tokens that a request presents.
+fn tokens<'r>(query: &'r str, headers: &'r HeaderMap) -> Vec<Presented<'r>> {
+    let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    // A page of another site plays with its own token. This browser's cookies for Weir do not count there.
+    let cookies = headers.get_all(header::COOKIE).iter().filter(|_| is_own_page(headers));
+    presented([query.as_bytes(), b""], authorization, cookies.map(|value| value.as_bytes()))
 }
 
 /// Returns whether a request comes from a page of this host, or from no page.

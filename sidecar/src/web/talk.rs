@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, interval, timeout};
 use weir_model::token::TokenError;
+use weir_model::token::chat::ChatClaims;
 
 use super::access::{Denied, Pass};
 use super::answer;
@@ -241,7 +242,10 @@ fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
     let id: StreamId = (app, name);
     let settings = &web.context.config().web;
     let client = asker(about.peer, &about.headers, &settings.trusted_proxies, &settings.base).client;
-    let person = request.token.as_deref().map_or(Ok(None), |token| web.doors.person(&id, token, client));
+    let person = match request.token.as_deref() {
+        Some(token) => web.doors.person(&id, token, client),
+        None => Ok(web.doors.person_of(&id, &about.query, &about.headers, client)),
+    };
     let (person, admitted) = match person {
         Ok(Some((claims, pass))) => (Some(claims), Ok(Some(pass))),
         Ok(None) => (None, watch(web, about, &id, request.token, client)),
@@ -256,7 +260,11 @@ fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
         return Reply::Joined(Box::new(Joined { id, pass, presence: None }), None);
     }
     let visitor = match person {
-        Some(claims) => Visitor { name: claims.name, is_verified: true, is_moderator: claims.moderator },
+        Some(ChatClaims { name, moderator: is_moderator, .. }) => {
+            // A token without a name lets its bearer choose one.
+            let (is_verified, name) = (name.is_some(), name.or(request.name));
+            Visitor { name, has_token: true, is_verified, is_moderator }
+        }
         None => Visitor { name: request.name, ..Visitor::default() },
     };
     match web.context.chat.enter(&id, visitor, client) {

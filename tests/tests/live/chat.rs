@@ -131,6 +131,53 @@ fn a_room_has_rules_and_a_memory() {
 }
 
 #[test]
+fn a_token_without_a_name_lets_its_bearer_choose_one() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n[chat]\nenabled = true\nnames = \"token\"\n");
+    let claims = |more: Value| {
+        let mut claims = json!({ "sub": "live/show", "act": "chat", "exp": 4_000_000_000_u64 });
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        token(&claims)
+    };
+    let nameless = claims(json!({}));
+    let join = json!({ "type": "join", "app": "live", "stream": "show", "name": "Ana" });
+    // In the message, as an argument, in the header, as a cookie.
+    let ways = [
+        (String::new(), String::new(), true),
+        (format!("?token={nameless}"), String::new(), false),
+        (String::new(), format!("Authorization: Bearer {nameless}"), false),
+        (String::new(), format!("Cookie: weir_token={nameless}"), false),
+    ];
+    let enter = |query: &str, header: &str, message: &Value| {
+        let headers: Vec<&str> = Some(header).filter(|header| !header.is_empty()).into_iter().collect();
+        let mut socket = WebSocket::connect(sidecar.web(), &format!("/v1/ws{query}"), &headers).unwrap();
+        send(&mut socket, message);
+        let welcome = next(&mut socket);
+        (socket, welcome)
+    };
+    for (query, header, in_message) in &ways {
+        let mut message = join.clone();
+        if *in_message {
+            message["token"] = json!(nameless);
+        }
+        let (mut socket, welcome) = until("tokens are known", 10.0, || {
+            Some(enter(query, header, &message)).filter(|(_, first)| first["can_write"] == true)
+        });
+        let about = json!([welcome["name"], welcome["verified"], welcome["moderator"]]);
+        assert_eq!(about, json!(["Ana", false, false]), "{query} {header}");
+        send(&mut socket, &json!({ "type": "chat", "text": "hello" }));
+        until("it is said", 5.0, || next(&mut socket)["text"] == "hello");
+    }
+    // The name of a token counts, not the one of the message; and a token of another stream is none.
+    let named = format!("?token={}", claims(json!({ "name": "Bea" })));
+    let (_socket, welcome) = enter(&named, "", &join);
+    assert_eq!(json!([welcome["name"], welcome["verified"]]), json!(["Bea", true]));
+    let other = format!("?token={}", claims(json!({ "sub": "live/other" })));
+    assert_eq!(enter(&other, "", &join).1["can_write"], false);
+    assert_eq!(enter("", "", &join).1["can_write"], false);
+}
+
+#[test]
 fn no_text_of_anybody_becomes_markup() {
     let nginx = open().start();
     let sidecar = Sidecar::start(&nginx, CONFIG);

@@ -48,6 +48,33 @@ fn a_token_to_publish_opens_its_stream() {
 }
 
 #[test]
+fn a_token_for_the_chat_is_minted_with_a_name_or_without_and_opens_no_stream() {
+    let nginx = start();
+    let api = nginx.api();
+    let signer = Signer::new(b"0123456789abcdef0123456789abcdef").unwrap();
+    let request = |more: serde_json::Value| {
+        let mut body = json!({"app": "live", "stream": "show", "action": "chat", "ttl_s": 60});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let minted = api.post("/v1/tokens", &body).expect(201);
+        let token = minted["token"].as_str().unwrap().to_owned();
+        let claims = signer.verify_chat(&token).unwrap().unwrap();
+        assert_eq!(json!([claims.exp, claims.jti]), json!([minted["expires_at"], minted["jti"]]));
+        (token, claims)
+    };
+    let (_, claims) = request(json!({"name": "Ana", "moderator": true}));
+    assert_eq!(
+        (claims.sub.to_string().as_str(), claims.name.as_deref(), claims.moderator),
+        ("live/show", Some("Ana"), true)
+    );
+    let (token, claims) = request(json!({}));
+    assert_eq!((claims.name, claims.moderator), (None, false));
+    Publisher::to(nginx.rtmp(), &format!("live/show?token={token}")).start().refused(DENIED);
+    let body = json!({"app": "live", "stream": "show", "action": "play", "ttl_s": 60, "name": "Ana"});
+    let said = api.post("/v1/tokens", &body).error(400, "bad_request");
+    assert!(said.contains("field \"name\""), "{said}");
+}
+
+#[test]
 fn who_fills_in_gives_way_to_any_other_publisher() {
     let nginx = start();
     let api = nginx.api();
