@@ -11,8 +11,15 @@ use serde_json::{Value, json};
 
 use super::asker::asker;
 use super::common::Web;
+use crate::config::Config;
+use crate::jobs::View;
+use crate::ladder;
+use crate::ladder::plan::{LadderJob, Rendition};
 use crate::live::board::Entry;
 use crate::live::station::Counts;
+
+/// The rendition that every stream has.
+const SOURCE: &str = "source";
 
 /// Lists all live streams.
 pub(super) async fn list(
@@ -23,8 +30,16 @@ pub(super) async fn list(
     let config = web.context.config();
     let asker = asker(peer, &headers, &config.web.trusted_proxies, &config.web.base);
     let place = config.web.url.clone().or(asker.url).unwrap_or_default();
-    let streams: Vec<Value> =
-        web.board.all().iter().map(|entry| stream(entry, web.hub.counts_of(&entry.id()), &place)).collect();
+    let jobs = web.office.jobs().list();
+    let streams: Vec<Value> = web
+        .board
+        .all()
+        .iter()
+        .map(|entry| {
+            let choice = Choice::of(&config, &jobs, entry);
+            stream(entry, &choice, web.hub.counts_of(&entry.id()), &place)
+        })
+        .collect();
     let mut response = Json(json!({ "streams": streams, "on_demand": on_demand(&web) })).into_response();
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
@@ -36,7 +51,28 @@ fn on_demand(web: &Web) -> Vec<Value> {
     waiting.map(|(app, name)| json!({ "app": app, "name": name })).collect()
 }
 
-fn stream(entry: &Entry, counts: Counts, place: &str) -> Value {
+/// What viewers can choose from now.
+#[derive(Debug, PartialEq, Eq)]
+struct Choice {
+    /// The stream as its publisher sends it, and what its ladder makes of it.
+    renditions: Vec<String>,
+    /// Nothing is missing.
+    is_ready: bool,
+}
+
+impl Choice {
+    fn of(config: &Config, jobs: &[View], entry: &Entry) -> Self {
+        let wanted = ladder::plan::plan(config, std::iter::once(&entry.live)).into_iter().next();
+        let is_done = |ladder: &LadderJob| jobs.iter().any(|job| job.id == ladder.id && job.status.ready);
+        let is_ready = wanted.as_ref().is_none_or(is_done);
+        let made = wanted.filter(|_| is_ready).map(|ladder| ladder.renditions).unwrap_or_default();
+        let others = made.iter().map(Rendition::name).filter(|name| *name != SOURCE);
+        let renditions = std::iter::once(SOURCE).chain(others).map(str::to_owned).collect();
+        Self { renditions, is_ready }
+    }
+}
+
+fn stream(entry: &Entry, choice: &Choice, counts: Counts, place: &str) -> Value {
     let live = &entry.live;
     let video = live.video.as_ref().map(|video| {
         json!({ "codec": video.codec, "width": video.width, "height": video.height, "fps": entry.fps })
@@ -45,6 +81,7 @@ fn stream(entry: &Entry, counts: Counts, place: &str) -> Value {
     let (app, name) = (&live.app, &live.name);
     json!({
         "app": app, "name": name, "since": entry.since, "video": video, "audio": audio,
+        "ready": choice.is_ready, "renditions": choice.renditions,
         "viewers": { "rtmp": entry.viewers.rtmp, "hls": entry.viewers.hls, "dash": entry.viewers.dash,
             "llhls": counts.llhls, "ws": counts.ws, "webrtc": counts.webrtc },
         "watch": format!("{place}/watch/{app}/{name}"),

@@ -31,6 +31,15 @@ fn each_rendition_of_a_ladder_is_in_the_master_playlist_and_knows_the_others() {
     let sidecar = Sidecar::start(&nginx, config);
     let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
     until("the rendition is live", 30.0, || nginx.api().stream("abr", "show_low"));
+    let listed = || {
+        let list = ask(sidecar.web(), "/v1/live", &[]).json();
+        let streams = list["streams"].as_array().unwrap().clone();
+        streams.into_iter().find(|stream| stream["name"] == "show").unwrap()
+    };
+    let all = until("all renditions can be played", 40.0, || {
+        Some(listed()).filter(|stream| stream["ready"] == true)
+    });
+    assert_eq!(all["renditions"], json!(["source", "low"]));
     let mint = |stream: &str| {
         let request = json!({ "app": "live", "stream": stream, "action": "play", "ttl_s": 600 });
         nginx.api().post("/v1/tokens", &request).expect(201)["token"].as_str().unwrap().to_owned()

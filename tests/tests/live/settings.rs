@@ -21,6 +21,11 @@ fn what_is_live_is_listed_and_nothing_private_with_it() {
     let stream = &list["streams"][0];
     assert_eq!((&stream["app"], &stream["name"]), (&"live".into(), &"show".into()), "{list}");
     assert_eq!(stream["video"]["codec"], "H264", "{list}");
+    assert_eq!(
+        serde_json::json!([stream["ready"], stream["renditions"]]),
+        serde_json::json!([true, ["source"]]),
+        "{list}"
+    );
     assert_eq!(stream["watch"], "http://live.example.org/watch/live/show", "{list}");
     assert!(!list.to_string().contains("127.0.0.1"), "{list}");
     publisher.close();
