@@ -55,7 +55,7 @@ impl ApiError {
         zone_full = 507;
     }
 
-    /// A 405 of a path that has only these methods, such as `GET, HEAD`.
+    /// Returns an error 405 of a path that has only these methods, such as `GET, HEAD`.
     pub fn no_method(method: &str, allowed: &str) -> ApiError {
         let error = ApiError::method_not_allowed(format!("{method} is not one of {allowed}"));
         ApiError { allow: Some(allowed.to_owned()), ..error }
