@@ -21,11 +21,11 @@ pub struct Page<'q> {
 }
 
 impl<'q> Page<'q> {
-    /// Reads the arguments `limit` and `after`, and ignores others.
+    /// Reads the arguments `limit` and `after`.
     ///
     /// # Errors
     ///
-    /// `limit` is not a number from 1 to [`MAX_LIMIT`], or one of the arguments appears twice.
+    /// `limit` is not a number from 1 to [`MAX_LIMIT`], an argument appears twice, or is another one.
     pub fn parse(query: &'q str) -> Result<Page<'q>, ApiError> {
         let mut page = Page::default();
         for argument in query.split('&') {
@@ -44,7 +44,12 @@ impl<'q> Page<'q> {
                     page.limit = Some(limit);
                 }
                 ("after", text) => page.after = Some(text),
-                _ => {}
+                ("", "") => {}
+                (unknown, _) => {
+                    return Err(ApiError::bad_request(format!(
+                        "unknown argument \"{unknown}\", known is limit, after"
+                    )));
+                }
             }
         }
         Ok(page)
@@ -96,8 +101,12 @@ mod tests {
         let page = |query| Page::parse(query).unwrap();
         assert_eq!(page(""), Page { limit: None, after: None });
         assert_eq!(page("after=a.b&limit=7"), Page { limit: Some(7), after: Some("a.b") });
-        assert_eq!(page("limit=10000&x=1&y"), Page { limit: Some(10_000), after: None });
-        for query in ["limit=", "limit=0", "limit=10001", "limit=-1", "limit=x", "limit", "a=1&limit=1.5"] {
+        assert_eq!(page("limit=10000&"), Page { limit: Some(10_000), after: None });
+        for query in ["x=1", "limit=1&x"] {
+            assert!(Page::parse(query).unwrap_err().message.contains("unknown argument \"x\""), "{query}");
+        }
+        for query in ["limit=", "limit=0", "limit=10001", "limit=-1", "limit=x", "limit", "after=1&limit=1.5"]
+        {
             let error = Page::parse(query).unwrap_err();
             assert_eq!(error.status, 400, "{query}");
             assert!(error.message.contains("\"limit\""), "{error}");

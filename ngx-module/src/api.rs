@@ -45,6 +45,10 @@ fn route(call: &Call<'_>, sessions: &mut Sessions<'_>) -> Answer {
         NotFound::Method(allowed) => ApiError::no_method(call.head.method, &allowed),
     })?;
     let Found { route, app, name, id } = found;
+    // Programs add arguments to a GET so that no cache answers it.
+    if !route.has_arguments() && call.head.method != "GET" {
+        refuse_arguments(call.head.query)?;
+    }
     match route {
         Route::Health => health::show(call),
         Route::Applications => applications::list(call),
@@ -76,6 +80,16 @@ fn route(call: &Call<'_>, sessions: &mut Sessions<'_>) -> Answer {
         Route::HoldPushes => pushes::hold(call),
         Route::Replica => replica::show(call),
         Route::PutReplica => replica::put(call, sessions),
+    }
+}
+
+/// Refuses arguments of a path that has none.
+fn refuse_arguments(query: &str) -> Result<(), ApiError> {
+    match form_urlencoded::parse(query.as_bytes()).next() {
+        Some((unknown, _)) => {
+            Err(ApiError::bad_request(format!("unknown argument \"{unknown}\": this path has no arguments")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -65,6 +65,14 @@ pub enum Route {
     PutReplica,
 }
 
+impl Route {
+    /// Whether requests may have arguments after the path.
+    pub fn has_arguments(self) -> bool {
+        use Route::{DropPlayer, DropStream, DropStreams, Keys, Players, Replica, Stream, Streams};
+        matches!(self, Streams | DropStreams | Players | DropPlayer | Stream | DropStream | Keys | Replica)
+    }
+}
+
 /// Method and path of each route. `{app}` stands for one or more parts, because an application's name may contain
 /// slashes; any other name in braces stands for one part. The first matching row decides.
 pub const ROUTES: [(&str, &str, Route); 30] = [

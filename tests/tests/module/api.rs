@@ -178,6 +178,12 @@ fn a_bad_request_names_the_field() {
         let message = api.get(query).error(400, "bad_request");
         assert!(message.contains("given twice"), "{query}: {message}");
     }
+    let unknown = api.get("/v1/keys?limits=1").error(400, "bad_request");
+    assert!(unknown.contains("\"limits\""), "{unknown}");
+    let unknown =
+        api.post("/v1/keys?dry=1", &json!({"app": "live", "stream": "b"})).error(400, "bad_request");
+    assert!(unknown.contains("\"dry\""), "{unknown}");
+    api.get("/v1/health?_=1").expect(200);
     let deep = format!("{{\"note\":{}{}}}", "[".repeat(30_000), "]".repeat(30_000));
     let request = api.request("POST", "/v1/keys").header("Content-Type", "application/json").body(deep);
     api.send(request).error(400, "bad_request");
