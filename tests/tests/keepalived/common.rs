@@ -84,7 +84,6 @@ fn the_publisher_who_comes_back_is_on_air_with_its_pushes_on_the_other_machine()
     println!("on air {:?} after the kill", on_air - killed);
     took("pushed after the publish", on_air, 5.0);
     took("pushed after the kill", killed, 10.0);
-    // A killed daemon ends without a goodbye.
     drop(daemons);
 }
 

@@ -1,6 +1,6 @@
 //! `weir_gop_cache`: a player that joins gets the headers, the last keyframe and all frames after it, without waiting for a new message.
 //! From then on it gets exactly the same messages as every other player. Players that were there before, and players that must not get the
-//! stream, see no difference to a server without the directive.
+//! stream, see no difference from a server without the directive.
 
 use weir_rtmp::client::{Client, Options};
 use weir_rtmp::flv::{Tag, TagKind};
