@@ -213,7 +213,8 @@ fn wrong_passwords_are_slowed_down_and_say_nothing_about_names() {
     assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == 401), "{answers:?}");
     let least = |times: &[f64]| times.iter().copied().fold(f64::MAX, f64::min);
     let (known, unknown) = (least(&times[0]), least(&times[1]));
-    assert!(unknown > known * 0.5 && known > unknown * 0.5, "{times:?}");
+    // Without a hash, an answer takes a hundredth of this. Other work on the machine changes each time by a factor of 2.
+    assert!(unknown > known * 0.2 && known > unknown * 0.2, "{times:?}");
 
     let (mut refused, mut waits) = (0, None);
     for n in 0..8 {

@@ -110,8 +110,9 @@ fn texts_are_texts_on_every_page() {
     let publisher = Publisher::to(nginx.rtmp(), &format!("live/{secret}")).start().started();
     let say = |nth: usize, text: &str| {
         let header = format!("X-Forwarded-For: 192.0.2.{nth}");
+        // The number tells names apart that look alike, such as with another quotation mark.
         let mut socket = WebSocket::connect(sidecar.web(), "/v1/ws", &[&header]).unwrap();
-        let join = json!({ "type": "join", "app": "live", "stream": "show", "name": cut(text, 32) });
+        let join = json!({ "type": "join", "app": "live", "stream": "show", "name": cut(&format!("{nth} {text}"), 32) });
         socket.send(&join.to_string()).unwrap();
         socket.send(&json!({ "type": "chat", "text": text }).to_string()).unwrap();
         socket
