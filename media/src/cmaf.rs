@@ -8,7 +8,7 @@ pub mod init;
 mod tests;
 
 pub use fragment::Fragment;
-pub use init::{Init, Kind};
+pub use init::{Init, TrackKind};
 
 /// No stream has a box that is larger than this.
 const MAX_BOX: usize = 64 << 20;

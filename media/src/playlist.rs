@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weir_model::Timestamp;
 
-use crate::cmaf::{Fragment, Init, Kind};
+use crate::cmaf::{Fragment, Init, TrackKind};
 
 pub mod dash;
 pub mod hls;
@@ -251,8 +251,8 @@ impl Track {
     /// Returns the size of the video, if there is any.
     pub fn size(&self) -> Option<(u32, u32)> {
         match self.init.as_ref()?.kind {
-            Kind::Video { width, height } => Some((width, height)),
-            Kind::Audio { .. } => None,
+            TrackKind::Video { width, height } => Some((width, height)),
+            TrackKind::Audio { .. } => None,
         }
     }
 }

@@ -44,7 +44,7 @@ impl Rule<'static> {
 
 /// The kind of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum SecretKind {
     /// A stream key.
     Key,
     /// A token (JWT).
@@ -57,7 +57,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The kind of the secret.
-    pub kind: Kind,
+    pub kind: SecretKind,
     /// The position in the text, in bytes.
     pub at: Range<usize>,
 }
@@ -86,12 +86,12 @@ pub fn find(text: &[u8], rule: &Rule<'_>) -> Vec<Found> {
 
 /// Returns whether a text contains a key or a token.
 pub fn holds_credential(text: &[u8], rule: &Rule<'_>) -> bool {
-    find(text, rule).iter().any(|found| found.kind != Kind::Argument)
+    find(text, rule).iter().any(|found| found.kind != SecretKind::Argument)
 }
 
 /// Returns whether a text contains bytes in the form of a key that Weir creates.
 pub fn holds_key(text: &[u8]) -> bool {
-    find(text, &Rule::SHAPE).iter().any(|found| found.kind == Kind::Key)
+    find(text, &Rule::SHAPE).iter().any(|found| found.kind == SecretKind::Key)
 }
 
 /// Returns the text with a mask in place of each secret, or `None` if there is no secret.
@@ -186,7 +186,7 @@ fn keys(text: &Decoded, found: &mut Vec<Found>) {
         let is_key = candidate[..3].eq_ignore_ascii_case(b"wk_")
             && candidate[3..].iter().all(|byte| byte.is_ascii_alphabetic() || (b'2'..=b'7').contains(byte));
         if is_key {
-            found.push(Found { kind: Kind::Key, at: text.place(at..at + KEY_LEN) });
+            found.push(Found { kind: SecretKind::Key, at: text.place(at..at + KEY_LEN) });
         }
         at += if is_key { KEY_LEN } else { 1 };
     }
@@ -221,7 +221,7 @@ fn tokens(text: &Decoded, rule: &Rule<'_>, found: &mut Vec<Found>) {
         }
         let token = std::str::from_utf8(&bytes[start..end]).unwrap_or_default();
         if parts == 3 && (rule.own_arguments || (rule.is_token)(token)) {
-            found.push(Found { kind: Kind::Token, at: text.place(start..end) });
+            found.push(Found { kind: SecretKind::Token, at: text.place(start..end) });
             at = end;
         }
     }
@@ -243,7 +243,7 @@ fn words(text: &[u8], rule: &Rule<'_>, found: &mut Vec<Found>) {
         if word.len() >= MIN_WORD && looked_up < MAX_WORDS {
             looked_up += 1;
             if (rule.is_key)(&Decoded::new(word).bytes) {
-                found.push(Found { kind: Kind::Key, at });
+                found.push(Found { kind: SecretKind::Key, at });
             }
         }
     }
@@ -262,7 +262,7 @@ fn arguments(text: &[u8], rule: &Rule<'_>, found: &mut Vec<Found>) {
             let own = name.eq_ignore_ascii_case(b"key") || name.eq_ignore_ascii_case(b"token");
             if own && equals + 1 < argument.len() {
                 let at = start + equals + 1..start + argument.len();
-                found.push(Found { kind: Kind::Argument, at });
+                found.push(Found { kind: SecretKind::Argument, at });
             }
         }
         start += argument.len() + 1;

@@ -6,7 +6,7 @@ use crate::token::{CheckError, TokenError};
 
 /// The refused command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum RefusedCommand {
     /// `connect`.
     Connect,
     /// `publish`.
@@ -15,22 +15,22 @@ pub enum Command {
     Play,
 }
 
-impl Command {
+impl RefusedCommand {
     /// Returns the command's name in the log.
     pub fn as_str(self) -> &'static str {
         match self {
-            Command::Connect => "connect",
-            Command::Publish => "publish",
-            Command::Play => "play",
+            RefusedCommand::Connect => "connect",
+            RefusedCommand::Publish => "publish",
+            RefusedCommand::Play => "play",
         }
     }
 
     /// Returns the nginx-rtmp directive that asks a program about the command.
     pub fn hook(self) -> &'static str {
         match self {
-            Command::Connect => "on_connect",
-            Command::Publish => "on_publish",
-            Command::Play => "on_play",
+            RefusedCommand::Connect => "on_connect",
+            RefusedCommand::Publish => "on_publish",
+            RefusedCommand::Play => "on_play",
         }
     }
 }
@@ -130,7 +130,7 @@ pub enum Refusal {
     #[error("not admitted: {} {denial}", command.hook())]
     NotAdmitted {
         /// The command that the program decided on.
-        command: Command,
+        command: RefusedCommand,
         /// The program's answer.
         denial: Denial,
     },
@@ -198,12 +198,12 @@ impl ArgumentError {
 
 impl Refusal {
     /// Returns the status code for the client.
-    pub fn code(&self, command: Command) -> &'static str {
+    pub fn code(&self, command: RefusedCommand) -> &'static str {
         match (command, self) {
-            (Command::Publish, _) => self.status_code(),
-            (Command::Connect, _) => "NetConnection.Connect.Rejected",
+            (RefusedCommand::Publish, _) => self.status_code(),
+            (RefusedCommand::Connect, _) => "NetConnection.Connect.Rejected",
             (
-                Command::Play,
+                RefusedCommand::Play,
                 Refusal::Address
                 | Refusal::NotAdmitted { .. }
                 | Refusal::Failed
@@ -218,7 +218,7 @@ impl Refusal {
                 | Refusal::TokenForeignNetwork
                 | Refusal::TokenRevoked,
             ) => "NetStream.Play.Failed",
-            (Command::Play, _) => "NetStream.Play.StreamNotFound",
+            (RefusedCommand::Play, _) => "NetStream.Play.StreamNotFound",
         }
     }
 
@@ -295,8 +295,8 @@ impl Refusal {
             Refusal::KeyAsName,
             Refusal::NoApplication,
             Refusal::Address,
-            Refusal::NotAdmitted { command: Command::Publish, denial: Denial::Status(403) },
-            Refusal::NotAdmitted { command: Command::Publish, denial: Denial::NoAnswer },
+            Refusal::NotAdmitted { command: RefusedCommand::Publish, denial: Denial::Status(403) },
+            Refusal::NotAdmitted { command: RefusedCommand::Publish, denial: Denial::NoAnswer },
             Refusal::Renamed,
             Refusal::Failed,
         ];
@@ -419,7 +419,7 @@ impl Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// A client's command was refused.
-    Refused(Command, Refusal),
+    Refused(RefusedCommand, Refusal),
     /// Weir refused a pull of nginx-rtmp.
     Pull(Refusal),
     /// nginx-rtmp itself logs an error of a client's connection, in a line of this kind ([`kind_of_line`]).
@@ -456,11 +456,11 @@ impl Topic {
     #[must_use]
     pub fn index(self) -> usize {
         let (group, refusal) = match self {
-            Topic::Refused(Command::Publish, refusal) if refusal.is_wrong_key() => return 0,
-            Topic::Refused(Command::Publish, refusal) => (0, refusal),
+            Topic::Refused(RefusedCommand::Publish, refusal) if refusal.is_wrong_key() => return 0,
+            Topic::Refused(RefusedCommand::Publish, refusal) => (0, refusal),
             Topic::Pull(refusal) => (1, refusal),
-            Topic::Refused(Command::Connect, refusal) => (2, refusal),
-            Topic::Refused(Command::Play, refusal) => (3, refusal),
+            Topic::Refused(RefusedCommand::Connect, refusal) => (2, refusal),
+            Topic::Refused(RefusedCommand::Play, refusal) => (3, refusal),
             Topic::Server(kind) => return Topic::SERVER + usize::from(kind) % KINDS,
         };
         group * Refusal::LABELS.len() + refusal.index()

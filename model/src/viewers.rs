@@ -10,7 +10,7 @@ use crate::api::ApiError;
 
 /// The protocol of an HTTP viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ViewerProtocol {
     /// HLS.
     Hls,
     /// DASH.
@@ -21,18 +21,18 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
     /// A playlist or a segment of this kind.
-    Of(Kind),
+    Of(ViewerProtocol),
     /// A segment of fragmented MP4, which playlists of both kinds use. The viewer has requested a playlist before.
     Either,
 }
 
 /// The media types of playlists and segments.
-const TYPES: [(&[u8], Kind); 5] = [
-    (b"application/vnd.apple.mpegurl", Kind::Hls),
-    (b"application/x-mpegurl", Kind::Hls),
-    (b"audio/mpegurl", Kind::Hls),
-    (b"video/mp2t", Kind::Hls),
-    (b"application/dash+xml", Kind::Dash),
+const TYPES: [(&[u8], ViewerProtocol); 5] = [
+    (b"application/vnd.apple.mpegurl", ViewerProtocol::Hls),
+    (b"application/x-mpegurl", ViewerProtocol::Hls),
+    (b"audio/mpegurl", ViewerProtocol::Hls),
+    (b"video/mp2t", ViewerProtocol::Hls),
+    (b"application/dash+xml", ViewerProtocol::Dash),
 ];
 
 impl Trace {
@@ -46,10 +46,10 @@ impl Trace {
             extension.is_some_and(|end| known.iter().any(|known| end.eq_ignore_ascii_case(known.as_bytes())))
         };
         if is(&["m3u8", "ts", "key", "aac"]) {
-            return Some(Trace::Of(Kind::Hls));
+            return Some(Trace::Of(ViewerProtocol::Hls));
         }
         if is(&["mpd", "m4v", "m4a"]) {
-            return Some(Trace::Of(Kind::Dash));
+            return Some(Trace::Of(ViewerProtocol::Dash));
         }
         if is(&["m4s", "mp4", "cmfv", "cmfa"]) {
             return Some(Trace::Either);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_playlist_or_a_segment_is_a_viewers() {
-        let (hls, dash) = (Some(Trace::Of(Kind::Hls)), Some(Trace::Of(Kind::Dash)));
+        let (hls, dash) = (Some(Trace::Of(ViewerProtocol::Hls)), Some(Trace::Of(ViewerProtocol::Dash)));
         for (path, content_type, trace) in [
             ("/hls/show.m3u8", "", hls),
             ("/hls/show-17.TS", "text/plain", hls),

@@ -21,7 +21,7 @@ use ngx_rtmp::{
     thread::Pool,
     zone::Memory,
 };
-use weir_model::{guard::outgoing as exchange, refusal::Command};
+use weir_model::{guard::outgoing as exchange, refusal::RefusedCommand};
 use weir_rtmp::merge;
 
 use crate::{
@@ -211,11 +211,11 @@ impl Connections for Weir {
     }
 }
 
-fn command(ask: Ask) -> Command {
+fn command(ask: Ask) -> RefusedCommand {
     match ask {
-        Ask::Connect => Command::Connect,
-        Ask::Publish => Command::Publish,
-        Ask::Play => Command::Play,
+        Ask::Connect => RefusedCommand::Connect,
+        Ask::Publish => RefusedCommand::Publish,
+        Ask::Play => RefusedCommand::Play,
     }
 }
 

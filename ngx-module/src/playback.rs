@@ -8,10 +8,10 @@ use weir_model::{
     ClientAddr, Refusal, Secret, StreamName, masking, network,
     playback::{
         self, Believed, By, Wanted,
-        rewrite::{Kind, Rewriter},
+        rewrite::{PlaylistFormat, Rewriter},
         uri::UriError,
     },
-    refusal::{Command, Topic},
+    refusal::{RefusedCommand, Topic},
     throttle::LogLine,
 };
 use weir_zone::{Summary, Viewer};
@@ -125,7 +125,7 @@ fn log_refusal(runtime: &Runtime, asked: &Asked<'_>, refused: &Refused) {
         Refused::Nameless(_) => Refusal::NoToken,
         Refused::Closed(_, _, refusal) => *refusal,
     };
-    let topic = Topic::Refused(Command::Play, refusal).index();
+    let topic = Topic::Refused(RefusedCommand::Play, refusal).index();
     match runtime.zone().lock(process::pid()).refusal(bucket, topic, process::now()) {
         LogLine::Each => {}
         LogLine::Silent => return,
@@ -153,12 +153,12 @@ struct Playlist {
 
 impl Answer for Playlist {
     fn is_likely(&self, path: &[u8]) -> bool {
-        Kind::of(path, &[]).is_some()
+        PlaylistFormat::of(path, &[]).is_some()
     }
 
     fn begin(&mut self, path: &[u8], content_type: &[u8]) -> bool {
         let rewriter = |kind| Rewriter::new(kind, self.token.clone(), &self.host, self.is_secure);
-        self.rewriter = Kind::of(path, content_type).map(rewriter);
+        self.rewriter = PlaylistFormat::of(path, content_type).map(rewriter);
         self.rewriter.is_some()
     }
 

@@ -8,7 +8,7 @@ use ngx_rtmp::{gate::Asked, value::Value};
 use weir_model::{
     ClientAddr, Digest, StreamName, client,
     playback::uri::{self, Layout, Named, UriError},
-    viewers::{self, Kind, Trace},
+    viewers::{self, Trace, ViewerProtocol},
 };
 use weir_zone::{Seated, Viewer, ViewerKey, Watched};
 
@@ -59,11 +59,11 @@ pub fn visit(
     let (zone, now) = (runtime.zone(), process::uptime());
     let of = |kind| Watched { app: named.app, stream: named.watched().as_str(), kind };
     let who = viewer.unwrap_or_else(|| viewer_at(&runtime, asked));
-    let kinds: &[Kind] = match trace {
+    let kinds: &[ViewerProtocol] = match trace {
         Trace::Of(kind) => &[kind],
-        Trace::Either => &[Kind::Hls, Kind::Dash],
+        Trace::Either => &[ViewerProtocol::Hls, ViewerProtocol::Dash],
     };
-    let is_known = |kind: &Kind| zone.knows_viewer(zone.viewer_key(who, &of(*kind)));
+    let is_known = |kind: &ViewerProtocol| zone.knows_viewer(zone.viewer_key(who, &of(*kind)));
     if kinds.iter().any(is_known) {
         return Ok(known());
     }
@@ -125,7 +125,7 @@ fn count(runtime: &Runtime, counting: &Counting, named: &Named<'_>, trace: Trace
                 let _ = locked.seat_viewer(key, &of(kind), now, counting.window_ms, None);
             }
         }
-        Trace::Either => _ = refresh(Kind::Hls).1 || refresh(Kind::Dash).1,
+        Trace::Either => _ = refresh(ViewerProtocol::Hls).1 || refresh(ViewerProtocol::Dash).1,
     }
 }
 

@@ -1,4 +1,4 @@
-//! A client's session: it reads received bytes, and returns bytes to send and [`Event`]s.
+//! A client's session: it reads received bytes, and returns bytes to send and [`ClientEvent`]s.
 //!
 //! It behaves like ffmpeg and OBS. A publisher sends `connect`, then `releaseStream`, `FCPublish`, `createStream`,
 //! `publish`; a player sends `connect`, `createStream`, `play` and a buffer length. It answers pings and acknowledges
@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! use std::io::{Read, Write};
-//! use weir_rtmp::client::{Client, Event, Options};
+//! use weir_rtmp::client::{Client, ClientEvent, Options};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let url: weir_rtmp::url::Url = "rtmp://127.0.0.1/live/show".parse()?;
 //! let mut socket = std::net::TcpStream::connect((url.host.as_str(), url.port))?;
@@ -20,8 +20,8 @@
 //!     }
 //!     while let Some(event) = client.next_event() {
 //!         match event {
-//!             Event::Media(tag) => println!("{:?} at {} ms", tag.kind, tag.timestamp),
-//!             Event::Closed => return Ok(()),
+//!             ClientEvent::Media(tag) => println!("{:?} at {} ms", tag.kind, tag.timestamp),
+//!             ClientEvent::Closed => return Ok(()),
 //!             _ => {}
 //!         }
 //!     }
@@ -104,7 +104,7 @@ impl Default for Options {
 /// An event of the session.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum ClientEvent {
     /// The handshake is complete.
     Handshaken,
     /// The server accepted `connect`.
@@ -146,7 +146,7 @@ pub struct Client {
     reader: chunk::Reader,
     writer: chunk::Writer,
     output: Vec<u8>,
-    events: VecDeque<Event>,
+    events: VecDeque<ClientEvent>,
     received: u32,
     acknowledged: u32,
     window: u32,
@@ -222,7 +222,7 @@ impl Client {
             Phase::Handshake(handshake) => {
                 if let Some(rest) = handshake.receive(bytes, &mut self.output)? {
                     self.phase = Phase::Open;
-                    self.events.push_back(Event::Handshaken);
+                    self.events.push_back(ClientEvent::Handshaken);
                     self.reader.feed(&rest);
                     if self.role != Role::Manual {
                         self.send_connect();
@@ -247,12 +247,12 @@ impl Client {
         if !matches!(self.phase, Phase::Closed) {
             self.phase = Phase::Closed;
             self.publishing = false;
-            self.events.push_back(Event::Closed);
+            self.events.push_back(ClientEvent::Closed);
         }
     }
 
     /// Returns the next event.
-    pub fn next_event(&mut self) -> Option<Event> {
+    pub fn next_event(&mut self) -> Option<ClientEvent> {
         self.events.pop_front()
     }
 
@@ -344,7 +344,7 @@ impl Client {
             (kind, _) => {
                 if let Some(kind) = TagKind::of(kind) {
                     let Message { timestamp, payload, .. } = message;
-                    self.events.push_back(Event::Media(Tag { kind, timestamp, payload }));
+                    self.events.push_back(ClientEvent::Media(Tag { kind, timestamp, payload }));
                 }
             }
         }
@@ -360,7 +360,7 @@ impl Client {
     }
 
     fn on_connected(&mut self) {
-        self.events.push_back(Event::Connected);
+        self.events.push_back(ClientEvent::Connected);
         self.writer.set_chunk_size(self.options.chunk_size, &mut self.output);
         let name = self.name.clone();
         match self.role {
@@ -377,7 +377,7 @@ impl Client {
         self.send_create_stream();
     }
 
-    /// Sends `createStream`; its answer becomes [`Event::StreamCreated`].
+    /// Sends `createStream`; its answer becomes [`ClientEvent::StreamCreated`].
     pub fn send_create_stream(&mut self) {
         let transaction = self.command("createStream", |w| w.null());
         self.creating = Some(transaction);
@@ -385,7 +385,7 @@ impl Client {
 
     fn on_stream_created(&mut self, stream_id: u32) {
         self.stream_id = Some(stream_id);
-        self.events.push_back(Event::StreamCreated(stream_id));
+        self.events.push_back(ClientEvent::StreamCreated(stream_id));
         match self.role {
             Role::Manual | Role::Connect => {}
             Role::Publish => {

@@ -3,7 +3,7 @@
 
 use weir_rtmp::amf0::{Reader as Amf, Value};
 use weir_rtmp::chunk;
-use weir_rtmp::client::{Client, Error, Event, Options, Status};
+use weir_rtmp::client::{Client, ClientEvent, Error, Options, Status};
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::handshake::PACKET;
 use weir_rtmp::message::{Message, MessageKind, user_control};
@@ -27,7 +27,7 @@ impl Server {
         client.receive(&answer[..PACKET + 7]).unwrap();
         assert_eq!(client.take_output(), [9; PACKET]);
         client.receive(&answer[PACKET + 7..]).unwrap();
-        assert_eq!(client.next_event(), Some(Event::Handshaken));
+        assert_eq!(client.next_event(), Some(ClientEvent::Handshaken));
         let mut server = Self { reader: chunk::Reader::new(1 << 20), writer: chunk::Writer::new(), client };
         let messages = server.messages();
         (server, messages)
@@ -116,7 +116,7 @@ fn publishing() {
     let events: Vec<_> = std::iter::from_fn(|| server.client.next_event()).collect();
     let started =
         Status { code: "NetStream.Publish.Start".into(), level: "status".into(), ..Status::default() };
-    assert_eq!(events, [Event::Connected, Event::StreamCreated(1), Event::Status(started)]);
+    assert_eq!(events, [ClientEvent::Connected, ClientEvent::StreamCreated(1), ClientEvent::Status(started)]);
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn playing() {
     let media = Message { kind: MessageKind::AUDIO, stream_id: 1, timestamp: 7, payload: vec![1, 2] };
     server.send(&media);
     let tag = Tag { kind: TagKind::Audio, timestamp: 7, payload: vec![1, 2] };
-    assert_eq!(server.client.next_event(), Some(Event::Media(tag)));
+    assert_eq!(server.client.next_event(), Some(ClientEvent::Media(tag)));
     server.client.end_of_input();
-    assert_eq!(server.client.next_event(), Some(Event::Closed));
+    assert_eq!(server.client.next_event(), Some(ClientEvent::Closed));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_refusal_is_told_with_its_reason() {
         description: "no".into(),
         level: "error".into(),
     };
-    assert_eq!(server.client.next_event(), Some(Event::Status(status)));
+    assert_eq!(server.client.next_event(), Some(ClientEvent::Status(status)));
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub mod webrtc;
 use check::Checked;
 pub use daemon::{Daemon, LogFormat};
 pub use jobs::Jobs;
-pub use nginx::{Nginx, RtmpServer};
+pub use nginx::{NginxSettings, RtmpServer};
 pub use pattern::NamePattern;
 pub use rungs::{Encoder, Ladder, Rung, RungKind};
 use serde::de::DeserializeOwned;
@@ -45,7 +45,7 @@ pub const DEFAULT_PATH: &str = "/etc/weir/weir.toml";
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `[nginx]`
-    pub nginx: Nginx,
+    pub nginx: NginxSettings,
     /// `[daemon]`
     pub daemon: Daemon,
     /// `[jobs]`
@@ -69,7 +69,7 @@ pub struct Config {
     /// `[chat]`
     pub chat: chat::Chat,
     /// `[[event]]`, sorted by start time.
-    pub events: Vec<event::Event>,
+    pub events: Vec<event::PlannedEvent>,
     /// `[history]`
     pub history: history::History,
     /// `[web]`

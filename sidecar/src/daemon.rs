@@ -467,7 +467,7 @@ fn words(list: &[&str]) -> String {
 }
 
 /// Returns the digest of the token that the API's token file holds now.
-fn token(at: &config::Nginx) -> Option<Digest> {
+fn token(at: &config::NginxSettings) -> Option<Digest> {
     let file = at.api_token_file.as_ref()?;
     Some(Secret::new(std::fs::read_to_string(file).ok()?).digest())
 }

@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 use weir_model::{AppName, Secret, StreamName};
-use weir_rtmp::client::Event;
+use weir_rtmp::client::ClientEvent;
 use weir_rtmp::flv::{Reader, Tag, TagKind};
 use weir_rtmp::url::Url;
 
@@ -150,10 +150,10 @@ async fn forward(
     loop {
         while let Some(event) = link.client.next_event() {
             match event {
-                Event::Status(status) if status.level == "error" => {
+                ClientEvent::Status(status) if status.level == "error" => {
                     return Err(Error::Refused(status.description));
                 }
-                Event::Closed => return Err(Error::Closed),
+                ClientEvent::Closed => return Err(Error::Closed),
                 _ => {}
             }
         }

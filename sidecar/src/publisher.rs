@@ -1,6 +1,6 @@
 //! Publishing and playing over RTMP, from this process.
 
-use weir_rtmp::client::{Event, Status};
+use weir_rtmp::client::{ClientEvent, Status};
 use weir_rtmp::url::Url;
 
 mod error;
@@ -18,10 +18,16 @@ pub async fn accepted(link: &mut Link, url: &Url) -> Result<(), Error> {
         link.turn().await?;
         while let Some(event) = link.client.next_event() {
             match event {
-                Event::Connected => connected = true,
-                Event::Status(status) if status.level == "error" => return Err(refused(words(&status))),
-                Event::Closed if !connected => return Err(Error::NoApplication { url: url.to_string() }),
-                Event::Closed => return Err(refused("it closed the connection without a reason".into())),
+                ClientEvent::Connected => connected = true,
+                ClientEvent::Status(status) if status.level == "error" => {
+                    return Err(refused(words(&status)));
+                }
+                ClientEvent::Closed if !connected => {
+                    return Err(Error::NoApplication { url: url.to_string() });
+                }
+                ClientEvent::Closed => {
+                    return Err(refused("it closed the connection without a reason".into()));
+                }
                 _ => {}
             }
         }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use weir_media::live::unpack::Unpacker;
 
-use crate::config::origin::Kind;
+use crate::config::origin::OriginProtocol;
 use crate::publisher::token;
 use crate::supervise::Shared;
 
@@ -44,8 +44,8 @@ impl Relay {
     /// a player can begin.
     pub async fn run(&self, shared: &Shared, playable: impl Fn()) -> Result<(), Error> {
         match self.origin.kind {
-            Kind::Ws => self.over_websocket(shared, playable).await,
-            Kind::Whep => whep::run(self, shared, &playable).await,
+            OriginProtocol::Ws => self.over_websocket(shared, playable).await,
+            OriginProtocol::Whep => whep::run(self, shared, &playable).await,
         }
     }
 

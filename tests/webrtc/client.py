@@ -1,5 +1,5 @@
-"""WebRTC that is no browser: plays by WHEP, publishes by WHIP, also flashes and beeps at the same time, begins a session and never ends its
-handshake, or serves WHEP."""
+"""A WebRTC client that is not a browser: it plays by WHEP, publishes by WHIP, publishes simultaneous flashes and beeps, starts a session
+whose handshake never ends, or serves WHEP."""
 
 import asyncio
 import http.server
@@ -55,7 +55,7 @@ async def begin(peer, url, key=None):
 
 
 async def play(url, seconds):
-    """Counts frames, and tells when they have another size. In the middle, it says that it has lost a picture."""
+    """Counts frames, and reports a new size. In the middle, it reports the loss of a frame to the server."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     counts = {"video": 0, "audio": 0, "keys": 0, "keys_after": 0, "size": None}
     video = peer.addTransceiver("video", direction="recvonly")
@@ -91,7 +91,7 @@ async def play(url, seconds):
 
 
 class Clap(MediaStreamTrack):
-    """White for 100 ms now and then, or a tone for as long: no shift makes it fit itself but one of four seconds."""
+    """A white frame or a tone, for 100 ms now and then: only a shift by four seconds makes the pattern match itself."""
 
     began = None
 
@@ -124,7 +124,7 @@ class Clap(MediaStreamTrack):
 
 
 def delay_sound(seconds):
-    """Each packet of sound takes longer on its way. Reports have the time when media was made, and not when a busy encoder sent it."""
+    """Delays each audio packet. Sender reports get the time at which media was made, not the time at which a busy encoder sent it."""
     send = RTCDtlsTransport._send_rtp
     origins = {}
 
@@ -146,13 +146,13 @@ def delay_sound(seconds):
 
 
 async def clap(url, seconds, late):
-    """Publishes flashes and beeps that begin at the same time; the packets of the sound come so many seconds later."""
+    """Publishes flashes and beeps that begin at the same time; the audio packets are sent `late` seconds later."""
     delay_sound(float(late))
     await publish(url, seconds, None, [Clap("audio"), Clap("video")])
 
 
 async def clock(url, seconds):
-    """Plays, and tells how many milliseconds after a flash its beep was, by the clock of the sender."""
+    """Plays, and reports how many milliseconds after each flash its beep was, by the clock of the sender."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     reports, found = {}, {"video": [], "audio": []}
     handle = RTCRtpReceiver._handle_rtcp_packet
@@ -213,7 +213,7 @@ async def publish(url, seconds, key, tracks=None):
 
 
 async def handshake(url, seconds):
-    """Proves that it knows the password of ICE, sends the beginning of a handshake, and then checks the path for ever."""
+    """Authenticates with the ICE password, sends the beginning of a handshake, and then sends connectivity checks for `seconds`."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     peer.addTransceiver("video", direction="recvonly")
     await peer.setLocalDescription(await peer.createOffer())
@@ -251,7 +251,7 @@ async def handshake(url, seconds):
 
 
 async def serve(port):
-    """A WHEP server: each session gets a picture and a tone."""
+    """Serves WHEP: each session gets video and a tone."""
     loop = asyncio.get_running_loop()
     peers = []
 

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use weir_model::viewers::{Kind, Reported};
+use weir_model::viewers::{Reported, ViewerProtocol};
 
 use crate::arena::{Locked, Mutex, Zone};
 use crate::block::{Block, BlockKind, Index, pack, unpack};
@@ -82,7 +82,7 @@ pub struct StreamAudience {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Watcher {
     Player,
-    Http(Kind),
+    Http(ViewerProtocol),
 }
 
 impl<M: Mutex> Zone<'_, M> {
@@ -380,8 +380,8 @@ fn note_peak(record: &Block) {
 fn change(record: &Block, who: Watcher, more: bool) {
     let (word, shift, bits) = match who {
         Watcher::Player => (PLAYERS, 0, 64),
-        Watcher::Http(Kind::Hls) => (HTTP, 0, 32),
-        Watcher::Http(Kind::Dash) => (HTTP, 32, 32),
+        Watcher::Http(ViewerProtocol::Hls) => (HTTP, 0, 32),
+        Watcher::Http(ViewerProtocol::Dash) => (HTTP, 32, 32),
     };
     let mask = u64::MAX >> (64 - bits);
     let before = record.word(word);

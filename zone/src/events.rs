@@ -26,7 +26,7 @@ const SHARE: usize = 64;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct StoredEvent {
     /// The id, counted without gaps.
     pub id: u64,
     /// The time of the event.
@@ -120,10 +120,10 @@ impl<M: Mutex> Locked<'_, '_, M> {
     /// Returns up to `most` events after the one with this id, the oldest first, and how many events between are no
     /// longer kept.
     #[must_use]
-    pub fn events_after(&self, id: u64, most: usize) -> (Vec<Event>, u64) {
+    pub fn events_after(&self, id: u64, most: usize) -> (Vec<StoredEvent>, u64) {
         let last = self.zone.last_event();
         let newer = self.events().filter(|(_, block)| block.word(ID) > id);
-        let events: Vec<Event> = newer.take(most).map(|(_, block)| self.read_event(block)).collect();
+        let events: Vec<StoredEvent> = newer.take(most).map(|(_, block)| self.read_event(block)).collect();
         let upto = events.last().map_or(last, |event| event.id);
         let missed = upto.saturating_sub(id).saturating_sub(events.len() as u64);
         (events, missed)
@@ -181,11 +181,11 @@ impl<M: Mutex> Locked<'_, '_, M> {
         true
     }
 
-    fn read_event(&self, block: &Block) -> Event {
+    fn read_event(&self, block: &Block) -> StoredEvent {
         let (kind, data) = lengths_of(block);
         let text = self.text(block, kind + data);
         let part = |range| String::from_utf8_lossy(text.get(range).unwrap_or_default()).into_owned();
-        Event {
+        StoredEvent {
             id: block.word(ID),
             at: Timestamp::from_millis(block.word(TIME)),
             kind: part(0..kind.min(text.len())),

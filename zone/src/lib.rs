@@ -75,7 +75,7 @@ pub use audiences::{Audience, StreamAudience};
 pub use bans::MAX_BANS;
 pub use block::Block;
 pub use error::ZoneFull;
-pub use events::{Event, Resume};
+pub use events::{Resume, StoredEvent};
 pub use keys::list::{KeyPlace, KeyWalk};
 pub use keys::{KeyRecord, Stage};
 pub use layout::{MIN_SIZE, Plan, Root, VERSION};

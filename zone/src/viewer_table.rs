@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use weir_model::viewers::Kind;
+use weir_model::viewers::ViewerProtocol;
 use zerocopy::FromBytes;
 
 use crate::block::Index;
@@ -30,26 +30,26 @@ pub struct ViewerKey(pub(crate) u64);
 pub(crate) struct Seat {
     /// Tenths of a second.
     pub(crate) until: u64,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ViewerProtocol,
     pub(crate) audience: Index,
 }
 
 impl Seat {
     /// Returns `None` if the row has too few bits for the index of the audience.
-    pub(crate) fn new(until: u64, kind: Kind, audience: Index) -> Option<Seat> {
+    pub(crate) fn new(until: u64, kind: ViewerProtocol, audience: Index) -> Option<Seat> {
         (u64::from(audience) <= AUDIENCE).then_some(Seat { until, kind, audience })
     }
 
     fn to_word(self) -> u64 {
         let kind = match self.kind {
-            Kind::Hls => 0,
-            Kind::Dash => 1 << KIND_AT,
+            ViewerProtocol::Hls => 0,
+            ViewerProtocol::Dash => 1 << KIND_AT,
         };
         self.until << UNTIL_FROM | kind | u64::from(self.audience)
     }
 
     fn of(word: u64) -> Option<Seat> {
-        let kind = if word >> KIND_AT & 1 == 0 { Kind::Hls } else { Kind::Dash };
+        let kind = if word >> KIND_AT & 1 == 0 { ViewerProtocol::Hls } else { ViewerProtocol::Dash };
         let until = word >> UNTIL_FROM;
         (until != 0).then_some(Seat { until, kind, audience: (word & AUDIENCE) as Index })
     }

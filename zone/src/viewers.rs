@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use siphasher::sip::SipHasher13;
 use weir_model::{
     Timestamp,
-    viewers::{Kind, REPORT_HOLDS_MS, Report},
+    viewers::{REPORT_HOLDS_MS, Report, ViewerProtocol},
 };
 
 use crate::arena::{Locked, Mutex, Zone};
@@ -32,7 +32,7 @@ pub struct Watched<'w> {
     /// Public name of the stream.
     pub stream: &'w str,
     /// The kind of playback.
-    pub kind: Kind,
+    pub kind: ViewerProtocol,
 }
 
 /// The result of counting a viewer.
@@ -60,8 +60,8 @@ impl<M: Mutex> Zone<'_, M> {
     /// Returns the table's key of a viewer of one stream.
     pub fn viewer_key(&self, viewer: Viewer, watched: &Watched<'_>) -> ViewerKey {
         let kind = match watched.kind {
-            Kind::Hls => b"h",
-            Kind::Dash => b"d",
+            ViewerProtocol::Hls => b"h",
+            ViewerProtocol::Dash => b"d",
         };
         let viewer = viewer.0.to_le_bytes();
         ViewerKey(self.sip(&[&viewer, kind, watched.app.as_bytes(), watched.stream.as_bytes()]).max(1))

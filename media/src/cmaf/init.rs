@@ -11,12 +11,12 @@ pub struct Init {
     /// As in `CODECS` (RFC 6381): `avc1.64001f`, `mp4a.40.2`.
     pub codec: String,
     /// The kind of media.
-    pub kind: Kind,
+    pub kind: TrackKind,
 }
 
 /// Video or audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TrackKind {
     /// Video, with its size in pixels.
     Video {
         /// Width.
@@ -73,7 +73,7 @@ pub fn parse(bytes: &[u8]) -> Result<Init, Error> {
 }
 
 /// Reads a VisualSampleEntry: size, and profile, constraints and level of `avcC`.
-fn video(format: &[u8; 4], entry: &[u8]) -> Result<(Kind, String), Error> {
+fn video(format: &[u8; 4], entry: &[u8]) -> Result<(TrackKind, String), Error> {
     let mut cursor = Cursor::new(entry, "avc1");
     cursor.take(24)?;
     let (width, height) = (u32::from(cursor.u16()?), u32::from(cursor.u16()?));
@@ -83,11 +83,11 @@ fn video(format: &[u8; 4], entry: &[u8]) -> Result<(Kind, String), Error> {
     let profile = configuration.take(3)?;
     let codec =
         format!("{}.{:02x}{:02x}{:02x}", String::from_utf8_lossy(format), profile[0], profile[1], profile[2]);
-    Ok((Kind::Video { width, height }, codec))
+    Ok((TrackKind::Video { width, height }, codec))
 }
 
 /// Reads an AudioSampleEntry: channels, rate, and the object type of `esds`.
-fn audio(entry: &[u8]) -> Result<(Kind, String), Error> {
+fn audio(entry: &[u8]) -> Result<(TrackKind, String), Error> {
     let mut cursor = Cursor::new(entry, "mp4a");
     cursor.take(16)?;
     let channels = u32::from(cursor.u16()?);
@@ -95,7 +95,7 @@ fn audio(entry: &[u8]) -> Result<(Kind, String), Error> {
     let sample_rate = u32::from(cursor.u16()?);
     cursor.u16()?;
     let object_type = audio_object_type(find(cursor.rest(), "esds")?)?;
-    Ok((Kind::Audio { sample_rate, channels }, format!("mp4a.40.{object_type}")))
+    Ok((TrackKind::Audio { sample_rate, channels }, format!("mp4a.40.{object_type}")))
 }
 
 /// Returns the first five bits of the AudioSpecificConfig, which is in the descriptor with tag 5 (ISO/IEC 14496-1,

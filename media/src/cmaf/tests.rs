@@ -46,10 +46,10 @@ fn moof(tfdt: &[u8], tfhd: &[u32], trun: &[u32]) -> Vec<u8> {
 fn an_init_segment_names_codec_size_and_rate() {
     let video = init::parse(&moov(&video_entry())).unwrap();
     assert_eq!((video.codec.as_str(), video.timescale), ("avc1.64001f", 16_000));
-    assert_eq!(video.kind, Kind::Video { width: 320, height: 180 });
+    assert_eq!(video.kind, TrackKind::Video { width: 320, height: 180 });
     let audio = init::parse(&moov(&audio_entry())).unwrap();
     assert_eq!(audio.codec, "mp4a.40.2");
-    assert_eq!(audio.kind, Kind::Audio { sample_rate: 48_000, channels: 2 });
+    assert_eq!(audio.kind, TrackKind::Audio { sample_rate: 48_000, channels: 2 });
     assert_eq!(init::parse(&moov(&boxed("hvc1", &[&[0; 80]]))), Err(Error::Codec));
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use weir_model::Timestamp;
 
 use super::{Presentation, Role, Run, Segment, Track};
-use crate::cmaf::Kind;
+use crate::cmaf::TrackKind;
 
 /// Returns the manifest.
 pub fn manifest(presentation: &Presentation, now: Timestamp) -> String {
@@ -68,13 +68,13 @@ fn period(text: &mut String, presentation: &Presentation, run: &Run) {
 fn representation(text: &mut String, track: &Track, run: &Run) {
     let Some(init) = &track.init else { return };
     let shape = match init.kind {
-        Kind::Video { width, height } => {
+        TrackKind::Video { width, height } => {
             format!(
                 "width=\"{width}\" height=\"{height}\" frameRate=\"{}/1000\"",
                 (track.frame_rate * 1000.0).round()
             )
         }
-        Kind::Audio { sample_rate, .. } => format!("audioSamplingRate=\"{sample_rate}\""),
+        TrackKind::Audio { sample_rate, .. } => format!("audioSamplingRate=\"{sample_rate}\""),
     };
     let segments: Vec<&Segment> = track.segments.iter().filter(|segment| segment.run == run.id).collect();
     let first = segments.first().map_or(0, |segment| segment.number);

@@ -32,7 +32,7 @@ pub fn master(presentation: &Presentation) -> String {
 
 fn channels(sound: &Track) -> String {
     match sound.init.as_ref().map(|init| init.kind) {
-        Some(crate::cmaf::Kind::Audio { channels, .. }) => format!(",CHANNELS=\"{channels}\""),
+        Some(crate::cmaf::TrackKind::Audio { channels, .. }) => format!(",CHANNELS=\"{channels}\""),
         _ => String::new(),
     }
 }

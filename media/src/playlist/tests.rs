@@ -19,12 +19,12 @@ fn presentation() -> Presentation {
     let video = |codec: &str, height| Init {
         timescale: 1000,
         codec: codec.into(),
-        kind: Kind::Video { width: height * 16 / 9, height },
+        kind: TrackKind::Video { width: height * 16 / 9, height },
     };
     let audio = Init {
         timescale: 48_000,
         codec: "mp4a.40.2".into(),
-        kind: Kind::Audio { sample_rate: 48_000, channels: 2 },
+        kind: TrackKind::Audio { sample_rate: 48_000, channels: 2 },
     };
     presentation.begin(0, video("avc1.64001f", 720));
     presentation.begin(1, video("avc1.4d401e", 360));

@@ -16,30 +16,30 @@ use target::Target;
 
 /// The format of a playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum PlaylistFormat {
     /// M3U8 (RFC 8216).
     Hls,
     /// MPD (ISO/IEC 23009-1).
     Dash,
 }
 
-impl Kind {
+impl PlaylistFormat {
     /// Returns the format by the extension of the path, or else by the type of the answer.
     #[must_use]
-    pub fn of(path: &[u8], content_type: &[u8]) -> Option<Kind> {
+    pub fn of(path: &[u8], content_type: &[u8]) -> Option<PlaylistFormat> {
         if path.ends_with(b".m3u8") {
-            return Some(Kind::Hls);
+            return Some(PlaylistFormat::Hls);
         }
         if path.ends_with(b".mpd") {
-            return Some(Kind::Dash);
+            return Some(PlaylistFormat::Dash);
         }
         let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         let is = |known: &str| essence.eq_ignore_ascii_case(known.as_bytes());
         let hls =
             ["application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl"];
         match () {
-            () if hls.into_iter().any(is) => Some(Kind::Hls),
-            () if is("application/dash+xml") => Some(Kind::Dash),
+            () if hls.into_iter().any(is) => Some(PlaylistFormat::Hls),
+            () if is("application/dash+xml") => Some(PlaylistFormat::Dash),
             () => None,
         }
     }
@@ -60,10 +60,10 @@ impl Rewriter {
     /// Returns a rewriter for a playlist that `host` serves; the caller has verified `token`. If the viewer uses HTTPS
     /// (`is_secure`), no URI with `http://` gets the token.
     #[must_use]
-    pub fn new(kind: Kind, token: Secret, host: &str, is_secure: bool) -> Rewriter {
+    pub fn new(kind: PlaylistFormat, token: Secret, host: &str, is_secure: bool) -> Rewriter {
         let machine = match kind {
-            Kind::Hls => Machine::Hls(hls::Lines::default()),
-            Kind::Dash => Machine::Dash(dash::Whole::default()),
+            PlaylistFormat::Hls => Machine::Hls(hls::Lines::default()),
+            PlaylistFormat::Dash => Machine::Dash(dash::Whole::default()),
         };
         Rewriter { target: Target { token, host: host.to_ascii_lowercase(), is_secure }, machine }
     }

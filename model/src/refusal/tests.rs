@@ -9,11 +9,11 @@ fn reasons_are_short_and_lower_case() {
         (ArgumentError::Reserved { name: "addr" }.into(), "argument \"addr\" is reserved"),
         (Refusal::TooLong { len: 256 }, "name and arguments of 256 bytes, at most 255 are allowed"),
         (
-            Refusal::NotAdmitted { command: Command::Publish, denial: Denial::Status(403) },
+            Refusal::NotAdmitted { command: RefusedCommand::Publish, denial: Denial::Status(403) },
             "not admitted: on_publish answered with status 403",
         ),
         (
-            Refusal::NotAdmitted { command: Command::Play, denial: Denial::NoAnswer },
+            Refusal::NotAdmitted { command: RefusedCommand::Play, denial: Denial::NoAnswer },
             "not admitted: on_play does not answer",
         ),
     ] {
@@ -37,13 +37,13 @@ fn each_topic_has_its_place_and_words() {
     }
     let of = |command| Topic::words(Topic::Refused(command, Refusal::Address).index());
     assert_eq!(
-        [Command::Publish, Command::Connect, Command::Play].map(of),
+        [RefusedCommand::Publish, RefusedCommand::Connect, RefusedCommand::Play].map(of),
         ["publish refused: address", "connect refused: address", "play refused: address"]
     );
     assert_eq!(Topic::words(Topic::Pull(Refusal::Duplicate).index()), "pull refused: duplicate");
     // Wrong keys and invalid tokens share one counter.
-    assert_eq!(Topic::Refused(Command::Publish, Refusal::TokenInvalid).index(), 0);
-    assert_eq!(Topic::Refused(Command::Play, Refusal::TokenRevoked).index(), Topic::SERVER - 1);
+    assert_eq!(Topic::Refused(RefusedCommand::Publish, Refusal::TokenInvalid).index(), 0);
+    assert_eq!(Topic::Refused(RefusedCommand::Play, Refusal::TokenRevoked).index(), Topic::SERVER - 1);
     assert_eq!(Topic::Server(31).index(), Topic::COUNT - 1);
     assert_eq!(Topic::words(Topic::Server(0).index()), "error lines of nginx-rtmp");
 }
@@ -63,13 +63,13 @@ fn lines_of_one_kind_differ_in_numbers_and_quoted_words_alone() {
 #[test]
 fn codes_fit_the_command() {
     for (command, refusal, code) in [
-        (Command::Publish, Refusal::Address, "NetStream.Publish.Denied"),
-        (Command::Play, Refusal::Address, "NetStream.Play.Failed"),
-        (Command::Play, Refusal::TokenExpired, "NetStream.Play.Failed"),
-        (Command::Play, Refusal::NoToken, "NetStream.Play.Failed"),
-        (Command::Play, Refusal::Crowded, "NetStream.Play.Failed"),
-        (Command::Play, Refusal::KeyAsName, "NetStream.Play.StreamNotFound"),
-        (Command::Connect, Refusal::KeyInServer, "NetConnection.Connect.Rejected"),
+        (RefusedCommand::Publish, Refusal::Address, "NetStream.Publish.Denied"),
+        (RefusedCommand::Play, Refusal::Address, "NetStream.Play.Failed"),
+        (RefusedCommand::Play, Refusal::TokenExpired, "NetStream.Play.Failed"),
+        (RefusedCommand::Play, Refusal::NoToken, "NetStream.Play.Failed"),
+        (RefusedCommand::Play, Refusal::Crowded, "NetStream.Play.Failed"),
+        (RefusedCommand::Play, Refusal::KeyAsName, "NetStream.Play.StreamNotFound"),
+        (RefusedCommand::Connect, Refusal::KeyInServer, "NetConnection.Connect.Rejected"),
     ] {
         assert_eq!(refusal.code(command), code);
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use ngx_rtmp::event_stream::Events;
 use ngx_rtmp::request::{Response, Step};
 use weir_model::{Timestamp, api::ApiError, audience::Told};
-use weir_zone::{Event, Resume};
+use weir_zone::{Resume, StoredEvent};
 
 use super::call::{Answer, Call};
 use crate::{
@@ -108,7 +108,7 @@ fn hello(position: &Position) -> String {
 }
 
 /// Formats events for the wire. `after` is the client's id; `missed` is the number of events that are gone since.
-fn wire(events: &[Event], after: u64, missed: u64) -> String {
+fn wire(events: &[StoredEvent], after: u64, missed: u64) -> String {
     let mut text = String::new();
     if missed > 0 {
         let _ = write!(text, "event: missed\ndata: {{\"after\":{after},\"count\":{missed}}}\n\n");

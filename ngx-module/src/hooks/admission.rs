@@ -5,7 +5,7 @@
 use ngx_rtmp::module::Admission;
 use weir_model::{
     admission::{self, Answer, Denial},
-    refusal::{Command, Refusal},
+    refusal::{Refusal, RefusedCommand},
     verdict::Policy,
 };
 
@@ -13,10 +13,15 @@ use super::{publishing::Publish, refusal::refuse_command};
 use crate::session::Session;
 
 /// Judges a program's answer; `answer` is empty if the program did not answer. `transaction` belongs to a `connect`.
-pub fn on_answer(session: &mut Session, command: Command, answer: &[u8], transaction: f64) -> Admission {
+pub fn on_answer(
+    session: &mut Session,
+    command: RefusedCommand,
+    answer: &[u8],
+    transaction: f64,
+) -> Admission {
     let denial = match admission::read(answer) {
         Answer::Yes => return Admission::GoOn,
-        Answer::Redirect(location) if command == Command::Publish && renames(session, &location) => {
+        Answer::Redirect(location) if command == RefusedCommand::Publish && renames(session, &location) => {
             return told(session, command, Refusal::Renamed, transaction);
         }
         Answer::Redirect(location) => {
@@ -30,16 +35,16 @@ pub fn on_answer(session: &mut Session, command: Command, answer: &[u8], transac
 }
 
 /// Handles a command that failed in one of nginx-rtmp's handlers. `asked`: nginx-rtmp could not ask the program.
-pub fn on_failure(session: &mut Session, command: Command, asked: bool, transaction: f64) {
+pub fn on_failure(session: &mut Session, command: RefusedCommand, asked: bool, transaction: f64) {
     let refusal = match command {
-        Command::Connect if session.is_without_application() => Refusal::NoApplication,
+        RefusedCommand::Connect if session.is_without_application() => Refusal::NoApplication,
         _ if asked => Refusal::NotAdmitted { command, denial: Denial::NoAnswer },
         _ => Refusal::Failed,
     };
     told(session, command, refusal, transaction);
 }
 
-fn told(session: &mut Session, command: Command, refusal: Refusal, transaction: f64) -> Admission {
+fn told(session: &mut Session, command: RefusedCommand, refusal: Refusal, transaction: f64) -> Admission {
     if session.state().is_some_and(|state| !state.is_closing()) {
         refuse_command(session, command, refusal, transaction);
     }

@@ -5,7 +5,7 @@ use ngx_rtmp::module::ConnectFlow as Connect;
 use weir_model::{
     exec::{self, Uses},
     masking::{self, Rule},
-    refusal::{Command, Refusal},
+    refusal::{Refusal, RefusedCommand},
     text,
     verdict::Policy,
 };
@@ -58,7 +58,7 @@ pub fn on_command(session: &mut Session, command: &[u8]) -> Connect {
             apps().any(|app| masking::holds_credential(app_to_search(app, policy), rule))
         });
     if is_misplaced {
-        refuse_command(session, Command::Connect, Refusal::KeyInServer, words.transaction);
+        refuse_command(session, RefusedCommand::Connect, Refusal::KeyInServer, words.transaction);
         return Connect::Done;
     }
     let uses = settings.map_or(Uses::default(), |settings| match settings.publish() {

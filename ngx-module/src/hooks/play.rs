@@ -12,7 +12,7 @@ use weir_model::{
     masking,
     playback::{self, Believed, By, Presented, Wanted},
     rate::Rate,
-    refusal::{ArgumentError, Command},
+    refusal::{ArgumentError, RefusedCommand},
     text,
     token::TokenMark,
     verdict::Policy,
@@ -100,7 +100,7 @@ pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
     match judged {
         Ok(name) => name.or(stripped).map_or(Flow::Untouched, Flow::Forward),
         Err(refusal) => {
-            refuse_command(session, Command::Play, refusal, 0.0);
+            refuse_command(session, RefusedCommand::Play, refusal, 0.0);
             Flow::Done
         }
     }
@@ -226,7 +226,7 @@ pub fn may_play_at_length(session: &mut Session) -> bool {
             .settings()
             .is_some_and(|settings| settings.play_needs_token() || settings.publish() != Policy::Off);
     if is_judged {
-        refuse_command(session, Command::Play, Refusal::NotText, 0.0);
+        refuse_command(session, RefusedCommand::Play, Refusal::NotText, 0.0);
     }
     !is_judged
 }
@@ -262,7 +262,7 @@ pub fn on_play(session: &mut Session, name: &str) {
     // Another worker may have added a player since this command was judged.
     if most.is_some_and(|most| zone.watching(new.app) >= most) {
         drop(zone);
-        return refuse_command(session, Command::Play, Refusal::Crowded, 0.0);
+        return refuse_command(session, RefusedCommand::Play, Refusal::Crowded, 0.0);
     }
     // If the zone is full, nginx-rtmp still serves the player, and Weir does not count it.
     let Ok(id) = zone.add_player(&new, process::now()) else { return };

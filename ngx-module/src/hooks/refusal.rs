@@ -9,7 +9,7 @@ use ngx_rtmp::{
 use serde_json::json;
 use weir_model::{
     ClientAddr, Refusal, network,
-    refusal::{Command, Topic},
+    refusal::{RefusedCommand, Topic},
     throttle::LogLine,
 };
 use weir_zone::Summary;
@@ -19,30 +19,35 @@ use crate::{process, runtime, session::Session, session::SessionExt as _};
 
 /// Tells the publisher the reason, logs it, and closes the connection a moment later, so that the answer arrives.
 pub(super) fn refuse(session: &mut Session, refusal: Refusal) -> Flow {
-    refuse_command(session, Command::Publish, refusal, 0.0);
+    refuse_command(session, RefusedCommand::Publish, refusal, 0.0);
     Flow::Done
 }
 
 /// Like [`refuse`], for any command. A `connect` gets an answer with its transaction number, and a status, as other servers do.
-pub(super) fn refuse_command(session: &mut Session, command: Command, refusal: Refusal, transaction: f64) {
+pub(super) fn refuse_command(
+    session: &mut Session,
+    command: RefusedCommand,
+    refusal: Refusal,
+    transaction: f64,
+) {
     log_refusal(session, command, refusal);
     let (code, reason) = (refusal.code(command), refusal.to_string());
-    if command == Command::Connect {
+    if command == RefusedCommand::Connect {
         session.send_connect_error(transaction, code, &reason);
     }
     session.send_status(code, "error", &reason);
     close_soon(session);
 }
 
-fn log_refusal(session: &mut Session, command: Command, refusal: Refusal) {
+fn log_refusal(session: &mut Session, command: RefusedCommand, refusal: Refusal) {
     let Some(runtime) = runtime::current() else { return };
-    if command == Command::Publish {
+    if command == RefusedCommand::Publish {
         runtime.zone().count_refusal(refusal.index());
     }
     if !may_tell(session, Topic::Refused(command, refusal)) {
         return;
     }
-    if command != Command::Play {
+    if command != RefusedCommand::Play {
         let data = json!({
             "server": session.server(), "app": session.app(), "reason": refusal.label(), "addr": session.addr(),
         });
@@ -50,9 +55,9 @@ fn log_refusal(session: &mut Session, command: Command, refusal: Refusal) {
     }
     let (reason, more) = refusal.log_parts();
     let stream = session.known_state().and_then(|state| match (command, &state.publish) {
-        (Command::Play, _) => state.asked.as_deref(),
+        (RefusedCommand::Play, _) => state.asked.as_deref(),
         (_, Publish::Live(live)) => Some(live.name()),
-        (Command::Publish, _) if refusal.is_of_a_name() => state.asked.as_deref(),
+        (RefusedCommand::Publish, _) if refusal.is_of_a_name() => state.asked.as_deref(),
         _ => None,
     });
     let stream = stream.map(|name| format!(", stream: \"{name}\"")).unwrap_or_default();

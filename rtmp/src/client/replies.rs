@@ -1,6 +1,6 @@
 //! Processes a server's commands.
 
-use super::{Client, Error, Event, Role, Status};
+use super::{Client, ClientEvent, Error, Role, Status};
 use crate::amf0::Reader;
 use crate::message::Message;
 
@@ -27,7 +27,7 @@ impl Client {
                 if self.role != Role::Play && status.code == "NetStream.Publish.Start" {
                     self.publishing = true;
                 }
-                self.events.push_back(Event::Status(status));
+                self.events.push_back(ClientEvent::Status(status));
             }
             _ => {}
         }

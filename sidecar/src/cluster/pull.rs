@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep, timeout};
-use weir_rtmp::client::Event;
+use weir_rtmp::client::ClientEvent;
 use weir_rtmp::url::Url;
 
 use crate::clock;
 use crate::config::Config;
 use crate::config::cluster::{Edge, Transport};
-use crate::config::origin::{Kind, Origin};
+use crate::config::origin::{Origin, OriginProtocol};
 use crate::context::Context;
 use crate::demand::Demand;
 use crate::nginx::Nginx;
@@ -175,8 +175,8 @@ async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>) {
                 ended = over_rtmp(&node, &id) => ended.map(|never| match never {}),
                 _ = closing.wait_for(|closing| *closing) => return,
             },
-            Transport::Ws => over(Kind::Ws, &node, &id, &shared).await,
-            Transport::WebRtc => over(Kind::Whep, &node, &id, &shared).await,
+            Transport::Ws => over(OriginProtocol::Ws, &node, &id, &shared).await,
+            Transport::WebRtc => over(OriginProtocol::Whep, &node, &id, &shared).await,
         };
         let Err(error) = ended else { return };
         if *closing.borrow() {
@@ -213,7 +213,7 @@ async fn over_rtmp(node: &Node, id: &StreamId) -> Result<std::convert::Infallibl
         }
         while let Some(event) = source.client.next_event() {
             match event {
-                Event::Media(tag) => {
+                ClientEvent::Media(tag) => {
                     heard = Instant::now();
                     if sink.is_none() {
                         sink = Some(publish(config, id).await?);
@@ -230,17 +230,19 @@ async fn over_rtmp(node: &Node, id: &StreamId) -> Result<std::convert::Infallibl
                         sink.client.send_tag(tag.kind, tag.timestamp, &tag.payload)?;
                     }
                 }
-                Event::Status(status) if status.level == "error" => {
+                ClientEvent::Status(status) if status.level == "error" => {
                     return Err(Error::Origin(words(&status)));
                 }
-                Event::Closed => return Err(Error::Closed),
+                ClientEvent::Closed => return Err(Error::Closed),
                 _ => {}
             }
         }
         while let Some(event) = sink.as_mut().and_then(|sink| sink.client.next_event()) {
             match event {
-                Event::Status(status) if status.level == "error" => return Err(Error::Own(words(&status))),
-                Event::Closed => return Err(Error::Own("it closed the connection".into())),
+                ClientEvent::Status(status) if status.level == "error" => {
+                    return Err(Error::Own(words(&status)));
+                }
+                ClientEvent::Closed => return Err(Error::Own("it closed the connection".into())),
                 _ => {}
             }
         }
@@ -283,7 +285,12 @@ fn rtmp(config: &Config, edge: &Edge, (app, name): &StreamId) -> Result<Url, Err
 }
 
 /// Relays over the WebSocket or WHEP of the origin's pages, until the stream ends.
-async fn over(kind: Kind, node: &Node, (app, name): &StreamId, shared: &Shared) -> Result<(), Error> {
+async fn over(
+    kind: OriginProtocol,
+    node: &Node,
+    (app, name): &StreamId,
+    shared: &Shared,
+) -> Result<(), Error> {
     let Node { config, edge, paths, recents, helpers } = node;
     let Some(origin) = edge.origins.first() else { return Err(Error::Closed) };
     let url = format!("{}/stream/{app}/{name}/{}", origin.as_str(), kind.part());

@@ -33,7 +33,7 @@ pub(in crate::config) mod raw {
 
 /// A planned event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct PlannedEvent {
     /// Application of nginx-rtmp.
     pub app: AppName,
     /// Public name of the stream.
@@ -51,13 +51,13 @@ pub struct Event {
 }
 
 /// Checks all events and sorts them by start time.
-pub(super) fn events(raw: Vec<Spanned<raw::Event>>) -> Checked<Vec<Event>> {
+pub(super) fn events(raw: Vec<Spanned<raw::Event>>) -> Checked<Vec<PlannedEvent>> {
     let mut events = raw.into_iter().map(event).collect::<Checked<Vec<_>>>()?;
     events.sort_by_key(|event| event.start);
     Ok(events)
 }
 
-fn event(written: Spanned<raw::Event>) -> Checked<Event> {
+fn event(written: Spanned<raw::Event>) -> Checked<PlannedEvent> {
     let here = written.span();
     let raw = written.into_inner();
     let missing = |key: &str, example: &str| {
@@ -84,7 +84,7 @@ fn event(written: Spanned<raw::Event>) -> Checked<Event> {
         .or_else(|why: Unfit| problem(app, format!("app = {:?}: {why}", app.get_ref())))?;
     let stream: StreamName = parsed(stream.get_ref())
         .or_else(|why: Unfit| problem(stream, format!("stream = {:?}: {why}", stream.get_ref())))?;
-    Ok(Event {
+    Ok(PlannedEvent {
         app,
         stream,
         title: text_or("title", &Some(title.clone()), String::new, short(MOST_TITLE))?,

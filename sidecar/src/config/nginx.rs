@@ -35,7 +35,7 @@ const DEFAULT_API: &str = "http://127.0.0.1:8080/api";
 
 /// Addresses and credentials of nginx.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nginx {
+pub struct NginxSettings {
     /// The module's API.
     pub api: ApiUrl,
     /// File with the API's bearer token.
@@ -67,9 +67,9 @@ fn pattern(key: &str, text: &Text) -> Checked<Option<Pattern>> {
     text_or(key, text, || None, |text| parsed(text).map(Some))
 }
 
-pub(super) fn nginx(raw: raw::Nginx) -> Checked<Nginx> {
+pub(super) fn nginx(raw: raw::Nginx) -> Checked<NginxSettings> {
     let api = raw.api.unwrap_or_else(|| Spanned::new(0..0, DEFAULT_API.to_owned()));
-    Ok(Nginx {
+    Ok(NginxSettings {
         addresses: Patterns {
             watch: pattern("watch_url", &raw.watch_url)?,
             hls: pattern("hls_url", &raw.hls_url)?,

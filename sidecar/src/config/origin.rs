@@ -9,7 +9,7 @@ use super::check::Unfit;
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// Protocol.
-    pub kind: Kind,
+    pub kind: OriginProtocol,
     /// URL of the WebSocket or WHEP endpoint, with `http://` or `https://` and without the token.
     pub url: reqwest::Url,
     /// Token that the operator wrote into the URL.
@@ -20,14 +20,14 @@ pub struct Origin {
 
 /// Protocol to another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum OriginProtocol {
     /// Fragmented MP4 over WebSocket.
     Ws,
     /// WebRTC, set up by WHEP.
     Whep,
 }
 
-impl Kind {
+impl OriginProtocol {
     /// Returns the last part of the path.
     pub fn part(self) -> &'static str {
         match self {
@@ -60,8 +60,8 @@ impl Origin {
         name: Option<&StreamName>,
     ) -> Option<Result<Self, Unfit>> {
         let (kind, plain) = match (text.strip_prefix("weir+ws"), text.strip_prefix("whep+http")) {
-            (Some(plain), _) => (Kind::Ws, plain),
-            (None, Some(plain)) => (Kind::Whep, plain),
+            (Some(plain), _) => (OriginProtocol::Ws, plain),
+            (None, Some(plain)) => (OriginProtocol::Whep, plain),
             (None, None) => return None,
         };
         Some(Self::read(kind, plain, app, name))
@@ -69,12 +69,12 @@ impl Origin {
 
     /// Parses a URL; `plain` is the part after `http`.
     fn read(
-        kind: Kind,
+        kind: OriginProtocol,
         plain: &str,
         app: Option<&AppName>,
         name: Option<&StreamName>,
     ) -> Result<Self, Unfit> {
-        let how = || Unfit::Remedy(if kind == Kind::Ws { WS } else { WHEP });
+        let how = || Unfit::Remedy(if kind == OriginProtocol::Ws { WS } else { WHEP });
         let mut url = reqwest::Url::parse(&format!("http{plain}")).map_err(|_| how())?;
         if !matches!(url.scheme(), "http" | "https")
             || !url.has_host()
@@ -100,7 +100,7 @@ impl Origin {
                 url.set_path(&format!("/stream/{app}/{name}{end}"));
                 Some((app, name))
             }
-            None if kind == Kind::Ws => return Err(how()),
+            None if kind == OriginProtocol::Ws => return Err(how()),
             // The URL is of a server other than a Weir node.
             None => None,
         };
@@ -115,14 +115,16 @@ impl Origin {
 }
 
 /// Removes `token` from the arguments of the URL and returns it. A WHEP server may have other arguments.
-fn token(kind: Kind, url: &mut reqwest::Url) -> Result<Option<Secret>, Unfit> {
+fn token(kind: OriginProtocol, url: &mut reqwest::Url) -> Result<Option<Secret>, Unfit> {
     let mut token = None;
     let mut others = Vec::new();
     for (key, value) in url.query_pairs().into_owned() {
         match key.as_str() {
             "token" if !value.is_empty() => token = Some(Secret::new(value)),
             "token" => return Err(Unfit::Remedy("token= is empty")),
-            _ if kind == Kind::Ws => return Err(Unfit::Remedy("has an argument that is not token=TOKEN")),
+            _ if kind == OriginProtocol::Ws => {
+                return Err(Unfit::Remedy("has an argument that is not token=TOKEN"));
+            }
             _ => others.push((key, value)),
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use weir_media::run::cut::{Cut, Headers, Step, Wanted};
 use weir_media::run::{flv, mp4};
 use weir_model::Secret;
-use weir_rtmp::client::Event;
+use weir_rtmp::client::ClientEvent;
 use weir_rtmp::url::Url;
 
 use super::container::Container;
@@ -224,13 +224,13 @@ impl Player {
     fn is_over(&mut self) -> bool {
         while let Some(event) = self.link.client.next_event() {
             match event {
-                Event::Media(tag) => {
+                ClientEvent::Media(tag) => {
                     for step in self.cut.take(tag, self.origin.elapsed()) {
                         self.take(step);
                     }
                 }
-                Event::Status(status) if status.level == "error" => return true,
-                Event::Closed => return true,
+                ClientEvent::Status(status) if status.level == "error" => return true,
+                ClientEvent::Closed => return true,
                 _ => {}
             }
         }

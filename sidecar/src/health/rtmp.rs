@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
-use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::client::{Client, ClientEvent, Options};
 use weir_rtmp::url::Url;
 
 use super::Step;
@@ -111,18 +111,18 @@ async fn connect(step: &Step, url: &Url) -> Result<Box<dyn Socket>, Error> {
 }
 
 /// Judges an event: healthy, unhealthy, or undecided.
-fn judge(event: Event, step: &Step, stream: Option<&str>) -> Result<Option<&'static str>, Error> {
+fn judge(event: ClientEvent, step: &Step, stream: Option<&str>) -> Result<Option<&'static str>, Error> {
     match event {
-        Event::Handshaken => step.is("answer to connect"),
-        Event::Connected if stream.is_none() => return Ok(Some("connect accepted")),
-        Event::Connected => step.is("answer to play"),
-        Event::StreamCreated(_) => step.is("audio or video"),
-        Event::Status(status) if status.level == "error" => {
+        ClientEvent::Handshaken => step.is("answer to connect"),
+        ClientEvent::Connected if stream.is_none() => return Ok(Some("connect accepted")),
+        ClientEvent::Connected => step.is("answer to play"),
+        ClientEvent::StreamCreated(_) => step.is("audio or video"),
+        ClientEvent::Status(status) if status.level == "error" => {
             let words = format!("refused: {} {}", status.code, status.description);
             return Err(Error::Refused(words.trim_end().to_owned()));
         }
-        Event::Media(tag) if !tag.is_header() => return Ok(Some("receiving media")),
-        Event::Closed => return Err(Error::Closed),
+        ClientEvent::Media(tag) if !tag.is_header() => return Ok(Some("receiving media")),
+        ClientEvent::Closed => return Err(Error::Closed),
         _ => {}
     }
     Ok(None)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::board::{Board, Entry};
 use super::source;
-use super::station::{Counts, Kind, Station, Viewer};
+use super::station::{Counts, Station, Viewer, ViewerKind};
 use crate::context::Context;
 use crate::streams::StreamId;
 
@@ -36,7 +36,7 @@ impl Hub {
             kept.retain(|id, _| ids.contains(id));
             for id in ids {
                 if kept.len() < MOST_WARM && !kept.contains_key(&id) {
-                    kept.extend(self.watch(&id, Kind::Uncounted).map(|viewer| (id, viewer)));
+                    kept.extend(self.watch(&id, ViewerKind::Uncounted).map(|viewer| (id, viewer)));
                 }
             }
             if live.changed().await.is_err() {
@@ -55,7 +55,7 @@ impl Hub {
     }
 
     /// Adds a viewer of a stream. Returns `None` if the stream is not live. The first viewer starts the station.
-    pub fn watch(self: &Arc<Self>, id: &StreamId, kind: Kind) -> Option<Viewer> {
+    pub fn watch(self: &Arc<Self>, id: &StreamId, kind: ViewerKind) -> Option<Viewer> {
         self.board.find(id)?;
         self.with_station(id, |station| station.enter(kind))
     }

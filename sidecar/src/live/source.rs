@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep};
 use weir_media::live::Packager;
 use weir_media::run::cut::Wanted;
-use weir_rtmp::client::Event;
+use weir_rtmp::client::ClientEvent;
 use weir_rtmp::url::Url;
 
 use super::board::{Board, Entry};
@@ -134,7 +134,7 @@ async fn play(
         }
         while let Some(event) = link.client.next_event() {
             match event {
-                Event::Media(tag) => {
+                ClientEvent::Media(tag) => {
                     if let Some(recents) = recents.take() {
                         // At this moment, the newest media is all that nginx has sent to others before this tag.
                         let newest = recents.newest(&station.id);
@@ -147,8 +147,8 @@ async fn play(
                         reader.take(tag, origin.elapsed(), packager, &mut outputs);
                     }
                 }
-                Event::Status(status) if status.level == "error" => return End::Connection,
-                Event::Closed => return End::Connection,
+                ClientEvent::Status(status) if status.level == "error" => return End::Connection,
+                ClientEvent::Closed => return End::Connection,
                 _ => {}
             }
         }

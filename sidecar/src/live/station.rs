@@ -22,7 +22,7 @@ const MOST_ASKING: usize = 100_000;
 
 /// Kind of a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ViewerKind {
     /// A viewer over WebSocket.
     Ws,
     /// A viewer over WebRTC.
@@ -53,7 +53,7 @@ pub struct Station {
     ring: Mutex<Ring>,
     /// Number of the next item. Changes wake viewers.
     news: watch::Sender<u64>,
-    /// Viewers by their [`Kind`].
+    /// Viewers by their [`ViewerKind`].
     viewers: [AtomicUsize; KINDS],
     /// Time at which the last viewer left.
     empty_since: Mutex<Instant>,
@@ -191,10 +191,14 @@ impl Station {
 
     /// Returns the numbers of viewers.
     pub fn counts(&self) -> Counts {
-        Counts { ws: self.taking(Kind::Ws), llhls: self.asking(), webrtc: self.taking(Kind::WebRtc) }
+        Counts {
+            ws: self.taking(ViewerKind::Ws),
+            llhls: self.asking(),
+            webrtc: self.taking(ViewerKind::WebRtc),
+        }
     }
 
-    fn taking(&self, kind: Kind) -> usize {
+    fn taking(&self, kind: ViewerKind) -> usize {
         self.viewers[kind as usize].load(Ordering::Relaxed)
     }
 
@@ -216,13 +220,13 @@ impl Station {
 
     /// Returns the time for which nobody has watched, or `None` if somebody watches.
     pub(super) fn idle(&self) -> Option<Duration> {
-        let is_watched = self.counts() != Counts::default() || self.taking(Kind::Uncounted) > 0;
+        let is_watched = self.counts() != Counts::default() || self.taking(ViewerKind::Uncounted) > 0;
         let since = *self.empty_since.lock().unwrap_or_else(PoisonError::into_inner);
         (!is_watched).then(|| since.elapsed())
     }
 
     /// Adds a viewer, which is removed when the returned value is dropped.
-    pub fn enter(self: &Arc<Self>, kind: Kind) -> Viewer {
+    pub fn enter(self: &Arc<Self>, kind: ViewerKind) -> Viewer {
         self.viewers[kind as usize].fetch_add(1, Ordering::Relaxed);
         let cursor = self.ring().join(self.now());
         let (news, closed) = (self.news.subscribe(), self.closed.subscribe());
@@ -251,7 +255,7 @@ impl Station {
 #[derive(Debug)]
 pub struct Viewer {
     station: Arc<Station>,
-    kind: Kind,
+    kind: ViewerKind,
     cursor: Cursor,
     news: watch::Receiver<u64>,
     closed: watch::Receiver<bool>,
@@ -264,13 +268,13 @@ impl Viewer {
     }
 
     /// Returns its kind.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ViewerKind {
         self.kind
     }
 
     /// Continues at the newest keyframe, as a viewer of this kind. Returns the start of the newest fragment in milliseconds, or `None` if
     /// there is none yet.
-    pub fn rejoin(&mut self, kind: Kind) -> Option<i64> {
+    pub fn rejoin(&mut self, kind: ViewerKind) -> Option<i64> {
         self.station.viewers[kind as usize].fetch_add(1, Ordering::Relaxed);
         self.station.viewers[self.kind as usize].fetch_sub(1, Ordering::Relaxed);
         self.kind = kind;

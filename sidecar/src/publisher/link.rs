@@ -104,7 +104,7 @@ impl Link {
             let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
             // If the server closed first, each read returns the end again.
             while !self.ended
-                && self.client.next_event() != Some(weir_rtmp::client::Event::Closed)
+                && self.client.next_event() != Some(weir_rtmp::client::ClientEvent::Closed)
                 && self.turn().await.is_ok()
             {}
         };

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use weir_media::live::unpack::Unpacker;
 use weir_media::run::cut::Frame;
-use weir_rtmp::client::Event;
+use weir_rtmp::client::ClientEvent;
 use weir_rtmp::flv::TagKind;
 use weir_rtmp::url::Url;
 
@@ -80,8 +80,8 @@ impl Outgoing {
         self.link.turn().await?;
         while let Some(event) = self.link.client.next_event() {
             let why = match event {
-                Event::Status(status) if status.level == "error" => words(&status),
-                Event::Closed => "it closed the publish".into(),
+                ClientEvent::Status(status) if status.level == "error" => words(&status),
+                ClientEvent::Closed => "it closed the publish".into(),
                 _ => continue,
             };
             return Err(publisher::Error::Refused { url: self.url.clone(), why }.into());

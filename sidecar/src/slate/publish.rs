@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
-use weir_rtmp::client::Event;
+use weir_rtmp::client::ClientEvent;
 use weir_rtmp::url::Url;
 
 use super::clip::Clip;
@@ -67,8 +67,8 @@ async fn send(link: &mut Link, clip: &Clip, from: u32, until: Instant) -> Result
     loop {
         while let Some(event) = link.client.next_event() {
             match event {
-                Event::Status(status) if status.level == "error" => return Ok(End::GaveWay),
-                Event::Closed => return Ok(End::GaveWay),
+                ClientEvent::Status(status) if status.level == "error" => return Ok(End::GaveWay),
+                ClientEvent::Closed => return Ok(End::GaveWay),
                 _ => {}
             }
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::{sleep_until, timeout};
-use weir_rtmp::client::Event;
+use weir_rtmp::client::ClientEvent;
 use weir_rtmp::flv::Tag;
 use weir_rtmp::url::Url;
 
@@ -58,10 +58,10 @@ async fn send(link: &mut Link, running: &mut Running, mut pace: Pace) -> Result<
     loop {
         while let Some(event) = link.client.next_event() {
             match event {
-                Event::Status(status) if status.level == "error" => {
+                ClientEvent::Status(status) if status.level == "error" => {
                     return Err(link.lost(words(&status)).into());
                 }
-                Event::Closed => return Err(link.lost("the server closed it").into()),
+                ClientEvent::Closed => return Err(link.lost("the server closed it").into()),
                 _ => {}
             }
         }

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use weir_media::live::hls::{Found, TARGET_S};
-use weir_model::playback::rewrite::{Kind, Rewriter};
+use weir_model::playback::rewrite::{PlaylistFormat, Rewriter};
 
 use super::access::Admitted;
 use super::common::Web;
@@ -224,7 +224,7 @@ fn playlist(text: String, asked: &Asked<'_>, admitted: &Admitted, keep: Keep) ->
         Some(token) => {
             let host =
                 asked.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-            let mut rewriter = Rewriter::new(Kind::Hls, token.clone(), host, true);
+            let mut rewriter = Rewriter::new(PlaylistFormat::Hls, token.clone(), host, true);
             let mut out = Vec::with_capacity(text.len() * 2);
             rewriter.push(text.as_bytes(), &mut out);
             rewriter.finish(&mut out);

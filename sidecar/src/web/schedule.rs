@@ -13,15 +13,15 @@ use super::answer;
 use super::asker::asker;
 use super::common::Web;
 use crate::clock;
-use crate::config::event::Event;
+use crate::config::event::PlannedEvent;
 use crate::streams::StreamId;
 
 /// Maximum size of an image, in bytes.
 const MOST_BYTES: u64 = 8 << 20;
 
 /// Returns the events of a stream, or of all streams, up to one hour after their end. `root` leads from the page to the root.
-pub(super) fn of(events: &[Event], id: Option<&StreamId>, root: &str, now: Timestamp) -> Vec<Value> {
-    let is_wanted = |event: &Event| {
+pub(super) fn of(events: &[PlannedEvent], id: Option<&StreamId>, root: &str, now: Timestamp) -> Vec<Value> {
+    let is_wanted = |event: &PlannedEvent| {
         id.is_none_or(|id| (&event.app, &event.stream) == (&id.0, &id.1))
             && event.start.plus_seconds(event.length.as_secs() + 3600) > now
     };
@@ -48,7 +48,7 @@ pub(super) async fn calendar(
     ([(header::CONTENT_TYPE, "text/calendar; charset=utf-8")], text).into_response()
 }
 
-fn ics(events: &[Event], place: &str, now: Timestamp) -> String {
+fn ics(events: &[PlannedEvent], place: &str, now: Timestamp) -> String {
     let mut text = String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Weir//weir serve//EN\r\n");
     for event in events {
         let url = format!("{place}/watch/{}/{}", event.app, event.stream);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_calendar_reads_it() {
-        let event = Event {
+        let event = PlannedEvent {
             app: "live".parse().unwrap(),
             stream: "show".parse().unwrap(),
             title: "Service, part 1; äöü ".repeat(6),

@@ -16,7 +16,7 @@ use super::names::{Part, part};
 use super::patience::Inbound;
 use super::{answer, llhls, offers, socket, still};
 use crate::ladder::family::source_of;
-use crate::live::station::Kind;
+use crate::live::station::ViewerKind;
 use crate::streams::StreamId;
 
 /// Serves everything below `/stream/`.
@@ -69,7 +69,7 @@ async fn respond(
                 let message = "this address speaks WebSocket";
                 return answer::error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
             };
-            match web.hub.watch(&id, Kind::Ws) {
+            match web.hub.watch(&id, ViewerKind::Ws) {
                 Some(viewer) => {
                     let (web, paths) = (web.clone(), web.context.paths.clone());
                     let may_stay = admitted

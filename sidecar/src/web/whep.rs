@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::answer;
 use super::asker::asker;
 use super::offers::{Request, SDP, check_accepted, check_type, created, off, refusal, retry, text};
-use crate::live::station::Kind;
+use crate::live::station::ViewerKind;
 use crate::relay::whep::signal::VIA;
 use crate::streams::StreamId;
 use crate::webrtc::MayStay;
@@ -27,7 +27,7 @@ pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Respons
     check_accepted(&headers)?;
     let offer = text(body).await?;
     web.board.wait_for(id).await;
-    let viewer = web.hub.watch(id, Kind::Uncounted).ok_or_else(answer::not_live)?;
+    let viewer = web.hub.watch(id, ViewerKind::Uncounted).ok_or_else(answer::not_live)?;
     let start = viewer.station().begun(BEGINNING).await.ok_or_else(|| {
         retry(answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the stream has not begun yet"))
     })?;

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::ladder::family::{rungs, source_of};
 use crate::live::board::Board;
 use crate::live::hub::Hub;
-use crate::live::station::{Kind, Viewer};
+use crate::live::station::{Viewer, ViewerKind};
 use crate::streams::StreamId;
 
 /// Shortest time between two `not_enough_bandwidth` events of the same stream.
@@ -179,7 +179,7 @@ impl Bandwidth {
                 Step::Back
             }
             Some(to) => {
-                let viewer = self.renditions.hub.watch(&to, Kind::Uncounted);
+                let viewer = self.renditions.hub.watch(&to, ViewerKind::Uncounted);
                 self.next = viewer.map(|viewer| (viewer, Instant::now()));
                 Step::Stay
             }

@@ -109,8 +109,10 @@ impl Publish {
             }
             while let Some(event) = link.client.next_event() {
                 match event {
-                    client::Event::Status(status) if status.level == "error" => return Ok(words(&status)),
-                    client::Event::Closed => {
+                    client::ClientEvent::Status(status) if status.level == "error" => {
+                        return Ok(words(&status));
+                    }
+                    client::ClientEvent::Closed => {
                         self.is_closed = true;
                         return Ok("nginx has closed the publish".into());
                     }

@@ -15,7 +15,7 @@ use weir_media::live::ogg::Reader;
 use crate::context::Context;
 use crate::live::hub::Hub;
 use crate::live::ring::{Item, Start};
-use crate::live::station::{Kind, Viewer};
+use crate::live::station::{Viewer, ViewerKind};
 use crate::streams::StreamId;
 use crate::supervise::helpers::Helper;
 use crate::supervise::program::Program;
@@ -97,7 +97,7 @@ async fn encode(context: Arc<Context>, hub: Arc<Hub>, id: StreamId, packets: bro
     let helper = context.helpers.enter(id.clone(), "opus", "opus");
     let mut pause = FIRST_PAUSE;
     loop {
-        let Some(mut viewer) = hub.watch(&id, Kind::Uncounted) else {
+        let Some(mut viewer) = hub.watch(&id, ViewerKind::Uncounted) else {
             sleep(FIRST_PAUSE).await;
             continue;
         };

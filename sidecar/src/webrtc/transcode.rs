@@ -19,7 +19,7 @@ use weir_media::run::cut::Step;
 use super::sound::feed;
 use crate::context::Context;
 use crate::live::hub::Hub;
-use crate::live::station::{Kind, Station, Viewer};
+use crate::live::station::{Station, Viewer, ViewerKind};
 use crate::streams::StreamId;
 use crate::supervise::helpers::Helper;
 use crate::supervise::program::Program;
@@ -58,7 +58,7 @@ impl Drop for Transcode {
 impl Transcode {
     /// Returns a viewer of the encoded stream.
     pub(super) fn watch(&self) -> Viewer {
-        self.station.enter(Kind::Uncounted)
+        self.station.enter(ViewerKind::Uncounted)
     }
 }
 
@@ -86,7 +86,7 @@ impl Transcodes {
 async fn encode(context: Arc<Context>, hub: Arc<Hub>, station: Arc<Station>) {
     let helper = context.helpers.enter(station.id.clone(), "webrtc", "h264");
     let (mut packager, mut pause) = (Packager::default(), FIRST_PAUSE);
-    while let Some(mut viewer) = hub.watch(&station.id, Kind::Uncounted) {
+    while let Some(mut viewer) = hub.watch(&station.id, ViewerKind::Uncounted) {
         if helper.may_start(context.config().jobs.max_processes) {
             let began = Instant::now();
             match run(&context, &helper, &mut viewer, &station, &mut packager).await {

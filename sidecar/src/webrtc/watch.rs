@@ -19,7 +19,7 @@ use super::peer::{Media, Next, Peer};
 use super::sound::{Packet, Sounds, Subscription};
 use super::unfit::Unfit;
 use crate::live::ring::{Item, Piece, Start};
-use crate::live::station::{Kind, Viewer};
+use crate::live::station::{Viewer, ViewerKind};
 
 /// Returns whether the token of a viewer is still valid.
 pub type MayStay = Box<dyn Fn() -> bool + Send + Sync>;
@@ -96,7 +96,7 @@ async fn serve(
                 Event::MediaAdded(media) => tracks.audio = Some(media.mid),
                 Event::Connected => {
                     tracks.begin(viewer);
-                    counted.as_mut().map(|counted| counted.rejoin(Kind::WebRtc));
+                    counted.as_mut().map(|counted| counted.rejoin(ViewerKind::WebRtc));
                 }
                 Event::KeyframeRequest(_) => tracks.replay(viewer),
                 _ => {}
@@ -187,7 +187,7 @@ impl Tracks {
 
     /// Starts the clock when the viewer is connected.
     fn begin(&mut self, viewer: &mut Viewer) {
-        let edge = viewer.rejoin(Kind::WebRtc).unwrap_or_default();
+        let edge = viewer.rejoin(ViewerKind::WebRtc).unwrap_or_default();
         self.clock = Some(Clock::new(edge, Instant::now()));
     }
 

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::linux::net::TcpStreamExt;
 use std::time::{Duration, Instant};
 
-use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::client::{Client, ClientEvent, Options};
 use weir_rtmp::url::Url;
 
 /// The times of one publish.
@@ -47,13 +47,13 @@ pub(super) fn publish(port: u16, name: &str, acknowledge: Acknowledge) -> Timing
         client.receive(&buffer[..count]).unwrap();
         while let Some(event) = client.next_event() {
             match event {
-                Event::StreamCreated(_) => connected = Some(now - began),
-                Event::Status(status) if status.code == "NetStream.Publish.Start" => {
+                ClientEvent::StreamCreated(_) => connected = Some(now - began),
+                ClientEvent::Status(status) if status.code == "NetStream.Publish.Start" => {
                     let timing = Timing { connect: connected.unwrap(), publish: now - asked };
                     leave(socket, client);
                     return timing;
                 }
-                Event::Status(status) => panic!("publish refused: {status:?}"),
+                ClientEvent::Status(status) => panic!("publish refused: {status:?}"),
                 _ => {}
             }
         }

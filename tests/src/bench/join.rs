@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::client::{Client, ClientEvent, Options};
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::media::{self, Content};
 
@@ -69,8 +69,8 @@ fn first_keyframe(nginx: &Nginx) -> Duration {
         while let Some(event) = client.next_event() {
             match event {
                 // The caller writes `play` next.
-                Event::StreamCreated(_) => asked = Instant::now(),
-                Event::Media(tag) if is_key(&tag) => return came - asked,
+                ClientEvent::StreamCreated(_) => asked = Instant::now(),
+                ClientEvent::Media(tag) if is_key(&tag) => return came - asked,
                 _ => {}
             }
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
-use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::client::{Client, ClientEvent, Options};
 use weir_rtmp::flv::TagKind;
 
 use super::table::{self, Arm, Table, Target};
@@ -157,7 +157,7 @@ pub(super) fn connect(mut client: Client, port: u16, ready: &str) -> (Client, Tc
         socket.write_all(&client.take_output()).unwrap();
         let count = socket.read(&mut buffer).unwrap();
         client.receive(&buffer[..count]).unwrap();
-        let is_ready = |event| matches!(event, Event::Status(status) if status.code == ready);
+        let is_ready = |event| matches!(event, ClientEvent::Status(status) if status.code == ready);
         if std::iter::from_fn(|| client.next_event()).any(is_ready) {
             return (client, socket);
         }

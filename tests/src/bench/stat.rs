@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::client::{Client, ClientEvent, Options};
 use weir_rtmp::message::{Message, user_control};
 use weir_rtmp::url::Url;
 
@@ -199,7 +199,7 @@ impl Pinger {
             let count = socket.read(&mut buffer).unwrap();
             client.receive(&buffer[..count]).unwrap();
             connected = std::iter::from_fn(|| client.next_event())
-                .any(|event| matches!(event, Event::StreamCreated(_)));
+                .any(|event| matches!(event, ClientEvent::StreamCreated(_)));
         }
         Self { client, socket }
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage};
-use weir_rtmp::client::{Client, Event};
+use weir_rtmp::client::{Client, ClientEvent};
 
 use super::Netns;
 
@@ -62,7 +62,7 @@ impl Connection {
 
     /// Sends the output, processes received bytes, and returns the events. A broken connection yields
     /// [`Event::Closed`].
-    pub fn turn(&mut self) -> Vec<Event> {
+    pub fn turn(&mut self) -> Vec<ClientEvent> {
         let mut buffer = [0; 65_536];
         let mut broken = self.send().is_err();
         match self.socket.read(&mut buffer) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::client::{Client, ClientEvent, Options};
 
 use super::media::sample;
 use super::publisher::Outcome;
@@ -183,13 +183,13 @@ impl Work {
 
 impl Fate {
     /// Records an event. Returns true if it is the result of the publish.
-    fn take(&mut self, event: Event) -> bool {
+    fn take(&mut self, event: ClientEvent) -> bool {
         let outcome = match event {
-            Event::Status(status) if status.level == "error" => {
+            ClientEvent::Status(status) if status.level == "error" => {
                 Outcome::Refused { code: status.code, description: status.description }
             }
-            Event::Status(status) if status.code == "NetStream.Publish.Start" => Outcome::Started,
-            Event::Closed => {
+            ClientEvent::Status(status) if status.code == "NetStream.Publish.Start" => Outcome::Started,
+            ClientEvent::Closed => {
                 self.closed = true;
                 Outcome::Closed
             }
@@ -201,7 +201,7 @@ impl Fate {
 }
 
 impl Member {
-    fn receive(&mut self) -> Vec<Event> {
+    fn receive(&mut self) -> Vec<ClientEvent> {
         let mut buffer = [0; 16_384];
         match self.socket.as_mut().map(|socket| socket.read(&mut buffer)) {
             Some(Ok(count @ 1..)) if self.client.receive(&buffer[..count]).is_ok() => self.send(),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use weir_rtmp::client::{Client, Event, Options, Status};
+use weir_rtmp::client::{Client, ClientEvent, Options, Status};
 use weir_rtmp::flv::TagKind;
 use weir_rtmp::url::Url;
 
@@ -115,9 +115,9 @@ impl Seen {
         self.longest_gap.max(self.last_came.map_or(Duration::ZERO, |last| last.elapsed()))
     }
 
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: ClientEvent) {
         match event {
-            Event::Media(tag) if tag.kind == TagKind::Video => {
+            ClientEvent::Media(tag) if tag.kind == TagKind::Video => {
                 self.video += 1;
                 if self.first_videos.len() < 2 {
                     self.first_videos.push(tag.payload);
@@ -127,9 +127,9 @@ impl Seen {
                 self.first_video.get_or_insert(tag.timestamp);
                 self.last_video = Some(tag.timestamp);
             }
-            Event::Media(tag) if tag.kind == TagKind::Audio => self.audio += 1,
-            Event::Status(status) => self.statuses.push(status),
-            Event::Closed => self.closed = true,
+            ClientEvent::Media(tag) if tag.kind == TagKind::Audio => self.audio += 1,
+            ClientEvent::Status(status) => self.statuses.push(status),
+            ClientEvent::Closed => self.closed = true,
             _ => {}
         }
     }

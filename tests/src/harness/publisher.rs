@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use weir_rtmp::client::{Client, Event, Options, Status};
+use weir_rtmp::client::{Client, ClientEvent, Options, Status};
 use weir_rtmp::flv::Tag;
 use weir_rtmp::url::Url;
 
@@ -345,10 +345,10 @@ impl Session {
         }
     }
 
-    fn closes(&mut self, event: Event) -> bool {
+    fn closes(&mut self, event: ClientEvent) -> bool {
         let mut state = self.state.lock().unwrap();
         match event {
-            Event::Status(status) => {
+            ClientEvent::Status(status) => {
                 let outcome = match status.level.as_str() {
                     "error" => {
                         let Status { code, description, .. } = status.clone();
@@ -360,16 +360,16 @@ impl Session {
                 state.statuses.push(status);
                 false
             }
-            Event::Closed => {
+            ClientEvent::Closed => {
                 state.outcome.get_or_insert(Outcome::Closed);
                 state.closed = true;
                 true
             }
-            Event::Handshaken => {
+            ClientEvent::Handshaken => {
                 state.handshaken = true;
                 false
             }
-            Event::StreamCreated(_) => {
+            ClientEvent::StreamCreated(_) => {
                 state.stream_created = true;
                 false
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use weir_rtmp::chunk::Header;
-use weir_rtmp::client::{Client, Event, Options, Status};
+use weir_rtmp::client::{Client, ClientEvent, Options, Status};
 use weir_rtmp::message::Message;
 use weir_tests::harness::clients::{Connection, Way};
 use weir_tests::harness::{Nginx, until};
@@ -145,10 +145,10 @@ impl Stranger {
         }
         for event in self.connection.turn() {
             match event {
-                Event::Handshaken => self.handshaken = true,
-                Event::Connected => self.connected = true,
-                Event::Status(status) => self.statuses.push(status),
-                Event::Closed => self.closed = true,
+                ClientEvent::Handshaken => self.handshaken = true,
+                ClientEvent::Connected => self.connected = true,
+                ClientEvent::Status(status) => self.statuses.push(status),
+                ClientEvent::Closed => self.closed = true,
                 _ => {}
             }
         }

@@ -453,8 +453,10 @@ fn a_thousand_players_that_come_and_go_leave_nothing() {
         let enough = if nth.is_multiple_of(3) { 1 } else { 8 };
         until("the player has media", 10.0, || {
             let events = connection.turn();
-            media +=
-                events.iter().filter(|event| matches!(event, weir_rtmp::client::Event::Media(_))).count();
+            media += events
+                .iter()
+                .filter(|event| matches!(event, weir_rtmp::client::ClientEvent::Media(_)))
+                .count();
             media >= enough
         });
     };

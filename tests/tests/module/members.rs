@@ -1,7 +1,7 @@
 //! Publishers and players that a test controls message by message, and the streams that they send.
 
 use weir_rtmp::amf0::Writer;
-use weir_rtmp::client::{Client, Event, Options};
+use weir_rtmp::client::{Client, ClientEvent, Options};
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::clients::{Connection, Way};
@@ -58,9 +58,9 @@ impl Member {
     pub(super) fn turn(&mut self) -> bool {
         for event in self.connection.turn() {
             match event {
-                Event::Status(status) => self.got.push(Got::Status(status.code)),
-                Event::Media(tag) => self.got.push(Got::Media(tag.kind, tag.timestamp, tag.payload)),
-                Event::Closed => self.closed = true,
+                ClientEvent::Status(status) => self.got.push(Got::Status(status.code)),
+                ClientEvent::Media(tag) => self.got.push(Got::Media(tag.kind, tag.timestamp, tag.payload)),
+                ClientEvent::Closed => self.closed = true,
                 _ => {}
             }
         }

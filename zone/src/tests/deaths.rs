@@ -5,7 +5,7 @@ use weir_model::{
     key::KeySecret,
     target::{PushState, Target, TargetId, TargetSource},
     verdict::Credential,
-    viewers::{Kind, Report},
+    viewers::{Report, ViewerProtocol},
 };
 
 use super::seen::{Seen, TestZone, look};
@@ -131,7 +131,7 @@ fn prepared() -> Heap {
 
 /// Counts viewer number `n` of a stream, until 30 s after `now`.
 fn seat(locked: &Locked<'_, '_, &SpinLock>, name: &str, n: u8, now: Timestamp) {
-    let watched = Watched { app: "live", stream: name, kind: Kind::Hls };
+    let watched = Watched { app: "live", stream: name, kind: ViewerProtocol::Hls };
     let key = locked.zone.viewer_key(locked.zone.viewer_of_session(&[n]), &watched);
     locked.seat_viewer(key, &watched, now, 30_000, None).unwrap();
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 
 use weir_model::target::{PushState, Target};
-use weir_model::viewers::Kind;
+use weir_model::viewers::ViewerProtocol;
 
 use crate::{
     Audience, KeyRecord, Locked, Mutex, Zone,
@@ -106,7 +106,7 @@ fn check_counts(locked: &Locked<'_, '_, &SpinLock>) {
         let of = |kind| rows().filter(|seat| seat.audience == at && seat.kind == kind).count() as u64;
         let rtmp = players().filter(|audience| *audience == at).count() as u64;
         let counted = (one.audience.hls, one.audience.dash, one.audience.rtmp);
-        assert_eq!(counted, (of(Kind::Hls), of(Kind::Dash), rtmp), "{name}");
+        assert_eq!(counted, (of(ViewerProtocol::Hls), of(ViewerProtocol::Dash), rtmp), "{name}");
         all.ws += one.audience.now();
     }
     assert_eq!(locked.watching("live"), all.ws);

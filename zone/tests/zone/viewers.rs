@@ -3,7 +3,7 @@
 
 use weir_model::{
     Timestamp,
-    viewers::{Kind, Report},
+    viewers::{Report, ViewerProtocol},
 };
 use weir_zone::{Audience, NewPlayer, Seated, StreamId, Viewer, ViewerKey, Watched, WorkerId, heap::Heap};
 
@@ -11,7 +11,7 @@ use super::{NOW, PID, SERVER, TestZone, after, claim, heap, register, stream};
 
 const WINDOW_MS: u64 = 30_000;
 
-fn watched(stream: &str, kind: Kind) -> Watched<'_> {
+fn watched(stream: &str, kind: ViewerProtocol) -> Watched<'_> {
     Watched { app: "live", stream, kind }
 }
 
@@ -25,7 +25,7 @@ fn key(zone: &TestZone<'_>, n: u64, watched: &Watched<'_>) -> ViewerKey {
 
 /// Viewer number `n` of `live/show` asks for something of HLS.
 fn seat(zone: &TestZone<'_>, n: u64, now: Timestamp) -> Seated {
-    let watched = watched("show", Kind::Hls);
+    let watched = watched("show", ViewerProtocol::Hls);
     let key = key(zone, n, &watched);
     if zone.refresh_viewer(key, now, WINDOW_MS) {
         return Seated::Known;
@@ -60,7 +60,7 @@ fn each_viewer_counts_once_for_a_stream_and_a_kind() {
         (seat(&zone, 1, NOW), seat(&zone, 1, after(5)), seat(&zone, 2, NOW)),
         (Seated::New, Seated::Known, Seated::New)
     );
-    for (stream, kind) in [("show", Kind::Dash), ("other", Kind::Hls)] {
+    for (stream, kind) in [("show", ViewerProtocol::Dash), ("other", ViewerProtocol::Hls)] {
         let watched = watched(stream, kind);
         let seated = zone.lock(PID).seat_viewer(key(&zone, 1, &watched), &watched, NOW, WINDOW_MS, None);
         assert_eq!(seated, Ok(Seated::New));
@@ -141,7 +141,7 @@ fn a_limit_refuses_only_who_is_new() {
     let zone = heap.zone();
     let worker = register(&zone, PID);
     play(&zone, worker, false);
-    let show = watched("show", Kind::Hls);
+    let show = watched("show", ViewerProtocol::Hls);
     let seat = |n| zone.lock(PID).seat_viewer(key(&zone, n, &show), &show, NOW, WINDOW_MS, Some(3)).unwrap();
     assert_eq!(
         [1, 2, 3, 1, 2].map(seat),
@@ -187,7 +187,7 @@ fn records_that_nobody_needs_are_freed() {
     claim(&zone, &stream("show", worker));
     let before = super::used(&zone);
     seat(&zone, 1, NOW);
-    let gone = watched("gone", Kind::Hls);
+    let gone = watched("gone", ViewerProtocol::Hls);
     zone.lock(PID).seat_viewer(key(&zone, 1, &gone), &gone, NOW, WINDOW_MS, None).unwrap();
     zone.lock(PID).tidy_audiences(NOW);
     assert_eq!(zone.lock(PID).audiences().len(), 2);
@@ -209,7 +209,7 @@ fn strangers_cannot_fill_the_zone_with_names() {
     let zone = heap.zone();
     let refused = (0..10_000).find(|n| {
         let name = format!("name-{n}");
-        let watched = watched(&name, Kind::Hls);
+        let watched = watched(&name, ViewerProtocol::Hls);
         zone.lock(PID).seat_viewer(key(&zone, 1, &watched), &watched, NOW, WINDOW_MS, None).is_err()
     });
     let (used, all) = zone.usage();
@@ -217,7 +217,7 @@ fn strangers_cannot_fill_the_zone_with_names() {
     assert!(zone.is_saturated(NOW) && !zone.is_saturated(after(60_000)));
     // Those who watch what is known already are counted all the same.
     assert_eq!(audience(&zone, "name-0").hls, 1);
-    let known = watched("name-0", Kind::Hls);
+    let known = watched("name-0", ViewerProtocol::Hls);
     assert_eq!(
         zone.lock(PID).seat_viewer(key(&zone, 2, &known), &known, NOW, WINDOW_MS, None),
         Ok(Seated::New)
@@ -256,7 +256,7 @@ fn a_full_table_forgets_the_oldest_and_says_so() {
     let counted = audience(&zone, "show").hls;
     assert!(counted <= rows && counted * 100 >= rows * 98, "{counted} of {rows}");
     assert_eq!(zone.viewer_rows().0 as u64, counted);
-    let known = |n: &u64| zone.knows_viewer(key(&zone, *n, &watched("show", Kind::Hls)));
+    let known = |n: &u64| zone.knows_viewer(key(&zone, *n, &watched("show", ViewerProtocol::Hls)));
     // The newest are there, and of the oldest nobody.
     assert!((count - 100..count).all(|n| known(&n)));
     assert!((0..rows / 2).filter(known).count() < 5);

@@ -7,16 +7,16 @@ mod hls;
 
 const TOKEN: &str = "aaa.bbb.ccc";
 
-fn rewriter(kind: Kind) -> Rewriter {
+fn rewriter(kind: PlaylistFormat) -> Rewriter {
     Rewriter::new(kind, Secret::new(TOKEN), "Live.example.org", false)
 }
 
-fn rewritten(kind: Kind, text: &[u8]) -> Vec<u8> {
+fn rewritten(kind: PlaylistFormat, text: &[u8]) -> Vec<u8> {
     in_pieces(kind, text, &[])
 }
 
 /// The same with the text cut at the given positions.
-fn in_pieces(kind: Kind, text: &[u8], borders: &[usize]) -> Vec<u8> {
+fn in_pieces(kind: PlaylistFormat, text: &[u8], borders: &[usize]) -> Vec<u8> {
     let (mut rewriter, mut out, mut from) = (rewriter(kind), Vec::new(), 0);
     for border in borders.iter().chain([&text.len()]) {
         rewriter.push(&text[from..*border], &mut out);
@@ -33,17 +33,21 @@ fn text(bytes: &[u8]) -> &str {
 #[test]
 fn the_kind_is_that_of_the_file_or_of_the_answer() {
     for (path, content_type, kind) in [
-        ("/hls/show.m3u8", "", Some(Kind::Hls)),
-        ("/hls/show.m3u8", "text/plain", Some(Kind::Hls)),
-        ("/dash/show.mpd", "", Some(Kind::Dash)),
-        ("/x", "application/vnd.apple.mpegurl", Some(Kind::Hls)),
-        ("/x", "Application/X-MpegURL; charset=utf-8", Some(Kind::Hls)),
-        ("/x", "application/dash+xml", Some(Kind::Dash)),
+        ("/hls/show.m3u8", "", Some(PlaylistFormat::Hls)),
+        ("/hls/show.m3u8", "text/plain", Some(PlaylistFormat::Hls)),
+        ("/dash/show.mpd", "", Some(PlaylistFormat::Dash)),
+        ("/x", "application/vnd.apple.mpegurl", Some(PlaylistFormat::Hls)),
+        ("/x", "Application/X-MpegURL; charset=utf-8", Some(PlaylistFormat::Hls)),
+        ("/x", "application/dash+xml", Some(PlaylistFormat::Dash)),
         ("/hls/show-1.ts", "video/mp2t", None),
         ("/x", "text/html", None),
         ("/show.m3u8.html", "", None),
     ] {
-        assert_eq!(Kind::of(path.as_bytes(), content_type.as_bytes()), kind, "{path} {content_type}");
+        assert_eq!(
+            PlaylistFormat::of(path.as_bytes(), content_type.as_bytes()),
+            kind,
+            "{path} {content_type}"
+        );
     }
 }
 
@@ -144,7 +148,7 @@ proptest! {
         borders in prop::collection::vec(0_usize..300, 0..6),
         dash: bool,
     ) {
-        let kind = if dash { Kind::Dash } else { Kind::Hls };
+        let kind = if dash { PlaylistFormat::Dash } else { PlaylistFormat::Hls };
         let borders = sorted(&borders, bytes.len());
         prop_assert_eq!(in_pieces(kind, &bytes, &borders), rewritten(kind, &bytes));
     }

@@ -13,7 +13,7 @@ use weir_model::Timestamp;
 
 /// Kind of a thing: the first part of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum EntryKind {
     /// A stream key.
     Key,
     /// A push target.
@@ -28,7 +28,7 @@ pub enum Kind {
     Chat,
 }
 
-impl Kind {
+impl EntryKind {
     /// All kinds, with the first part of their names.
     const ALL: [(Self, &str); 6] = [
         (Self::Key, "key"),
@@ -101,7 +101,7 @@ pub fn knows(one: &Clock, other: &Clock) -> bool {
 }
 
 /// Returns the valid version of two, or `None` if it is `mine`, unchanged.
-pub fn merge(kind: Kind, mine: &Entry, theirs: &Entry) -> Option<Entry> {
+pub fn merge(kind: EntryKind, mine: &Entry, theirs: &Entry) -> Option<Entry> {
     match (knows(&mine.clock, &theirs.clock), knows(&theirs.clock, &mine.clock)) {
         (true, _) => None,
         (false, true) => Some(theirs.clone()),
@@ -112,7 +112,7 @@ pub fn merge(kind: Kind, mine: &Entry, theirs: &Entry) -> Option<Entry> {
             };
             let (held, other) = if rank(mine) >= rank(theirs) { (mine, theirs) } else { (theirs, mine) };
             let mut holds = held.clone();
-            if let (Kind::Admin, Some(value), Some(other)) = (kind, &mut holds.value, &other.value) {
+            if let (EntryKind::Admin, Some(value), Some(other)) = (kind, &mut holds.value, &other.value) {
                 merge_accounts(value, other);
             }
             for (node, at) in mine.clock.iter().chain(&theirs.clock) {
@@ -154,26 +154,26 @@ mod tests {
     fn a_later_edit_holds_and_of_two_at_once_the_revocation() {
         let first = entry(&[("a", 1)], 1, "a", Some(json!({ "note": "1" })));
         let next = entry(&[("a", 1), ("b", 2)], 2, "b", Some(json!({ "note": "2" })));
-        assert_eq!(merge(Kind::Key, &first, &next), Some(next.clone()));
-        assert_eq!(merge(Kind::Key, &next, &first), None);
+        assert_eq!(merge(EntryKind::Key, &first, &next), Some(next.clone()));
+        assert_eq!(merge(EntryKind::Key, &next, &first), None);
         // Node a has removed the key without knowing the later edit on node b.
         let removed = entry(&[("a", 1), ("c", 1)], 1, "c", None);
         for (mine, theirs) in [(&next, &removed), (&removed, &next)] {
-            let holds = merge(Kind::Key, mine, theirs).unwrap();
+            let holds = merge(EntryKind::Key, mine, theirs).unwrap();
             assert_eq!((holds.value, holds.clock.len()), (None, 3));
         }
         let (banned, forgiven) =
             (entry(&[("a", 1)], 1, "a", Some(json!({}))), entry(&[("b", 9)], 9, "b", None));
-        assert!(merge(Kind::Chat, &banned, &forgiven).unwrap().value.is_some(), "a ban of a chat holds");
+        assert!(merge(EntryKind::Chat, &banned, &forgiven).unwrap().value.is_some(), "a ban of a chat holds");
         let role = |node: &str, at, role: &str| entry(&[(node, at)], at, node, Some(json!({ "role": role })));
-        let holds = merge(Kind::Admin, &role("a", 1, "viewer"), &role("b", 9, "admin")).unwrap();
+        let holds = merge(EntryKind::Admin, &role("a", 1, "viewer"), &role("b", 9, "admin")).unwrap();
         assert_eq!(holds.value.unwrap()["role"], "viewer");
         let until =
             |node: &str, at, until: u64| entry(&[(node, at)], at, node, Some(json!({ "until": until })));
-        let holds = merge(Kind::Ban, &until("a", 9, 100), &until("b", 1, 200)).unwrap();
+        let holds = merge(EntryKind::Ban, &until("a", 9, 100), &until("b", 1, 200)).unwrap();
         assert_eq!(holds.value.unwrap()["until"], 200);
         // Otherwise, the later edit is valid.
-        let holds = merge(Kind::Target, &role("a", 1, "x"), &role("b", 2, "y")).unwrap();
+        let holds = merge(EntryKind::Target, &role("a", 1, "x"), &role("b", 2, "y")).unwrap();
         assert_eq!(holds.by, "b");
     }
 
@@ -192,8 +192,8 @@ mod tests {
             // Node a has reset the password, and node b has added a second factor to the old account.
             let reset = account("a", a, "admin", "new", 30, None);
             let factor = account("b", b, "viewer", "stolen", 10, Some("GEZDGNBV"));
-            let holds = merge(Kind::Admin, &reset, &factor).unwrap();
-            assert_eq!(merge(Kind::Admin, &factor, &reset), Some(holds.clone()));
+            let holds = merge(EntryKind::Admin, &reset, &factor).unwrap();
+            assert_eq!(merge(EntryKind::Admin, &factor, &reset), Some(holds.clone()));
             let value = holds.value.unwrap();
             let of = |field: &str| value[field].as_str().unwrap().to_owned();
             assert_eq!([of("role"), of("password"), of("totp")], ["viewer", "new", "GEZDGNBV"]);
@@ -204,10 +204,10 @@ mod tests {
 
     #[test]
     fn names_and_kinds() {
-        for (kind, _) in Kind::ALL {
-            assert_eq!(Kind::of(&kind.name("a/b")), Some((kind, "a/b")));
+        for (kind, _) in EntryKind::ALL {
+            assert_eq!(EntryKind::of(&kind.name("a/b")), Some((kind, "a/b")));
         }
-        assert_eq!(Kind::of("other/x"), None);
+        assert_eq!(EntryKind::of("other/x"), None);
     }
 
     /// Edits of one thing on two nodes, and exchanges between the nodes, in any order.
@@ -227,7 +227,7 @@ mod tests {
     proptest! {
         #[test]
         fn nodes_agree_once_they_have_heard_each_other(steps in proptest::collection::vec(step(), 0..40)) {
-            for (kind, _) in Kind::ALL {
+            for (kind, _) in EntryKind::ALL {
                 let (mut nodes, mut now): ([Option<Entry>; 2], u64) = ([None, None], 0);
                 let tell = |nodes: &mut [Option<Entry>; 2], from: usize| {
                     let Some(theirs) = nodes[from].clone() else { return };
@@ -257,7 +257,7 @@ mod tests {
                 tell(&mut nodes, 1);
                 tell(&mut nodes, 0);
                 prop_assert_eq!(&nodes[0], &nodes[1]);
-                if gone && matches!(kind, Kind::Key | Kind::Target) {
+                if gone && matches!(kind, EntryKind::Key | EntryKind::Target) {
                     prop_assert!(nodes[0].as_ref().is_some_and(|entry| entry.value.is_none()), "it came back");
                 }
             }

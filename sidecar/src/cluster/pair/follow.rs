@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::entry::Kind;
+use super::entry::EntryKind;
 use super::marks::Trust;
 use super::node::Pair;
 use super::sources::{ACCOUNTS, CHAT, Failure, STATE, Seen, Sources};
@@ -73,11 +73,11 @@ impl Follower {
         };
         let mut kinds = Vec::new();
         if trouble.is_none() && self.is_module_seen {
-            kinds.extend([Kind::Key, Kind::Target, Kind::Token, Kind::Ban]);
+            kinds.extend([EntryKind::Key, EntryKind::Target, EntryKind::Token, EntryKind::Ban]);
         }
         match sources.accounts() {
             Ok(seen) => {
-                kinds.push(Kind::Admin);
+                kinds.push(EntryKind::Admin);
                 if let Some(seen) = seen {
                     self.observe(ACCOUNTS, sources, &seen).await?;
                 }
@@ -88,7 +88,7 @@ impl Follower {
             self.observe(CHAT, sources, &seen).await?;
         }
         if sources.has_chat() {
-            kinds.push(Kind::Chat);
+            kinds.push(EntryKind::Chat);
         }
         self.apply(sources, &kinds).await?;
         Ok(trouble.or_else(|| self.unmarked.as_ref().map(|(_, why)| why.clone())))
@@ -157,7 +157,7 @@ impl Follower {
     }
 
     /// Applies the pending changes to this node.
-    async fn apply(&mut self, sources: &mut Sources, kinds: &[Kind]) -> Result<(), database::Error> {
+    async fn apply(&mut self, sources: &mut Sources, kinds: &[EntryKind]) -> Result<(), database::Error> {
         let now = clock::now().as_millis();
         let pending = {
             let mut table = self.pair.table();

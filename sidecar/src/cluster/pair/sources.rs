@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use weir_model::Digest;
 
-use super::entry::Kind;
+use super::entry::EntryKind;
 use super::table::Pending;
 use crate::admin::accounts::{self, Account, Store};
 use crate::admin::name::Name;
@@ -38,7 +38,7 @@ pub enum Failure {
 /// The things of one source.
 pub struct Seen {
     /// The kinds of these things.
-    pub kinds: &'static [Kind],
+    pub kinds: &'static [EntryKind],
     /// The things by name.
     pub things: BTreeMap<String, Value>,
     /// Mark by which the source is recognized; `None` if it has none yet.
@@ -52,7 +52,7 @@ pub struct Seen {
 impl Seen {
     /// Returns the digest of the things that are in the file. Bans of keys are only in memory.
     pub fn digest(&self) -> Digest {
-        let is_kept = |name: &&String| !matches!(Kind::of(name), Some((Kind::Ban, _)));
+        let is_kept = |name: &&String| !matches!(EntryKind::of(name), Some((EntryKind::Ban, _)));
         let kept: Vec<_> = self.things.iter().filter(|(name, _)| is_kept(name)).collect();
         Digest::of(&serde_json::to_vec(&kept).unwrap_or_default())
     }
@@ -83,7 +83,7 @@ pub struct Sources {
 impl Sources {
     /// Creates the sources as configured.
     pub fn new(
-        at: &config::Nginx,
+        at: &config::NginxSettings,
         admins: &Path,
         chat: Arc<Chat>,
         token: &weir_model::Secret,
@@ -100,7 +100,7 @@ impl Sources {
     }
 
     /// Returns another client of the API.
-    pub fn client(at: &config::Nginx) -> Result<Nginx, nginx::Error> {
+    pub fn client(at: &config::NginxSettings) -> Result<Nginx, nginx::Error> {
         Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())
     }
 
@@ -121,14 +121,14 @@ impl Sources {
         let Some(state) = state else { return Ok(None) };
         let ReplicaState { generation, keys, targets, revocations, mark, .. } = state;
         let id = |value: &Value| value["id"].as_str().unwrap_or_default().to_owned();
-        let keys = keys.into_iter().map(|key| (Kind::Key.name(&id(&key)), key));
-        let targets = targets.into_iter().map(|target| (Kind::Target.name(&id(&target)), target));
-        let revocations = revocations.into_iter().map(|one| (Kind::Token.name(&what(&one)), one));
-        let bans = bans
-            .iter()
-            .map(|ban| (Kind::Ban.name(&ban.key), json!({ "key": ban.key, "until": ban.until.as_millis() })));
+        let keys = keys.into_iter().map(|key| (EntryKind::Key.name(&id(&key)), key));
+        let targets = targets.into_iter().map(|target| (EntryKind::Target.name(&id(&target)), target));
+        let revocations = revocations.into_iter().map(|one| (EntryKind::Token.name(&what(&one)), one));
+        let bans = bans.iter().map(|ban| {
+            (EntryKind::Ban.name(&ban.key), json!({ "key": ban.key, "until": ban.until.as_millis() }))
+        });
         let things = keys.chain(targets).chain(revocations).chain(bans).collect();
-        let kinds = &[Kind::Key, Kind::Target, Kind::Token, Kind::Ban];
+        let kinds = &[EntryKind::Key, EntryKind::Target, EntryKind::Token, EntryKind::Ban];
         Ok(Some(Seen { kinds, things, mark, can_be_marked: true, generation }))
     }
 
@@ -155,11 +155,11 @@ impl Sources {
         if mark.is_none() && self.known.as_ref().is_some_and(|known| known.accounts.is_empty()) {
             return Ok(None);
         }
-        let thing = |account: &Account| (Kind::Admin.name(account.name.as_str()), json!(account));
+        let thing = |account: &Account| (EntryKind::Admin.name(account.name.as_str()), json!(account));
         let things = all.accounts.iter().map(thing).collect();
         self.known = Some(all);
         let can_be_marked = mark.is_some();
-        Ok(Some(Seen { kinds: &[Kind::Admin], things, mark, can_be_marked, generation: 0 }))
+        Ok(Some(Seen { kinds: &[EntryKind::Admin], things, mark, can_be_marked, generation: 0 }))
     }
 
     /// Returns the bans of the chat, if they have changed, or `None` if the chat is off.
@@ -173,10 +173,10 @@ impl Sources {
         let thing = |(((app, stream), name), ban): (&(StreamId, String), &Ban)| {
             let mark = ban.mark.map(|mark| HEXLOWER.encode(&mark));
             let value = json!({ "mark": mark, "verified": ban.is_verified });
-            (Kind::Chat.name(&json!([app, stream, name]).to_string()), value)
+            (EntryKind::Chat.name(&json!([app, stream, name]).to_string()), value)
         };
         let things = bans.iter().map(thing).collect();
-        Some(Seen { kinds: &[Kind::Chat], things, mark: Some(mark), can_be_marked: true, generation: 0 })
+        Some(Seen { kinds: &[EntryKind::Chat], things, mark: Some(mark), can_be_marked: true, generation: 0 })
     }
 
     /// Returns whether the chat can apply changes.
@@ -186,22 +186,24 @@ impl Sources {
 
     /// Applies a pending change to this node.
     pub async fn apply(&self, pending: &Pending) -> Result<(), Failure> {
-        let (kind, rest) = Kind::of(&pending.name).ok_or(Failure::Unknown)?;
+        let (kind, rest) = EntryKind::of(&pending.name).ok_or(Failure::Unknown)?;
         match (kind, &pending.want) {
-            (Kind::Key, None) => self.remove(&format!("v1/keys/{rest}")).await,
-            (Kind::Target, None) => self.remove(&format!("v1/targets/{rest}")).await,
-            (Kind::Key, Some(want)) => self.put(&json!({ "key": { "was": pending.was, "is": want } })).await,
-            (Kind::Target, Some(want)) => {
+            (EntryKind::Key, None) => self.remove(&format!("v1/keys/{rest}")).await,
+            (EntryKind::Target, None) => self.remove(&format!("v1/targets/{rest}")).await,
+            (EntryKind::Key, Some(want)) => {
+                self.put(&json!({ "key": { "was": pending.was, "is": want } })).await
+            }
+            (EntryKind::Target, Some(want)) => {
                 self.put(&json!({ "target": { "was": pending.was, "is": want } })).await
             }
-            (Kind::Token, Some(want)) => self.put(&json!({ "revocation": want })).await,
-            (Kind::Ban, Some(want)) => {
+            (EntryKind::Token, Some(want)) => self.put(&json!({ "revocation": want })).await,
+            (EntryKind::Ban, Some(want)) => {
                 let until = want["until"].as_u64().map(weir_model::Timestamp::from_millis);
                 self.put(&json!({ "ban": { "key": want["key"], "until": until } })).await
             }
-            (Kind::Token | Kind::Ban, None) => Ok(()),
-            (Kind::Admin, _) => self.account(rest, pending),
-            (Kind::Chat, _) => self.ban(rest, pending.want.as_ref()),
+            (EntryKind::Token | EntryKind::Ban, None) => Ok(()),
+            (EntryKind::Admin, _) => self.account(rest, pending),
+            (EntryKind::Chat, _) => self.ban(rest, pending.want.as_ref()),
         }
     }
 

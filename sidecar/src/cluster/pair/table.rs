@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weir_model::Timestamp;
 
-use super::entry::{Clock, Entry, Kind, merge};
+use super::entry::{Clock, Entry, EntryKind, merge};
 use super::marks::{Marks, Trust};
 use super::twins;
 use crate::database::{self, Schema};
@@ -176,19 +176,19 @@ impl Table {
     /// whether there are new entries for the other node.
     pub fn observe(
         &mut self,
-        kinds: &[Kind],
+        kinds: &[EntryKind],
         seen: &BTreeMap<String, Value>,
         trust: Trust,
         now: u64,
     ) -> bool {
-        let of_kinds = |name: &str| Kind::of(name).is_some_and(|(kind, _)| kinds.contains(&kind));
+        let of_kinds = |name: &str| EntryKind::of(name).is_some_and(|(kind, _)| kinds.contains(&kind));
         let known = self.rows.keys().filter(|name| of_kinds(name));
         let names: BTreeSet<String> = known.chain(seen.keys()).cloned().collect();
         let before = self.meta.seq;
         let is_known = matches!(trust, Trust::Known | Trust::Newer);
         let at = matches!(trust, Trust::Newer | Trust::Older).then_some(FIRST_SIGHT);
         for name in names {
-            let Some((kind, _)) = Kind::of(&name) else { continue };
+            let Some((kind, _)) = EntryKind::of(&name) else { continue };
             let here = seen.get(&name);
             let Some(row) = self.rows.get_mut(&name) else {
                 self.edit(kind, &name, here.cloned(), Clock::new(), (now, at));
@@ -217,7 +217,7 @@ impl Table {
     /// Records an edit of this node, based on the version of this clock. If `at` is set, it replaces the time of the edit.
     fn edit(
         &mut self,
-        kind: Kind,
+        kind: EntryKind,
         name: &str,
         value: Option<Value>,
         mut clock: Clock,
@@ -239,7 +239,7 @@ impl Table {
     }
 
     /// Merges a version of a thing, from this node or from the other one, into the table.
-    fn take(&mut self, kind: Kind, name: &str, entry: &Entry) {
+    fn take(&mut self, kind: EntryKind, name: &str, entry: &Entry) {
         self.meta.at = self.meta.at.max(entry.at);
         let holds = match self.rows.get(name) {
             None => Some(entry.clone()),
@@ -262,7 +262,7 @@ impl Table {
     pub fn hear(&mut self, entries: &[(String, Entry)]) -> bool {
         let before = self.meta.seq;
         for (name, entry) in entries {
-            if let Some((kind, _)) = Kind::of(name) {
+            if let Some((kind, _)) = EntryKind::of(name) {
                 self.take(kind, name, entry);
             }
         }
@@ -277,10 +277,10 @@ impl Table {
         let targets = self.rows.iter().filter(|(name, _)| name.starts_with("target/"));
         let gone = twins::repeated(targets.filter_map(|(_, row)| row.entry.value.as_ref()));
         for id in &gone {
-            let name = Kind::Target.name(id);
+            let name = EntryKind::Target.name(id);
             let Some(row) = self.rows.get(&name) else { continue };
             let (clock, shadow) = (row.entry.clock.clone(), row.shadow.clone());
-            self.edit(Kind::Target, &name, None, clock, (now, None));
+            self.edit(EntryKind::Target, &name, None, clock, (now, None));
             // The target still exists at this node until it is removed.
             if let Some(row) = self.rows.get_mut(&name) {
                 row.shadow = shadow;
@@ -290,9 +290,9 @@ impl Table {
     }
 
     /// Returns the changes that must be made at this node, for these kinds. Removals are first.
-    pub fn pending(&self, kinds: &[Kind], now: u64) -> Vec<Pending> {
+    pub fn pending(&self, kinds: &[EntryKind], now: u64) -> Vec<Pending> {
         let differs = |(name, row): (&String, &Row)| {
-            let (kind, _) = Kind::of(name).filter(|(kind, _)| kinds.contains(kind))?;
+            let (kind, _) = EntryKind::of(name).filter(|(kind, _)| kinds.contains(kind))?;
             let was = row.shadow.as_ref().and_then(|shadow| shadow.value.as_ref());
             let want = row.entry.value.as_ref();
             let is_over = || want.is_some_and(|want| ends(kind, want).is_some_and(|end| end <= now));
@@ -346,7 +346,7 @@ impl Table {
         let is_over = |name: &str, row: &Row| match &row.entry.value {
             None => row.entry.at < old && row.seq <= acknowledged,
             Some(value) => {
-                Kind::of(name).and_then(|(kind, _)| ends(kind, value)).is_some_and(|end| end <= now)
+                EntryKind::of(name).and_then(|(kind, _)| ends(kind, value)).is_some_and(|end| end <= now)
             }
         };
         let over: Vec<String> =
@@ -368,13 +368,13 @@ impl Table {
 }
 
 /// Returns the time at which a thing ends by itself, in milliseconds since 1970.
-fn ends(kind: Kind, value: &Value) -> Option<u64> {
+fn ends(kind: EntryKind, value: &Value) -> Option<u64> {
     match kind {
-        Kind::Ban => value["until"].as_u64(),
-        Kind::Token => {
+        EntryKind::Ban => value["until"].as_u64(),
+        EntryKind::Token => {
             serde_json::from_value::<Timestamp>(value["expires_at"].clone()).ok().map(Timestamp::as_millis)
         }
-        Kind::Key | Kind::Target | Kind::Admin | Kind::Chat => None,
+        EntryKind::Key | EntryKind::Target | EntryKind::Admin | EntryKind::Chat => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use weir_model::{AppName, Secret, StreamName};
 
 use crate::config::check::Unfit;
-use crate::config::origin::{Kind, Origin};
+use crate::config::origin::{Origin, OriginProtocol};
 
 /// Source of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ impl Source {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Remote(remote) => remote.transport.word(),
-            Self::Node(Origin { kind: Kind::Ws, .. }) => "weir",
-            Self::Node(Origin { kind: Kind::Whep, .. }) => "whep",
+            Self::Node(Origin { kind: OriginProtocol::Ws, .. }) => "weir",
+            Self::Node(Origin { kind: OriginProtocol::Whep, .. }) => "whep",
             Self::File(_) => "file",
             Self::Playlist(_) => "playlist",
         }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn dash(manifest: &str) -> String {
-    text(&rewritten(Kind::Dash, manifest.as_bytes())).to_owned()
+    text(&rewritten(PlaylistFormat::Dash, manifest.as_bytes())).to_owned()
 }
 
 #[test]
@@ -97,11 +97,12 @@ fn what_is_no_manifest_goes_through() {
 #[test]
 fn a_manifest_too_large_stays_as_it_is() {
     let manifest = format!("<SegmentURL media=\"a\"/>{}", " ".repeat(MAX_MANIFEST));
-    let out = in_pieces(Kind::Dash, manifest.as_bytes(), &[100, 5000, MAX_MANIFEST - 7]);
+    let out = in_pieces(PlaylistFormat::Dash, manifest.as_bytes(), &[100, 5000, MAX_MANIFEST - 7]);
     assert!(out == manifest.as_bytes());
     let large = &manifest[..MAX_MANIFEST];
     assert!(
-        rewritten(Kind::Dash, large.as_bytes()).starts_with(b"<SegmentURL media=\"a?token=aaa.bbb.ccc\"/>")
+        rewritten(PlaylistFormat::Dash, large.as_bytes())
+            .starts_with(b"<SegmentURL media=\"a?token=aaa.bbb.ccc\"/>")
     );
 }
 
@@ -138,7 +139,7 @@ proptest! {
     ) {
         let manifest: String = pieces.iter().map(|(plain, _)| plain.as_str()).collect();
         let expected: String = pieces.iter().map(|(_, with)| with.as_str()).collect();
-        let out = in_pieces(Kind::Dash, manifest.as_bytes(), &sorted(&borders, manifest.len()));
+        let out = in_pieces(PlaylistFormat::Dash, manifest.as_bytes(), &sorted(&borders, manifest.len()));
         prop_assert_eq!(text(&out), expected);
     }
 }

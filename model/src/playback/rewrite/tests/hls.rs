@@ -1,7 +1,7 @@
 use super::*;
 
 fn hls(playlist: &str) -> String {
-    text(&rewritten(Kind::Hls, playlist.as_bytes())).to_owned()
+    text(&rewritten(PlaylistFormat::Hls, playlist.as_bytes())).to_owned()
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_line_too_long_stays_as_it_is() {
         format!("#EXTM3U\n{long}\na.ts?token={TOKEN}\n{}?token={TOKEN}\n{long}?token={TOKEN}", &long[1..]);
     assert_eq!(hls(&playlist), expected);
     let borders: Vec<usize> = (0..playlist.len()).step_by(1000).collect();
-    assert_eq!(text(&in_pieces(Kind::Hls, playlist.as_bytes(), &borders)), expected);
+    assert_eq!(text(&in_pieces(PlaylistFormat::Hls, playlist.as_bytes(), &borders)), expected);
     assert_eq!(hls(&format!("{long}x\na.ts")), format!("{long}x\na.ts"));
 }
 
@@ -90,7 +90,7 @@ fn a_large_playlist_is_rewritten() {
     }
     assert!(playlist.len() > 5_000_000);
     let borders: Vec<usize> = (0..playlist.len()).step_by(32_768).collect();
-    let out = in_pieces(Kind::Hls, playlist.as_bytes(), &borders);
+    let out = in_pieces(PlaylistFormat::Hls, playlist.as_bytes(), &borders);
     assert_eq!(out.len(), playlist.len() + segments * (TOKEN.len() + "?token=".len()));
     assert_eq!(text(&out), reference(&playlist));
 }
@@ -178,7 +178,7 @@ proptest! {
         if !last_end {
             playlist.pop();
         }
-        let out = in_pieces(Kind::Hls, playlist.as_bytes(), &sorted(&borders, playlist.len()));
+        let out = in_pieces(PlaylistFormat::Hls, playlist.as_bytes(), &sorted(&borders, playlist.len()));
         prop_assert_eq!(text(&out), reference(&playlist));
     }
 }

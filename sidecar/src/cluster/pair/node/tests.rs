@@ -4,7 +4,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::pair::entry::{Entry, Kind};
+use crate::cluster::pair::entry::{Entry, EntryKind};
 use crate::cluster::pair::marks::Trust;
 
 /// Opens the daemon's node whose file is in this folder.
@@ -41,8 +41,8 @@ fn make(at: &Pair, id: &str) {
     let mut table = at.table();
     let names = table.names();
     let mut seen: BTreeMap<String, Value> = names.into_iter().map(|name| (name, json!({}))).collect();
-    seen.insert(Kind::Key.name(id), json!({}));
-    table.observe(&[Kind::Key], &seen, Trust::Known, clock::now().as_millis());
+    seen.insert(EntryKind::Key.name(id), json!({}));
+    table.observe(&[EntryKind::Key], &seen, Trust::Known, clock::now().as_millis());
     at.count(&table);
     table.commit().unwrap();
 }

@@ -3,7 +3,7 @@ use weir_model::Digest;
 
 use super::*;
 
-const KINDS: &[Kind] = &[Kind::Key, Kind::Target, Kind::Token, Kind::Ban];
+const KINDS: &[EntryKind] = &[EntryKind::Key, EntryKind::Target, EntryKind::Token, EntryKind::Ban];
 
 /// A node: its table, and the state of its module.
 struct Node {
