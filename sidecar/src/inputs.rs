@@ -31,6 +31,7 @@ pub mod due;
 pub mod ffmpeg;
 pub mod list;
 pub mod plan;
+mod senders;
 mod teller;
 
 use plan::InputJob;
@@ -101,6 +102,10 @@ async fn run_in(
     // Dropping the set aborts the task.
     let mut sink = JoinSet::new();
     sink.spawn(outlet::serve(listener, outlet, shared.clone()));
+    let mut watch = JoinSet::new();
+    if job.input.is_keyed {
+        watch.spawn(senders::watch(shared.clone()));
+    }
     let spec = Spec {
         id: job.id.clone(),
         stream: job.path(),
@@ -111,6 +116,7 @@ async fn run_in(
         decodes_sound: false,
     };
     supervise::run(spec, shared, commands).await;
+    drop(watch);
     // The last output of ffmpeg is still to be read, and the stream to be ended.
     let _ = tokio::time::timeout(Duration::from_millis(300), sink.join_next()).await;
     Ok(())

@@ -48,6 +48,9 @@ pub enum Error {
     /// A tag cannot be sent.
     #[error(transparent)]
     Client(#[from] weir_rtmp::client::Error),
+    /// The program has ended before the publish began.
+    #[error("the sender is gone")]
+    Gone,
     /// The sender gave no valid stream key.
     #[error(
         "the sender's streamid is no stream key: it must be a key of this application, such as weir key add makes"
@@ -83,11 +86,16 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    async fn url(&self, shared: &Shared) -> Result<Url, Error> {
+    async fn url(&self, input: &UnixStream, shared: &Shared) -> Result<Url, Error> {
         let secret_file = match &self.credential {
             Credential::Minted(file) => file,
             Credential::Overheard => {
-                let key = overheard(shared).await.filter(is_key).ok_or(Error::NoKey)?;
+                let key = overheard(shared).await;
+                // The key of one sender must not publish the media of another.
+                if !is_of_this_run(input, shared) {
+                    return Err(Error::Gone);
+                }
+                let key = key.filter(is_key).ok_or(Error::NoKey)?;
                 return Ok(token::url_with_key(&self.server, &self.app, &self.name, &key));
             }
         };
@@ -106,8 +114,16 @@ async fn overheard(shared: &Shared) -> Option<Secret> {
     None
 }
 
+/// Returns whether the program at the other end is the one that runs now.
+fn is_of_this_run(input: &UnixStream, shared: &Shared) -> bool {
+    let pid = input.peer_cred().ok().and_then(|credentials| credentials.pid());
+    let group = pid.and_then(|pid| nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid))).ok());
+    let group = group.and_then(|group| u32::try_from(group.as_raw()).ok());
+    group.is_some() && group == shared.status().pid
+}
+
 /// Returns whether a text may be a stream key, and can be no other part of a URL.
-fn is_key(key: &Secret) -> bool {
+pub fn is_key(key: &Secret) -> bool {
     let text = key.expose();
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
@@ -128,7 +144,7 @@ pub async fn serve(listener: UnixListener, outlet: Outlet, shared: Arc<Shared>) 
 }
 
 async fn publish(outlet: &Outlet, mut input: UnixStream, shared: &Shared) -> Result<(), Error> {
-    let url = outlet.url(shared).await?;
+    let url = outlet.url(&input, shared).await?;
     let mut link = Link::connect(&url).await?;
     match timeout(PATIENCE, accepted(&mut link, &url)).await {
         Ok(result) => result?,

@@ -80,7 +80,8 @@ pub fn check(tag: &Tag) -> Result<(), Error> {
 pub fn streamid(line: &str) -> Option<Secret> {
     let (_, rest) =
         line.split_once("] accept streamid [").or_else(|| line.split_once("accept streamid ["))?;
-    let (id, _) = rest.rsplit_once("], length ")?;
+    // A text with line ends, or with something that is hidden like a password, is no key.
+    let id = rest.rsplit_once("], length ").map_or("", |(id, _)| id);
     let key = match id.strip_prefix("#!::") {
         Some(pairs) => pairs.split(',').find_map(|pair| pair.strip_prefix("r=")).unwrap_or(""),
         None => id,
@@ -171,6 +172,10 @@ mod tests {
             let line =
                 format!("[srt @ 0x5625c30f3ac0] [verbose] accept streamid [{id}], length {}", id.len());
             assert_eq!(streamid(&line).map(|key| key.expose().to_owned()).as_deref(), Some(key), "{line}");
+        }
+        for id in ["x/***, length 5", "one line"] {
+            let key = streamid(&format!("[srt @ 0x55] [verbose] accept streamid [{id}"));
+            assert_eq!(key.map(|key| key.expose().to_owned()).as_deref(), Some(""), "{id}");
         }
         assert!(streamid("[srt @ 0x55] [verbose] Reinit context").is_none());
     }

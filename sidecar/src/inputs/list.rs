@@ -66,7 +66,8 @@ fn of_remote(remote: &Remote) -> String {
         Transport::Rtsp => ("rtsp,rtp,tcp,udp", &["rtsp_transport tcp", "timeout 10000000"]),
         Transport::Rtmp => ("rtmp,rtmps,tcp,tls", &["rw_timeout 10000000"]),
         Transport::Hls => ("http,https,tcp,tls,crypto", &["rw_timeout 10000000"]),
-        Transport::Srt => ("srt", &[]),
+        // A sender that sends nothing must not hold the port.
+        Transport::Srt => ("srt", &["timeout 10000000"]),
         Transport::Rist => ("rist", &[]),
         Transport::Udp => ("udp", &[]),
     };

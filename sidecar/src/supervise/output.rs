@@ -58,6 +58,8 @@ struct Kept {
     explained: Option<String>,
     /// The secret that the program wrote in this run.
     secret: Option<Secret>,
+    /// The line with the secret is not complete.
+    is_inside: bool,
     /// Start of the current window, number of its lines, and number of the lines that were left out.
     window: Option<Instant>,
     said: u64,
@@ -76,7 +78,7 @@ impl Kept {
     }
 
     fn begin(&mut self) {
-        (self.error, self.explained, self.secret) = (None, None, None);
+        (self.error, self.explained, self.secret, self.is_inside) = (None, None, None, false);
     }
 
     fn reason(&self) -> Option<String> {
@@ -109,11 +111,15 @@ impl Output {
     /// Returns whether a line must not be logged: see [`Self::overhear`].
     pub fn is_confidential(&self, line: &str) -> bool {
         let Some(find) = self.overhear.get() else { return false };
-        if let Some(secret) = find(line) {
-            self.kept.lock().unwrap_or_else(PoisonError::into_inner).secret = Some(secret);
-            return true;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = find(line);
+        if found.is_none() && !kept.is_inside {
+            return ["[verbose]", "[info]"].iter().any(|level| line.contains(level));
         }
-        ["[verbose]", "[info]"].iter().any(|level| line.contains(level))
+        // A sender may put line ends into its text. The line of libavformat ends with a length.
+        kept.is_inside = !line.ends_with(|last: char| last.is_ascii_digit());
+        kept.secret = found.or_else(|| kept.secret.take());
+        true
     }
 
     /// Returns a line without the hidden URL.

@@ -89,7 +89,7 @@ fn srt_with_a_stream_key_as_streamid() {
     api.delete(&format!("/v1/keys/{}", key.id)).expect(200);
     wait_ended(&nginx);
     drop(sender);
-    drop(send_until("a revoked key is refused", &key.key, &|| !error().is_empty()));
+    drop(send_until("a revoked key is refused", &key.key, &|| error().contains("unknown key")));
     assert!(api.stream("live", "show").is_none());
     for secret in [&key.key, &other.key] {
         assert!(!sidecar.log().contains(secret.as_str()), "{}", sidecar.log());
