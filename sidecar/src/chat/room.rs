@@ -8,7 +8,11 @@ use serde::Serialize;
 use tokio::time::Instant;
 use weir_model::{Timestamp, text};
 
+use looks::Looks;
+
 use super::pace::{MOST_MESSAGES, Pace, WINDOW, Wait, Writer};
+
+mod looks;
 
 /// Longest message, in characters.
 pub const MOST_CHARACTERS: usize = 500;
@@ -155,6 +159,7 @@ pub struct Room {
     silenced: Vec<(Ban, Instant)>,
     bans: Vec<Ban>,
     slow: Duration,
+    looks: Looks,
     /// Counts since the last minute: messages, arrivals, departures, and the most people present.
     counts: [u64; 4],
 }
@@ -198,10 +203,11 @@ impl Room {
         if self.is_banned(&person) {
             return Err(Refusal::Banned);
         }
-        let look = person.name.as_deref().map(appearance);
-        let is_taken = |other: &Person| {
-            look.is_some() && other.name.as_deref().map(appearance) == look && other.mark != person.mark
+        let is_alike = |other: &Person| match (&person.name, &other.name) {
+            (Some(one), Some(other)) => self.looks.are_alike(one, other),
+            _ => false,
         };
+        let is_taken = |other: &Person| other.mark != person.mark && is_alike(other);
         if !person.is_verified && self.people.values().any(is_taken) {
             return Err(Refusal::NameTaken);
         }
@@ -260,7 +266,7 @@ impl Room {
     }
 
     fn is_banned(&self, person: &Person) -> bool {
-        !person.is_moderator && self.bans.iter().any(|ban| ban.fits(person))
+        !person.is_moderator && self.bans.iter().any(|ban| ban.fits(person, &self.looks))
     }
 
     /// Returns the person, if that person may write now.
@@ -274,7 +280,7 @@ impl Room {
             return Err(Refusal::Length);
         }
         self.silenced.retain(|(_, until)| *until > now);
-        if let Some((_, until)) = self.silenced.iter().find(|(ban, _)| ban.fits(&person)) {
+        if let Some((_, until)) = self.silenced.iter().find(|(ban, _)| ban.fits(&person, &self.looks)) {
             return Err(Refusal::TimedOut((*until - now).as_secs() + 1));
         }
         let address = (!person.is_verified).then_some(person.mark);
@@ -415,18 +421,11 @@ impl Room {
     }
 }
 
-/// Returns the same text for names that people cannot tell apart, such as one with a Cyrillic letter for a Latin one (Unicode Technical
-/// Standard 39, section 4). It is for comparisons alone.
-fn appearance(name: &str) -> String {
-    unicode_security::skeleton(&name.to_lowercase()).collect()
-}
-
 impl Ban {
-    fn fits(&self, person: &Person) -> bool {
+    fn fits(&self, person: &Person, looks: &Looks) -> bool {
         let is_kind = self.is_verified.is_none_or(|is_verified| is_verified == person.is_verified);
         self.mark == Some(person.mark)
-            || (is_kind
-                && person.name.as_deref().is_some_and(|name| appearance(name) == appearance(&self.name)))
+            || (is_kind && person.name.as_deref().is_some_and(|name| looks.are_alike(name, &self.name)))
     }
 }
 
