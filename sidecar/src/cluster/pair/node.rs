@@ -305,9 +305,12 @@ impl Pair {
         if letter.node == table.node() || letter.node.is_empty() {
             return Ok(());
         }
-        // The whole letter is refused. Its entries are sent again once the clocks are right.
+        // No entry is taken; they are sent again once the clocks are right. Which node pushes must be known all the same.
         if Table::is_ahead(&letter.entries, clock::now().as_millis()) {
-            return Err(Untaken::Ahead { file: file() });
+            let file = file();
+            drop(table);
+            self.note(letter);
+            return Err(Untaken::Ahead { file });
         }
         let is_news = table.hear(&letter.entries);
         let before = table.peer(&letter.node);
@@ -332,15 +335,19 @@ impl Pair {
             table.commit()?;
         }
         drop(table);
-        let mut status = self.status();
-        status.heard = Some(Instant::now());
-        status.their_pending = letter.pending;
-        status.theirs.clone_from(&letter.stage);
-        drop(status);
+        self.note(letter);
         if is_news {
             self.changed.notify_one();
         }
         Ok(())
+    }
+
+    /// Notes the state of the other node.
+    fn note(&self, letter: &Letter) {
+        let mut status = self.status();
+        status.heard = Some(Instant::now());
+        status.their_pending = letter.pending;
+        status.theirs.clone_from(&letter.stage);
     }
 
     /// Returns a letter with the entries that another node does not have yet; without entries for an unknown node.

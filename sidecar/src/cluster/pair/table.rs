@@ -344,7 +344,8 @@ impl Table {
         let old = now.saturating_sub(u64::try_from(TOMBSTONE.as_millis()).unwrap_or(u64::MAX));
         let acknowledged = self.meta.peers.values().map(|peer| peer.ours).min().unwrap_or_default();
         let is_over = |name: &str, row: &Row| match &row.entry.value {
-            None => row.entry.at < old && row.seq <= acknowledged,
+            // The time of an edit that was found late is unknown (FIRST_SIGHT), and its clock is not.
+            None => row.entry.clock.values().all(|at| *at < old) && row.seq <= acknowledged,
             Some(value) => {
                 EntryKind::of(name).and_then(|(kind, _)| ends(kind, value)).is_some_and(|end| end <= now)
             }

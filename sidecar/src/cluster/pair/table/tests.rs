@@ -198,6 +198,27 @@ fn a_backup_of_the_module_alone_or_with_the_table_brings_nothing_back() {
 }
 
 #[test]
+fn a_removal_that_was_found_late_is_kept_as_long_as_others() {
+    let begin = u64::try_from(2 * TOMBSTONE.as_millis()).unwrap();
+    let (mut a, mut b) = (Node::new("a"), Node::new("b"));
+    set(&mut b, "key/revoked", "first");
+    meet(&mut a, &mut b, begin);
+    let (table, module) = (b.backup(), b.module.clone());
+    b.module.remove("key/revoked");
+    meet(&mut a, &mut b, begin + 1000);
+    // The table of a backup, beside a newer module: the removal is found anew.
+    b.table = Table::open(&table.path().join("pair.db"), "another").unwrap();
+    b.trust = Trust::Newer;
+    meet(&mut a, &mut b, begin + 2000);
+    for node in [&mut a, &mut b] {
+        node.table.tidy(begin + 3000);
+    }
+    (b.module, b.trust) = (module, Trust::Older);
+    meet(&mut a, &mut b, begin + 4000);
+    assert!(a.module.is_empty() && b.module.is_empty(), "a revoked key came back");
+}
+
+#[test]
 fn a_table_that_is_older_than_the_module_gives_way_to_it_and_to_the_other_node() {
     let (mut a, mut b) = (Node::new("a"), Node::new("b"));
     for name in ["key/revoked", "key/rotated", "key/edited"] {
