@@ -46,7 +46,7 @@ fn route(call: &Call<'_>, sessions: &mut Sessions<'_>) -> Answer {
     })?;
     let Found { route, app, name, id } = found;
     // Programs add arguments to a GET so that no cache answers it.
-    if !route.has_arguments() && call.head.method != "GET" {
+    if !route.has_arguments() && !matches!(call.head.method, "GET" | "HEAD") {
         refuse_arguments(call.head.query)?;
     }
     match route {
