@@ -1,5 +1,6 @@
 //! `GET /v1/live`: the streams that viewers can watch, without addresses and keys.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,7 +13,6 @@ use serde_json::{Value, json};
 use super::asker::asker;
 use super::common::Web;
 use crate::config::Config;
-use crate::jobs::View;
 use crate::ladder;
 use crate::ladder::plan::{LadderJob, Rendition};
 use crate::live::board::Entry;
@@ -31,12 +31,13 @@ pub(super) async fn list(
     let asker = asker(peer, &headers, &config.web.trusted_proxies, &config.web.base);
     let place = config.web.url.clone().or(asker.url).unwrap_or_default();
     let jobs = web.office.jobs().list();
+    let ready = jobs.iter().filter(|job| job.status.ready).map(|job| job.id.as_str()).collect();
     let streams: Vec<Value> = web
         .board
         .all()
         .iter()
         .map(|entry| {
-            let choice = Choice::of(&config, &jobs, entry);
+            let choice = Choice::of(&config, &ready, entry);
             stream(entry, &choice, web.hub.counts_of(&entry.id()), &place)
         })
         .collect();
@@ -61,9 +62,10 @@ struct Choice {
 }
 
 impl Choice {
-    fn of(config: &Config, jobs: &[View], entry: &Entry) -> Self {
+    /// `ready` holds the ids of the jobs whose output can be played.
+    fn of(config: &Config, ready: &HashSet<&str>, entry: &Entry) -> Self {
         let wanted = ladder::plan::plan(config, std::iter::once(&entry.live)).into_iter().next();
-        let is_done = |ladder: &LadderJob| jobs.iter().any(|job| job.id == ladder.id && job.status.ready);
+        let is_done = |ladder: &LadderJob| ready.contains(ladder.id.as_str());
         let is_ready = wanted.as_ref().is_none_or(is_done);
         let made = wanted.filter(|_| is_ready).map(|ladder| ladder.renditions).unwrap_or_default();
         let others = made.iter().map(Rendition::name).filter(|name| *name != SOURCE);
