@@ -4,36 +4,9 @@ use crate::admission::Denial;
 use crate::stream_name::NameError;
 use crate::token::{CheckError, TokenError};
 
-/// The refused command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusedCommand {
-    /// `connect`.
-    Connect,
-    /// `publish`.
-    Publish,
-    /// `play` and `play2`.
-    Play,
-}
+mod command;
 
-impl RefusedCommand {
-    /// Returns the command's name in the log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RefusedCommand::Connect => "connect",
-            RefusedCommand::Publish => "publish",
-            RefusedCommand::Play => "play",
-        }
-    }
-
-    /// Returns the nginx-rtmp directive that asks a program about the command.
-    pub fn hook(self) -> &'static str {
-        match self {
-            RefusedCommand::Connect => "on_connect",
-            RefusedCommand::Publish => "on_publish",
-            RefusedCommand::Play => "on_play",
-        }
-    }
-}
+pub use command::RefusedCommand;
 
 /// The reason why Weir refuses a command. Displays as the short reason for the log, which never contains a secret, nor
 /// the text that was sent as the name.
