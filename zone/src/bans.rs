@@ -1,6 +1,5 @@
-//! Temporarily banned keys: a table of fixed size. A new ban replaces the one that ends first.
-//!
-//! No more than [`MAX_BANS`] are to be made here. Both nodes of a pair may make as many: there is room for all of them.
+//! Temporarily banned keys: a table of fixed size. The API refuses more than [`MAX_BANS`] bans. The table has twice as many rows, because
+//! both nodes of a pair may ban as many keys while they are apart. In a full table, a new ban replaces the one that ends first.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
