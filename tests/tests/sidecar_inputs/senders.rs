@@ -78,7 +78,7 @@ fn srt_with_a_stream_key_as_streamid() {
     drop(sender);
     until("it ends", 20.0, || api.stream("live", "other").is_none());
 
-    for id in [key.key.clone(), format!("%23!::m=publish,r={}", key.key)] {
+    for id in [key.key.clone(), format!("#!::m=publish,r={}", key.key)] {
         let sender = send_until("the key opens", &id, &|| api.stream("live", "show").is_some());
         wait_live(&nginx, &sidecar, Some("H264"), Some("AAC"));
         assert_eq!(api.stream("live", "show").unwrap()["publisher"]["key_id"], key.id.as_str());
