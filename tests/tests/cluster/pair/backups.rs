@@ -92,7 +92,7 @@ fn files_of_one_node_from_a_backup_bring_nothing_back() {
             assert!(pair.try_publish(B, &keys[0].key).is_some(), "the backup has no revocation");
             pair.nodes[B].daemon.start_again();
         }
-        within("the restored accounts give way", 3.0, || !knows(&pair.nodes[B].daemon, "ana"));
+        within("the restored accounts are replaced", 3.0, || !knows(&pair.nodes[B].daemon, "ana"));
         within("what was revoked is closed", 3.0, || pair.try_publish(B, &keys[0].key).is_none());
         pair.wait_in_step();
         for nth in [A, B] {

@@ -206,7 +206,7 @@ fn a_removal_that_was_found_late_is_kept_as_long_as_others() {
     let (table, module) = (b.backup(), b.module.clone());
     b.module.remove("key/revoked");
     meet(&mut a, &mut b, begin + 1000);
-    // The table of a backup, beside a newer module: the removal is found anew.
+    // The table of a backup, beside a newer module: the removal is found again.
     b.table = Table::open(&table.path().join("pair.db"), "another").unwrap();
     b.trust = Trust::Newer;
     meet(&mut a, &mut b, begin + 2000);
@@ -219,7 +219,7 @@ fn a_removal_that_was_found_late_is_kept_as_long_as_others() {
 }
 
 #[test]
-fn a_table_that_is_older_than_the_module_gives_way_to_it_and_to_the_other_node() {
+fn the_module_and_the_other_node_replace_what_an_older_table_has() {
     let (mut a, mut b) = (Node::new("a"), Node::new("b"));
     for name in ["key/revoked", "key/rotated", "key/edited"] {
         set(&mut b, name, "first");
