@@ -56,6 +56,9 @@ fn config() -> String {
     text
 }
 
+/// Characters of a payload that fit into a name of 32 characters, after a number and a space.
+const NAME: usize = 29;
+
 /// Asserts that each payload is shown unchanged below `selector`, cut to `most` characters.
 #[track_caller]
 fn shows(browser: &Browser, what: &str, selector: &str, most: usize) {
@@ -133,7 +136,7 @@ fn texts_are_texts_on_every_page() {
     browser.run("location.hash = '#chat/live/show'");
     wait_for(&browser, "the room", 10.0, "document.querySelector('.said .line')");
     shows(&browser, "messages", ".said .text", 500);
-    shows(&browser, "names", ".said strong", 32);
+    shows(&browser, "names", ".said strong", NAME);
     go(&browser, "events");
     wait_for(&browser, "events", 10.0, "document.querySelector('table.events tr')");
     drop(publisher);
@@ -150,7 +153,7 @@ fn texts_are_texts_on_every_page() {
     shows(&browser, "titles", "#events *", 500);
     browser.open(&page("/watch/live/show"));
     shows(&browser, "messages for viewers", "#chat-list span", 500);
-    shows(&browser, "names for viewers", "#chat-list strong", 32);
+    shows(&browser, "names for viewers", "#chat-list strong", NAME);
     for nth in [0, 6, 8, 24] {
         browser.open(&page(&format!("/watch/live/later{nth}")));
         let shown = browser.run(
