@@ -61,7 +61,7 @@ impl Connection {
     }
 
     /// Sends the output, processes received bytes, and returns the events. A broken connection yields
-    /// [`Event::Closed`].
+    /// [`ClientEvent::Closed`].
     pub fn turn(&mut self) -> Vec<ClientEvent> {
         let mut buffer = [0; 65_536];
         let mut broken = self.send().is_err();
