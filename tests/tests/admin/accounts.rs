@@ -189,6 +189,7 @@ fn wrong_passwords_are_slowed_down_and_say_nothing_about_names() {
     let nginx = nginx();
     let sidecar = Sidecar::start(&nginx, &format!("{WEB}trusted_proxies = [\"127.0.0.1\"]\n"));
     add(&sidecar, "ana", "admin");
+    add(&sidecar, "ben", "admin");
     let try_from = |client: &str, name: &str| {
         let visitor = Visitor::at(&sidecar);
         let request = visitor.request("POST", "login").header("content-type", "application/json");
@@ -202,8 +203,10 @@ fn wrong_passwords_are_slowed_down_and_say_nothing_about_names() {
     // The answer takes as long for an unknown name as for a known one.
     let mut times = [Vec::new(), Vec::new()];
     let mut answers = Vec::new();
-    for round in 0..4_u8 {
-        for (kind, name) in ["ana", "nobody"].into_iter().enumerate() {
+    // Other work on the machine only adds time, so the least of many tries counts.
+    for round in 0..8_u8 {
+        let names = if round < 4 { ["ana", "nobody"] } else { ["ben", "nemo"] };
+        for (kind, name) in names.into_iter().enumerate() {
             let (status, answer, took, _) =
                 try_from(&format!("192.0.2.{}", round * 2 + kind as u8 + 1), name);
             times[kind].push(took);
@@ -213,8 +216,7 @@ fn wrong_passwords_are_slowed_down_and_say_nothing_about_names() {
     assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == 401), "{answers:?}");
     let least = |times: &[f64]| times.iter().copied().fold(f64::MAX, f64::min);
     let (known, unknown) = (least(&times[0]), least(&times[1]));
-    // Without a hash, an answer takes a hundredth of this. Other work on the machine changes each time by a factor of 2.
-    assert!(unknown > known * 0.2 && known > unknown * 0.2, "{times:?}");
+    assert!(unknown > known * 0.5 && known > unknown * 0.5, "{times:?}");
 
     let (mut refused, mut waits) = (0, None);
     for n in 0..8 {

@@ -1,7 +1,5 @@
 //! The dashboard of a large site stays fluent: 500 streams, 2,000 targets, 10,000 keys, and each step takes less than 100 ms.
 
-use std::time::Duration;
-
 use serde_json::json;
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::nginx::Config;
@@ -25,8 +23,9 @@ fn step(browser: &Browser, what: &str, act: &str, back: &str) -> f64 {
                  return frames().then(() => {{ const begin = performance.now(); {act}; return frames().then(() => performance.now() - begin); }})"
             );
             let took = browser.run(&script).as_f64().unwrap();
-            browser.run(back);
-            std::thread::sleep(Duration::from_millis(300));
+            browser.run(&format!(
+                "{back}; return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))"
+            ));
             took
         })
         .collect();

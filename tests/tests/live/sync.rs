@@ -29,13 +29,6 @@ fn numbers(log: &str, word: &str) -> Vec<f64> {
     log.split(word).skip(1).filter_map(number).collect()
 }
 
-/// Returns the median: a frame that a busy machine loses makes one flash late, but a fault makes all of them late.
-fn median(all: &[f64]) -> f64 {
-    let mut all = all.to_vec();
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 2]
-}
-
 /// Returns how many milliseconds after each flash of a stream its beep is, over six seconds; `None` if there were too few of them.
 fn apart(nginx: &Nginx) -> Option<Vec<f64>> {
     let output = Command::new(products::ffmpeg("ffmpeg"))
@@ -75,12 +68,12 @@ fn the_sound_of_a_publisher_over_webrtc_fits_its_pictures_although_it_comes_late
     until("sound and pictures come", 30.0, || {
         nginx.api().stream("live", "show").filter(|stream| stream["audio"]["codec"] == "AAC")
     });
-    let fits = |all: &Vec<f64>| median(all).abs() < MOST;
+    // A busy machine may lose a frame, which makes one flash late: then the next recording counts. A fault is in all recordings.
+    let fits = |all: &Vec<f64>| all.iter().all(|one| one.abs() < MOST);
     let last = until("they fit", 20.0, || apart(&nginx).inspect(|all| println!("{all:?} ms")).filter(fits));
     println!("WHIP to RTMP: {last:?} ms");
     // Audio and video stay in sync.
-    let later = until("flashes and beeps", 20.0, || apart(&nginx));
-    assert!(fits(&later), "{later:?}\n{}", sidecar.log());
+    until("they still fit", 20.0, || apart(&nginx).inspect(|all| println!("{all:?} ms")).filter(fits));
 }
 
 #[test]
@@ -106,5 +99,5 @@ fn the_sound_for_a_viewer_over_webrtc_fits_the_pictures() {
     let all: Vec<f64> = end["apart"].as_array().unwrap().iter().map(|one| one.as_f64().unwrap()).collect();
     // Only the second half counts.
     let late = &all[all.len() / 2..];
-    assert!(all.len() >= 14 && median(late).abs() < MOST, "{end}\n{}", sidecar.log());
+    assert!(all.len() >= 14 && late.iter().all(|one| one.abs() < MOST), "{end}\n{}", sidecar.log());
 }
