@@ -2,6 +2,7 @@
 //! recognized and reported.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -33,8 +34,13 @@ fn chat(daemon: &Sidecar) -> PathBuf {
     daemon.media().parent().unwrap().join("chat.db")
 }
 
+/// The file does not exist before the first administrator arrives.
 fn knows(daemon: &Sidecar, name: &str) -> bool {
-    fs::read_to_string(admins(daemon)).unwrap().contains(name)
+    match fs::read_to_string(admins(daemon)) {
+        Ok(text) => text.contains(name),
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => panic!("{}: {error}", admins(daemon).display()),
+    }
 }
 
 fn is_banned(daemon: &Sidecar, name: &str) -> bool {
