@@ -174,10 +174,10 @@ packaging-test: build ## check the RPM spec and the APKBUILD of packaging/: they
 	@scripts/deps.sh deb
 	@scripts/packaging-test.sh build/packaging-test
 
-bench: build ## run the benchmarks; each row is a ratio to a peer measured in the same run
+bench: build ## run the benchmarks: ratios to a peer measured in the same run, one table of all targets, and build/bench.json
 	@scripts/deps.sh bench
 	$(CARGO) bench --locked -p weir-model -p weir-zone
-	$(CARGO) run --locked --release -p weir-tests --bin bench
+	BENCH_JSON=build/bench.json $(CARGO) run --locked --release -p weir-tests --bin bench
 
 bench-quick: headers ## compare the module with that of an earlier commit in 5 minutes: BASE=COMMIT
 	@scripts/deps.sh bench

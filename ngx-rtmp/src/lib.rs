@@ -26,7 +26,7 @@
 //! | `commands`, `explicit` | offsets that other modules' directives write to; `off` told apart from a missing directive |
 //! | `netcall` | the answers to `on_connect`, `on_publish` and `on_play` |
 //! | [`disk`] | the files that nginx-rtmp writes, and how it stops writing |
-//! | [`push`], `failure`, `tls`, [`resolver`] | connections to push targets, and the reasons of their failures |
+//! | [`push`], `ticket`, `failure`, `tls`, [`resolver`] | connections to push targets, and the reasons of their failures |
 //! | [`outgoing`] | the list of connections to push targets, and how a connection ended |
 //! | [`wake`] | how workers wake each other |
 //! | [`interworker`] | sockets between workers, and pushes to them |
@@ -78,7 +78,7 @@
 //! session conf
 //! event_stream pieces disk zone neighbours
 //! wake
-//! tls resolver timer outlet waiting
+//! tls resolver timer outlet waiting ticket
 //! failure slots
 //! types
 //! thread explicit
@@ -133,6 +133,7 @@ pub mod session;
 pub mod sessions;
 mod slots;
 pub mod thread;
+mod ticket;
 pub mod timer;
 mod tls;
 mod types;

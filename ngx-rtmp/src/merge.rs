@@ -8,7 +8,8 @@
 //! - `send` of a player's connection is [`gather`]. It writes all queued messages, and answers the following calls of ngx_rtmp_send from
 //!   the bytes that it has already written.
 //!
-//! Sessions that nginx-rtmp opened itself are left out: a push to another worker would add its delay to the delay of the player there.
+//! Of the sessions that nginx-rtmp opened itself, only the module's connections to push targets take part: a push to another worker would
+//! add its delay to the delay of the player there, and a `push` line is nginx-rtmp's own.
 
 use std::mem;
 
@@ -23,7 +24,7 @@ use super::{
         ngx_rtmp_live_ctx_t, ngx_rtmp_session_t,
     },
     session::Session,
-    slots,
+    slots, ticket,
     timer::Alarm,
     types::Tables,
     waiting::Waiting,
@@ -168,7 +169,10 @@ unsafe fn hold<M: Players>(publisher: *mut ngx_rtmp_session_t) -> Held {
         while let Some(context) = next.as_ref() {
             next = context.next;
             let player = context.session;
-            if context.publishing() != 0 || context.paused() != 0 || (*player).relay() != 0 {
+            if context.publishing() != 0 || context.paused() != 0 {
+                continue;
+            }
+            if (*player).relay() != 0 && ticket::of(player).is_none() {
                 continue;
             }
             let write: *mut ngx_event_t = (*(*player).connection).write;

@@ -19,7 +19,7 @@ use super::{
         ngx_rtmp_relay_ctx_t, ngx_rtmp_relay_target_t, ngx_rtmp_session_t,
     },
     session::{Session, slot::Dialing},
-    slots,
+    slots, ticket,
     tls::{self, Progress},
     types::{Tables, Types},
 };
@@ -59,9 +59,6 @@ pub trait Targets: Types {
 /// Chunk stream and message stream of nginx-rtmp's relay (NGX_RTMP_RELAY_CSID_AMF, NGX_RTMP_RELAY_MSID).
 const CSID: u32 = 5;
 const MSID: u32 = 1;
-
-/// The address of this static marks the relay contexts of the fence.
-static TAG: u8 = 0;
 
 /// The parameters of a new connection.
 pub struct Dial<'d> {
@@ -104,7 +101,7 @@ pub fn connect<M: Tables + Targets + Incoming>(
         target.url.url = text(dial.label);
         target.url.addrs = &raw mut addr;
         target.url.naddrs = 1;
-        target.tag = tag();
+        target.tag = ticket::tag();
         target.data = dial.ticket as usize as *mut c_void;
         *libc::__errno_location() = 0;
         let session = publisher.as_ptr();
@@ -164,7 +161,7 @@ unsafe fn find(
         let own: &ngx_rtmp_relay_ctx_t = slots::entry((*session).ctx, rtmp.ngx_rtmp_relay_module)?;
         let mut push = own.play;
         while let Some(context) = push.as_ref() {
-            if context.tag == tag() && context.data.addr() as u64 == ticket {
+            if context.tag == ticket::tag() && context.data.addr() as u64 == ticket {
                 return Some(push);
             }
             push = context.next;
@@ -173,26 +170,12 @@ unsafe fn find(
     None
 }
 
-/// Returns the ticket of a connection that the module opened to a target.
-///
-/// # Safety
-///
-/// `session` is alive.
-unsafe fn ticket(session: *mut ngx_rtmp_session_t) -> Option<u64> {
-    // SAFETY: by contract.
-    unsafe {
-        let rtmp = rtmp_sys::rtmp().filter(|_| (*session).relay() != 0)?;
-        let context: &ngx_rtmp_relay_ctx_t = slots::entry((*session).ctx, rtmp.ngx_rtmp_relay_module)?;
-        (context.tag == tag()).then(|| context.data.addr() as u64)
-    }
-}
-
 impl<M: Tables> Session<'_, M> {
     /// Returns the ticket of this connection, if the module opened it to a target.
     #[must_use]
     pub fn ticket(&self) -> Option<u64> {
         // SAFETY: a live session (`Session::new`).
-        unsafe { ticket(self.as_ptr()) }
+        unsafe { ticket::of(self.as_ptr()) }
     }
 }
 
@@ -312,7 +295,7 @@ unsafe extern "C" fn on_writable<M: Tables + Targets + Incoming>(event: *mut ngx
             if (*connection).destroyed() != 0 || (*event).timedout() != 0 || fails::<M>(session) {
                 return;
             }
-            let Some(number) = ticket(session) else { return Session::<M>::new(session).close() };
+            let Some(number) = ticket::of(session) else { return Session::<M>::new(session).close() };
             Session::<M>::new(session).send_at_once(true);
             M::on_connected(&mut Sessions::new(), number);
             let wanted =
@@ -418,13 +401,9 @@ unsafe fn fails<M: Tables + Targets + Incoming>(session: *mut ngx_rtmp_session_t
 unsafe fn fail<M: Tables + Targets + Incoming>(session: *mut ngx_rtmp_session_t, error: Failure) {
     // SAFETY: by contract; closing is posted, and twice is once.
     unsafe {
-        if let Some(ticket) = ticket(session) {
+        if let Some(ticket) = ticket::of(session) {
             M::on_failed(&mut Sessions::new(), ticket, error);
         }
         Session::<M>::new(session).close();
     }
-}
-
-fn tag() -> *mut c_void {
-    (&raw const TAG).cast_mut().cast()
 }

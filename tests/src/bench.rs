@@ -12,6 +12,7 @@ mod publish;
 mod push;
 mod quick;
 mod relay;
+pub mod report;
 mod servers;
 mod stat;
 pub mod table;
@@ -30,8 +31,8 @@ pub struct Row {
     pub name: &'static str,
     /// The subject of the measurement.
     pub what: &'static str,
-    /// Measures, and returns the table as Markdown.
-    pub measure: fn() -> String,
+    /// Measures, and returns tables and verdicts.
+    pub measure: fn() -> report::Report,
 }
 
 /// All comparisons.
@@ -39,17 +40,17 @@ pub const ROWS: [Row; 17] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
-        measure: || table::text(&publish::publish()),
+        measure: || table::report(&publish::publish()),
     },
     Row {
         name: "burst",
         what: "the same, 50 publishes in a row to each server",
-        measure: || table::text(&publish::burst()),
+        measure: || table::report(&publish::burst()),
     },
     Row {
         name: "connect",
         what: "from the handshake to the answer to createStream",
-        measure: || table::text(&publish::connect()),
+        measure: || table::report(&publish::connect()),
     },
     Row {
         name: "stat",
@@ -60,17 +61,17 @@ pub const ROWS: [Row; 17] = [
     Row {
         name: "relay",
         what: "what relaying 50 streams of 4 Mbit/s to a player each costs the worker: its time for a second of media",
-        measure: || table::text(&relay::relay()),
+        measure: || table::report(&relay::relay()),
     },
     Row {
         name: "players",
         what: "what one stream of 2 Mbit/s with 400 players costs the worker: its time per second of media",
-        measure: || table::text(&players::players()),
+        measure: || table::report(&players::players()),
     },
     Row {
         name: "join",
         what: "from play to the first keyframe, for a player of a stream with a keyframe each 500 ms",
-        measure: || table::text(&join::join()),
+        measure: || table::report(&join::join()),
     },
     Row {
         name: "protected",

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
+use super::report::{Report, Verdict};
 use crate::harness::nginx::Config;
 use crate::harness::{Sidecar, WebSocket};
 
@@ -39,7 +40,7 @@ fn daemon() -> (crate::harness::Nginx, Sidecar) {
 }
 
 /// Measures processor time and memory, as a table.
-pub(super) fn chat() -> String {
+pub(super) fn chat() -> Report {
     let (_nginx, sidecar) = daemon();
     let process = sidecar.process();
     let empty = process.memory();
@@ -92,12 +93,16 @@ pub(super) fn chat() -> String {
     std::thread::sleep(Duration::from_secs(5));
     let full = process.memory();
     drop(idle);
-    format!(
+    let text = format!(
         "| | measured |\n|---|---|\n| {HEAR} clients hear 5 messages per second ({each:.0} bytes each) | {share:.1} % of a core |\n\
          | {IDLE} idle clients, who joined within {:.0} s | {} MB, {} MB without them, {:.1} kB each |\n",
         joined.as_secs_f64(),
         full / 1_000_000,
         empty / 1_000_000,
         full.saturating_sub(empty) as f64 / IDLE as f64 / 1000.0
-    )
+    );
+    let mut report = Report::of(text);
+    report.judge(Verdict::of_value("1000 clients", share, 10.0, "% of a core"));
+    report.judge(Verdict::of_value("idle clients", full as f64 / 1e6, 300.0, "MB"));
+    report
 }

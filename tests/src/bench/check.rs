@@ -1,10 +1,10 @@
 //! The duration of `weir check`, which keepalived runs each second.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use super::report::{Report, Verdict};
 use super::table::{self, Arm, Table, median};
 use crate::harness::nginx::Config;
 use crate::harness::products;
@@ -39,7 +39,7 @@ impl Program {
 }
 
 /// Compares each check with a program that does nothing, and with one that sends the same HTTP request.
-pub(super) fn check() -> String {
+pub(super) fn check() -> Report {
     let nginx = Config::weir().with_api().app("live", "").http("location = /healthz { return 204; }").start();
     super::part([&nginx].into_iter());
     let url = nginx.url("/healthz");
@@ -78,16 +78,9 @@ pub(super) fn check() -> String {
         }
     }
     let table = Table { arms, targets: Vec::new() };
-    let mut text = table::text(&table);
+    let mut report = table::report(&table);
     for arm in table.arms.iter().filter(|arm| arm.name.starts_with("weir")) {
-        let middle = median(&arm.all);
-        let word = if middle < TARGET { "PASS" } else { "MISS" };
-        writeln!(
-            text,
-            "{word}: {} takes {middle:.0} us from start to end, target below {TARGET:.0} us",
-            arm.name
-        )
-        .unwrap();
+        report.judge(Verdict::of_value(arm.name, median(&arm.all), TARGET, "us"));
     }
-    text
+    report
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::report::Report;
 use super::table::{self, Arm, Table, Target, median};
 use crate::harness::nginx::Config;
 use crate::harness::process::Process;
@@ -143,18 +144,18 @@ fn our_round(source: &Path) -> f64 {
 }
 
 /// A source of 1080p30 to three rungs.
-pub(super) fn cpu() -> String {
+pub(super) fn cpu() -> Report {
     let source = source();
     let mut arms =
         vec![Arm::new("exec_push, an ffmpeg a rung"), Arm::new("the same once more"), Arm::new("weir serve")];
     table::take_turns(ROUNDS, &mut arms, &mut [false, false, true], |is_ours| {
         1e6 * if *is_ours { our_round(&source) } else { peer_round(&source) }
     });
-    table::text(&Table { arms, targets: vec![Target::AtMost { ours: 2, peer: 0, ratio: 0.75 }] })
+    table::report(&Table { arms, targets: vec![Target::AtMost { ours: 2, peer: 0, ratio: 0.75 }] })
 }
 
 /// Measures the time from the publish until all renditions can be played, over HLS in both cases.
-pub(super) fn ready() -> String {
+pub(super) fn ready() -> Report {
     let source = source();
     let mut arms = vec![Arm::new("exec_push, nginx-rtmp's HLS"), Arm::new("weir serve, files")];
     for _ in 0..ROUNDS {
@@ -178,7 +179,7 @@ pub(super) fn ready() -> String {
     for arm in &mut arms {
         arm.rounds = arm.all.clone();
     }
-    table::text(&Table { arms, targets: Vec::new() })
+    table::report(&Table { arms, targets: Vec::new() })
 }
 
 fn resident_kilobytes(process: Process) -> f64 {
@@ -188,7 +189,7 @@ fn resident_kilobytes(process: Process) -> f64 {
 }
 
 /// Measures the daemon's processor time for a job in which ffmpeg only copies.
-pub(super) fn daemon() -> String {
+pub(super) fn daemon() -> Report {
     let nginx = Config::weir().with_api().app("live", "weir_publish open;").start();
     let rule = "[ladder.l]\nrungs = [\"source\"]\n[[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"l\"\nfolder = \"@MEDIA@\"\n";
     let sidecar = Sidecar::start(&nginx, rule);
@@ -202,7 +203,7 @@ pub(super) fn daemon() -> String {
     let full = (resident_kilobytes(sidecar.process()), median(&rates));
     drop(publishers);
     let a_job = |full: f64, empty: f64| (full - empty) / JOBS as f64;
-    format!(
+    Report::of(format!(
         "| weir serve | memory | processor, of a core |\n|---|---|---|\n| no job | {:.1} MB | {:.2} % |\n| {JOBS} jobs | {:.1} MB | {:.2} % |\n\
          | each job | {:.0} kB | {:.3} % |\n",
         empty.0 / 1024.0,
@@ -211,5 +212,5 @@ pub(super) fn daemon() -> String {
         full.1 * 100.0,
         a_job(full.0, empty.0),
         a_job(full.1, empty.1) * 100.0
-    )
+    ))
 }

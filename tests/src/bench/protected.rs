@@ -7,6 +7,7 @@ use std::process::Command;
 use weir_model::Timestamp;
 use weir_model::token::{Action, Claims, Signer};
 
+use super::report::Report;
 use super::table::{self, Arm, Table, Target};
 use crate::harness::nginx::Config;
 use crate::harness::{Nginx, products};
@@ -43,10 +44,10 @@ const BY_COOKIE: usize = 7;
 const BY_LINK: usize = 8;
 
 /// Measures segments and playlists.
-pub(super) fn protected() -> String {
+pub(super) fn protected() -> Report {
     let (nginx, token) = serve();
     super::part([&nginx].into_iter());
-    let mut text = String::new();
+    let mut report = Report::default();
     for (what, file) in [("Segments of 500 KB", "show-1.ts"), ("Playlists", "show.m3u8")] {
         let mut arms: Vec<Arm> = WAYS.iter().map(|(name, ..)| Arm::new(name)).collect();
         let mut loads: Vec<usize> = (0..WAYS.len()).collect();
@@ -62,9 +63,10 @@ pub(super) fn protected() -> String {
             targets.push(Target::AtMost { ours: BY_LINK, peer: 0, ratio: 1.0 / 0.85 });
             targets.push(Target::AtMost { ours: BY_LINK, peer: AUTH_REQUEST, ratio: 1.0 / 3.0 });
         }
-        writeln!(text, "{what}, time per request:\n\n{}", table::text(&Table { arms, targets })).unwrap();
+        report.say(&format!("{what}, time per request:\n"));
+        report.append(table::report(&Table { arms, targets }));
     }
-    text
+    report
 }
 
 fn serve() -> (Nginx, String) {

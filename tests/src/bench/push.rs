@@ -5,10 +5,9 @@ mod changes;
 mod feed;
 mod rtmps;
 
-use std::fmt::Write;
-
 use serde_json::json;
 
+use super::report::Report;
 use super::table::{self, Arm, Table, Target};
 use crate::harness::nginx::Config;
 use crate::harness::process::Process;
@@ -21,24 +20,38 @@ pub(super) use rtmps::rtmps;
 /// How many targets the stream has.
 const TARGETS: [usize; 3] = [1, 10, 50];
 const ROUNDS: usize = 7;
+/// The highest ratio for targets to nginx-rtmp's `push`.
+const EACH: f64 = 1.02;
+/// The highest ratio for targets with merged writes to nginx-rtmp's `push`, for several targets.
+const MERGED: f64 = 0.7;
 /// The least part of the media that must reach the targets, for a valid measurement.
 const RELAYED: f64 = 0.95;
 
 /// Measures the worker's time per second of one stream of 4 Mbit/s, by the number of its targets.
-pub(super) fn push() -> String {
+pub(super) fn push() -> Report {
     // Threads that are started from here on stay off the servers' core.
     super::part(std::iter::empty());
-    let mut text = String::new();
+    let mut report = Report::default();
     for count in TARGETS {
         let loads = vec![
             Load::start("push of nginx-rtmp", stock(), count),
             Load::start("the same once more", stock(), count),
-            Load::start("targets of Weir", weir, count),
+            Load::start("targets of Weir", |peer, count| weir(peer, count, ""), count),
+            Load::start("targets, `weir_merge_write 0`", |peer, count| weir(peer, count, "weir_merge_write 0;"), count),
+            Load::start(
+                "targets, `weir_merge_write 60ms`",
+                |peer, count| weir(peer, count, "weir_merge_write 60ms;"),
+                count,
+            ),
         ];
-        let targets = vec![Target::NotAbove { ours: 2, peer: 0, same: 1 }];
-        writeln!(text, "{count} targets:\n\n{}", table::text(&compare(loads, targets))).unwrap();
+        let mut targets = vec![Target::AtMost { ours: 2, peer: 0, ratio: EACH }];
+        if count > 1 {
+            targets.extend([3, 4].map(|ours| Target::AtMost { ours, peer: 0, ratio: MERGED }));
+        }
+        report.say(&format!("{count} targets:\n"));
+        report.append(table::report(&compare(loads, targets)));
     }
-    text
+    report
 }
 
 fn stock() -> fn(&Peer, usize) -> Nginx {
@@ -49,12 +62,12 @@ fn stock() -> fn(&Peer, usize) -> Nginx {
     }
 }
 
-fn weir(peer: &Peer, count: usize) -> Nginx {
+fn weir(peer: &Peer, count: usize, app: &str) -> Nginx {
     // During the turn of the others, no media are sent.
     let nginx = Config::weir()
         .with_api()
         .server("weir_idle_publisher 0;")
-        .app("live", "weir_publish open; weir_push on;")
+        .app("live", &format!("weir_publish open; weir_push on; {app}"))
         .start();
     (0..count).for_each(|nth| add(&nginx, &peer.url(&format!("app/key-{nth}"))));
     nginx

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::publish::Plan;
+use super::report::Report;
 use super::servers::Server;
 use super::table::{self, Arm, Ratio, median};
 use super::{players, relay, stat};
@@ -19,7 +20,7 @@ const LEAST: f64 = 0.03;
 const ARMS: [&str; 3] = ["base", "base, once more", "this"];
 
 /// One table: one line per measurement, in microseconds.
-pub(super) fn quick() -> String {
+pub(super) fn quick() -> Report {
     let base = env::var_os(BASE).map(PathBuf::from);
     let base = base.unwrap_or_else(|| panic!("{BASE} is not set: run `make bench-quick BASE=COMMIT`"));
     let base = std::fs::canonicalize(&base).unwrap_or_else(|error| panic!("{}: {error}", base.display()));
@@ -30,7 +31,7 @@ pub(super) fn quick() -> String {
         let arms = measure(&base);
         writeln!(text, "{}", line(what, &arms)).unwrap();
     }
-    text
+    Report::of(text)
 }
 
 type Measure = fn(&Path) -> Vec<Arm>;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::report::{Report, Verdict};
+
 /// One of the compared arms.
 pub struct Arm {
     /// Its name in the table.
@@ -71,9 +73,9 @@ pub fn median(values: &[f64]) -> f64 {
 
 /// The ratio of two arms: median, least and greatest of the rounds.
 pub(super) struct Ratio {
-    pub median: f64,
-    least: f64,
-    greatest: f64,
+    pub(super) median: f64,
+    pub(super) least: f64,
+    pub(super) greatest: f64,
 }
 
 impl Ratio {
@@ -97,8 +99,8 @@ impl Ratio {
     }
 }
 
-/// Returns the table as Markdown, and a line for each target.
-pub fn text(table: &Table) -> String {
+/// Returns the table as Markdown, and a verdict for each target.
+pub(super) fn report(table: &Table) -> Report {
     let mut text = String::from(
         "| | median | more than the first | 90 % are below | ratio to the first: median (least .. greatest round) |\n\
          |---|---|---|---|---|\n",
@@ -112,8 +114,9 @@ pub fn text(table: &Table) -> String {
     }
     let (rounds, each) = (table.arms[0].rounds.len(), table.arms[0].all.len() / table.arms[0].rounds.len());
     writeln!(text, "\n{rounds} rounds of {each} for each, taking turns.").unwrap();
-    table.targets.iter().for_each(|target| writeln!(text, "{}", verdict(table, target)).unwrap());
-    text
+    let mut report = Report::of(text);
+    table.targets.iter().for_each(|target| report.judge(verdict(table, target)));
+    report
 }
 
 fn percentile(values: &[f64], percent: usize) -> f64 {
@@ -122,7 +125,7 @@ fn percentile(values: &[f64], percent: usize) -> f64 {
     sorted[(sorted.len() - 1) * percent / 100]
 }
 
-fn verdict(table: &Table, target: &Target) -> String {
+fn verdict(table: &Table, target: &Target) -> Verdict {
     let (ours, peer, most) = match *target {
         Target::NotAbove { ours, peer, same } => {
             (ours, peer, 1.0 + Ratio::of(&table.arms[same], &table.arms[peer]).spread())
@@ -130,11 +133,7 @@ fn verdict(table: &Table, target: &Target) -> String {
         Target::AtMost { ours, peer, ratio } => (ours, peer, ratio),
     };
     let ratio = Ratio::of(&table.arms[ours], &table.arms[peer]);
-    let word = if ratio.median <= most { "PASS" } else { "MISS" };
-    let names = format!("\"{}\" / \"{}\"", table.arms[ours].name, table.arms[peer].name);
-    let why =
-        if matches!(target, Target::NotAbove { .. }) { ", the noise of the peer against itself" } else { "" };
-    format!("{word}: {names} is {}, target at most {most:.3}{why}", ratio.text())
+    Verdict::of_ratio(table.arms[ours].name, table.arms[peer].name, &ratio, most)
 }
 
 #[cfg(test)]
@@ -157,7 +156,8 @@ mod tests {
             vec![arm("a", &[100.0, 100.0, 100.0]), arm("a again", &[95.0, 100.0, 104.0]), arm("ours", ours)]
         };
         let target = || Target::NotAbove { ours: 2, peer: 0, same: 1 };
-        let said = |ours: &[f64]| verdict(&Table { arms: arms(ours), targets: Vec::new() }, &target());
+        let said =
+            |ours: &[f64]| verdict(&Table { arms: arms(ours), targets: Vec::new() }, &target()).to_string();
         assert!(said(&[104.0, 120.0, 90.0]).starts_with("PASS"));
         assert!(said(&[106.0, 106.0, 90.0]).starts_with("MISS"));
         assert!(said(&[106.0, 106.0, 90.0]).contains("1.060 (0.900 .. 1.060), target at most 1.050"));

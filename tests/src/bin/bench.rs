@@ -17,13 +17,25 @@ fn main() -> ExitCode {
         eprintln!("no such row, expected one of: {}", names.join(", "));
         return ExitCode::from(2);
     }
-    println!("{}", bench::machine());
+    let machine = bench::machine();
+    println!("{machine}");
+    let mut reports = Vec::new();
     for row in rows {
         println!(
             "\n{}: {}\n  cargo run --release -p weir-tests --bin bench -- {}\n",
             row.name, row.what, row.name
         );
-        print!("{}", (row.measure)());
+        let report = (row.measure)();
+        print!("{}", report.text);
+        reports.push((row.name, report));
+    }
+    println!("\nAll targets of this run:\n\n{}", bench::report::summary(&reports));
+    if let Some(file) = std::env::var_os("BENCH_JSON") {
+        let json = bench::report::json(&machine, &reports);
+        if let Err(error) = std::fs::write(&file, format!("{json:#}\n")) {
+            eprintln!("{}: {error}", file.display());
+            return ExitCode::FAILURE;
+        }
     }
     ExitCode::SUCCESS
 }

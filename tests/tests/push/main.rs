@@ -8,6 +8,7 @@ mod changes;
 mod failures;
 mod lives;
 mod many;
+mod merged;
 mod names;
 mod relay;
 mod sample;

@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use super::{Load, add, compare};
+use crate::bench::report::Report;
 use crate::bench::table::{self, Target};
 use crate::harness::nginx::Config;
 use crate::harness::ports::Port;
@@ -13,7 +14,7 @@ use crate::harness::{Authority, Nginx, Peer, products, until};
 const TARGETS: usize = 10;
 
 /// Measures the processor time of all involved processes per second of the stream at ten targets.
-pub(crate) fn rtmps() -> String {
+pub(crate) fn rtmps() -> Report {
     super::super::part(std::iter::empty());
     let loads = vec![tunnelled("nginx-rtmp and stunnel"), tunnelled("the same once more"), native()];
     let table = compare(loads, vec![Target::AtMost { ours: 2, peer: 0, ratio: 0.7 }]);
@@ -23,7 +24,9 @@ pub(crate) fn rtmps() -> String {
         format!("\"{}\" takes {seconds:.2} s of the processor a Gbit", arm.name)
     });
     let costs: Vec<_> = costs.collect();
-    format!("{}\n{}\n", table::text(&table), costs.join(", "))
+    let mut report = table::report(&table);
+    report.say(&format!("\n{}", costs.join(", ")));
+    report
 }
 
 /// A peer behind TLS, and the handle that ends it.
