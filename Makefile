@@ -70,7 +70,7 @@ SANITIZED := $(addsuffix ::,publish_keys names duplicates takeover one_publish c
 WITHOUT_ROOT = make test: not root: tests that make network namespaces, mount a tmpfs or run keepalived need root and fail; the others run
 
 # What goes on at targets, with a sanitized nginx; Debian's TLS in front of them does not fit that one.
-PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives names relay)
+PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives merged names relay)
 
 # The module and the fence beneath it have no tests of their own: their symbols are nginx's, so nothing but nginx can link them.
 # tests/ runs them.

@@ -31,6 +31,8 @@ use super::{
 };
 use crate::local;
 
+/// How long before the alarm the list is looked through when the worker is awake anyway, in milliseconds.
+const EARLY_MS: u64 = 50;
 /// Most buffers of one write. A message of `chunk_size` bytes or less is one buffer.
 const MOST_BUFFERS: usize = 128;
 
@@ -243,6 +245,7 @@ unsafe fn send_or_wait<M: Players>(
         let before = if is_video { of_publisher.video_ms.replace(now) } else { of_publisher.video_ms };
         before.map(|before| now.saturating_sub(before))
     });
+    let mut any_sent = false;
     for player in players {
         // SAFETY: by contract.
         let mut safe = unsafe { Session::<M>::new(*player) };
@@ -255,10 +258,17 @@ unsafe fn send_or_wait<M: Players>(
         let since_sent_ms = now.saturating_sub(waiting.sent_ms);
         let moment = Moment { is_video, since_video_ms, since_sent_ms, queued, room };
         match rule.when(&moment) {
-            // SAFETY: by contract.
-            When::Now => unsafe { send::<M>(*player, now) },
+            When::Now => {
+                any_sent = true;
+                // SAFETY: by contract.
+                unsafe { send::<M>(*player, now) }
+            }
             When::After(ms) => wait::<M>(*player, waiting, now, ms),
         }
+    }
+    // The players that have just got their messages wait for nothing, so the alarm need not wake the worker for them.
+    if any_sent && LIST.with(|list| list.at_ms.is_some_and(|at| at <= now + EARLY_MS)) {
+        settle::<M>(now);
     }
 }
 
@@ -285,9 +295,13 @@ impl List {
     }
 }
 
-/// Sends the messages that have waited long enough.
+/// Sends the messages that have waited long enough. Runs when the alarm fires.
 fn look<M: Players>(_sessions: &mut Sessions<'_>) {
-    let now = process::uptime_ms();
+    settle::<M>(process::uptime_ms());
+}
+
+/// Sends the messages that have waited long enough, and sets the alarm for the others.
+fn settle<M: Players>(now: u64) {
     let listed = LIST.with(|list| {
         list.at_ms = None;
         mem::take(&mut list.sessions)
@@ -305,6 +319,11 @@ fn look<M: Players>(_sessions: &mut Sessions<'_>) {
             None => {}
         }
     }
+    LIST.with(|list| {
+        if let (None, Some(alarm)) = (list.at_ms, &mut list.alarm) {
+            alarm.disarm();
+        }
+    });
 }
 
 /// Sends all waiting messages of a player. If its socket is full, epoll reports when sending can continue.
