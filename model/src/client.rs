@@ -1,12 +1,13 @@
 //! The address of a client, and the ticket by which Weir recognises its own players.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::arguments;
 use crate::network::Network;
+use crate::secret::Secret;
 
-/// The argument of `play` by which Weir recognises the daemon's own players, so that it does not count them.
+/// The argument of `play` by which Weir recognises players that are no viewers: the daemon's own, and pulls of the same nginx.
 pub const TICKET_ARGUMENT: &str = "weir_ticket";
 
 /// Returns the ticket that a player presents in `name?args`.
@@ -15,6 +16,17 @@ pub fn ticket_of(raw: &[u8]) -> Option<&[u8]> {
         .1?
         .split(|byte| *byte == b'&')
         .find_map(|argument| argument.strip_prefix(TICKET_ARGUMENT.as_bytes())?.strip_prefix(b"="))
+}
+
+/// Length of the ticket of a pull, in hex digits.
+const PULL_TICKET_LEN: usize = 32;
+
+/// Returns the ticket with which nginx pulls from itself, over a connection from `puller` to `server`. No other connection
+/// has both addresses, so a server that sees the ticket cannot use it.
+#[must_use]
+pub fn ticket_of_pull(ticket: &Secret, puller: SocketAddr, server: SocketAddr) -> Secret {
+    let text = Secret::new(format!("weir pull from {puller} to {server} {}", ticket.expose()));
+    Secret::new(&text.digest().to_hex()[..PULL_TICKET_LEN])
 }
 
 /// Returns the ticket that an HTTP request presents in the cookie `weir_ticket`, which no log contains.
@@ -126,6 +138,18 @@ mod tests {
         ] {
             let rest = rest.map(|rest| rest.as_bytes().to_vec());
             assert_eq!(without_ticket(raw.as_bytes()), rest, "{raw}");
+        }
+    }
+
+    #[test]
+    fn the_ticket_of_a_pull_is_for_one_connection() {
+        let [one, two, server] =
+            ["127.0.0.1:40000", "127.0.0.1:40001", "127.0.0.1:1935"].map(|addr| addr.parse().unwrap());
+        let of = |ticket: &str, from, to| ticket_of_pull(&Secret::new(ticket), from, to).expose().to_owned();
+        let ticket = of("a", one, server);
+        assert_eq!((ticket.len(), &ticket), (32, &of("a", one, server)));
+        for other in [of("b", one, server), of("a", two, server), of("a", server, one), of("a", one, two)] {
+            assert_ne!(other, ticket);
         }
     }
 

@@ -21,7 +21,8 @@
 //! | `gop` | the messages since the last keyframe, for players that join |
 //! | `codec_header` | the decoder configuration of a codec that nginx-rtmp does not know |
 //! | [`incoming`] | bytes that the other end sends, as nginx-rtmp reads them |
-//! | `relay` | nginx-rtmp's `push` lines |
+//! | `relay` | nginx-rtmp's `push` and `pull` lines |
+//! | [`ends`] | the addresses of both ends of a connection |
 //! | `client_log` | nginx-rtmp's log lines about a client |
 //! | `commands`, `explicit` | offsets that other modules' directives write to; `off` told apart from a missing directive |
 //! | `netcall` | the answers to `on_connect`, `on_publish` and `on_play` |
@@ -73,7 +74,7 @@
 //! cycle
 //! push variables
 //! outgoing codec_header incoming gate blocks gop
-//! merge relay message interworker client_log netcall request
+//! merge relay message interworker client_log netcall request ends
 //! connections client sessions
 //! session conf
 //! event_stream pieces disk zone neighbours
@@ -104,6 +105,7 @@ pub mod conf;
 mod connections;
 pub mod cycle;
 pub mod disk;
+pub mod ends;
 pub mod event_stream;
 mod explicit;
 pub mod export;

@@ -186,6 +186,25 @@ pub(super) unsafe fn hide_paths(session: *mut ngx_rtmp_session_t) {
     }
 }
 
+impl<M: Tables> Session<'_, M> {
+    /// Adds an argument to the name that a pull is about to request (ngx_rtmp_relay_send_play).
+    pub fn add_play_argument(&mut self, argument: &str) {
+        let Some(rtmp) = rtmp_sys::rtmp() else { return };
+        // SAFETY: a live session; its context of the relay is null or alive as long as it, as the pool of its connection is
+        // (ngx_rtmp_relay_create_connection).
+        unsafe {
+            let pool = self.connection().pool;
+            let Some(context) = context(&rtmp, self.as_ptr()).as_mut() else { return };
+            let name = if context.play_path.len > 0 { context.play_path } else { context.name };
+            let between = if bytes(&name).contains(&b'?') { "&" } else { "?" };
+            let text = [bytes(&name), between.as_bytes(), argument.as_bytes()].concat();
+            if let Some(path) = copy(pool, &text) {
+                context.play_path = path;
+            }
+        }
+    }
+}
+
 /// Creates the relay context of a session that is about to publish, if its application has `push` lines.
 ///
 /// # Safety

@@ -1,5 +1,5 @@
 //! What a connection and a publish cost beside nginx-rtmp: the count of an address, the verdict alone with 10,000 keys in the
-//! zone, the claim of a name, a message of media; and what the API and the push targets cost a worker.
+//! zone, the claim of a name, a message of media; what a request of a viewer costs; and what the API and the push targets cost a worker.
 #![allow(missing_docs, reason = "criterion's macros")]
 #![allow(clippy::unwrap_used, reason = "a benchmark's failure is a panic")]
 
@@ -13,9 +13,10 @@ use weir_model::{
     secret,
     target::{Target, TargetId, TargetSource},
     verdict::{self, Accepted, Credential, KeyFacts, Presentation},
+    viewers::ViewerProtocol,
 };
 use weir_zone::{
-    Claim, KeyRecord, NewStream, Stage, Zone,
+    Claim, KeyRecord, NewStream, Seated, Stage, ViewerKey, Watched, Zone,
     heap::{Heap, SpinLock},
 };
 
@@ -184,9 +185,63 @@ fn targets(criterion: &mut Criterion) {
     });
 }
 
+/// The user agent of a browser.
+const AGENT: &[u8] =
+    b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
+const WATCHED: Watched<'_> = Watched { app: "live", stream: "show", kind: ViewerProtocol::Hls };
+const WINDOW_MS: u64 = 30_000;
+
+/// The viewer of a request without a token, as the module finds it.
+fn viewer(zone: &Zone<'_, &SpinLock>, nth: u64) -> ViewerKey {
+    let mut addr = [0; 16];
+    addr[8..].copy_from_slice(&nth.to_be_bytes());
+    zone.viewer_key(zone.viewer_at(addr, AGENT), &WATCHED)
+}
+
+/// `weir_zone 16m`, as much of it as nginx leaves, with this many viewers of one stream.
+fn zone_of_viewers(count: u64) -> Heap {
+    let heap = Heap::new(16 << 20, 4062 * 4096).unwrap();
+    let zone = heap.zone();
+    for nth in 0..count {
+        let key = viewer(&zone, nth);
+        zone.lock(PID).seat_viewer(key, &WATCHED, NOW, WINDOW_MS, None).unwrap();
+    }
+    heap
+}
+
+fn viewers(criterion: &mut Criterion) {
+    for count in [1_000, 100_000] {
+        let heap = zone_of_viewers(count);
+        let zone = heap.zone();
+        assert_eq!((zone.viewer_rows().0 as u64, zone.is_saturated(NOW)), (count, false));
+        // The next viewer is another one, and comes later, so that its row changes.
+        let mut nth = 0;
+        criterion.bench_function(&format!("a request of a viewer, {count} viewers"), |bencher| {
+            bencher.iter(|| {
+                nth += 1;
+                let key = viewer(&zone, black_box(nth * 7919 % count));
+                assert!(zone.refresh_viewer(key, NOW.plus_millis(100 * nth), WINDOW_MS));
+            });
+        });
+        let now = NOW.plus_millis(100 * nth);
+        criterion.bench_function(&format!("a new viewer comes and goes, {count} viewers"), |bencher| {
+            bencher.iter(|| {
+                nth += 1;
+                let key = viewer(&zone, black_box(count + nth));
+                let seated = zone.lock(PID).seat_viewer(key, &WATCHED, now, WINDOW_MS, Some(1_000_000));
+                assert_eq!(seated, Ok(Seated::New));
+                zone.lock(PID).unseat_viewer(key);
+            });
+        });
+        criterion.bench_function(&format!("a tenth of a second's sweep, {count} viewers"), |bencher| {
+            bencher.iter(|| assert_eq!(zone.sweep_viewers(PID, black_box(NOW), 1024), 0));
+        });
+    }
+}
+
 criterion_group! {
     name = zone;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = verdicts, streams, connections, targets
+    targets = verdicts, streams, connections, targets, viewers
 }
 criterion_main!(zone);

@@ -1,7 +1,7 @@
 //! Connections that nginx opened itself, to push or to pull. The other end is untrusted, and needs to send only a few messages.
 
 use weir_model::{
-    Timestamp,
+    Timestamp, client,
     guard::{
         self as model, Violation, deadline, guest,
         outgoing::{self, Answered, Balance, Exchange, Role},
@@ -9,7 +9,7 @@ use weir_model::{
 };
 
 use super::violation::{allow, refuse};
-use crate::{process, session::Session, session::SessionExt as _};
+use crate::{process, runtime, session::Session, session::SessionExt as _};
 
 /// State of such a connection.
 pub struct Outgoing {
@@ -61,7 +61,20 @@ pub fn chunk_size(session: &Session, size: u32) -> u32 {
 /// Handles `_result` of the other end with this transaction number. Returns the command that it answers.
 pub fn on_result(session: &mut Session, transaction: Option<f64>) -> Answered {
     let outgoing = session.known_state().and_then(|state| state.outgoing.as_mut());
-    outgoing.map_or(Answered::Nothing, |outgoing| outgoing.exchange.result(transaction))
+    let answered = outgoing.map_or(Answered::Nothing, |outgoing| outgoing.exchange.result(transaction));
+    if answered == Answered::CreateStream && session.role() == Role::Pull {
+        show_own_pull(session);
+    }
+    answered
+}
+
+/// Adds a ticket to the name that a pull is about to request, if it pulls from this same nginx, which then does not count it as a player.
+fn show_own_pull(session: &mut Session) {
+    let (Some(runtime), Some(ends)) = (runtime::current(), session.ends()) else { return };
+    if ends.lead_here() {
+        let ticket = client::ticket_of_pull(&runtime.zone().player_ticket(), ends.near, ends.far);
+        session.add_play_argument(&format!("{}={}", client::TICKET_ARGUMENT, ticket.expose()));
+    }
 }
 
 /// Runs once per second. Closes a connection if the other end has not answered in time. A push to a target has deadlines of its own.

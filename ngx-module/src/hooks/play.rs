@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use ngx_rtmp::module::PlayFlow as Flow;
+use ngx_rtmp::{ends::Ends, module::PlayFlow as Flow};
 use weir_model::{
     Digest, Refusal, StreamName,
     access::{self, Act},
-    client::{ticket_of, without_ticket},
+    client::{self, ticket_of, without_ticket},
     exec,
     guard::Violation,
     masking,
@@ -106,7 +106,7 @@ pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
     }
 }
 
-/// Checks that a player has a token for the stream. The daemon plays for its jobs without a token.
+/// Checks that a player has a token for the stream. The daemon's jobs and pulls of this nginx need none.
 fn admit(runtime: &Runtime, session: &mut Session, token: Option<&[u8]>, rest: &[u8]) -> Result<(), Refusal> {
     if session.known_state().is_some_and(|state| state.own_player) {
         return Ok(());
@@ -134,7 +134,7 @@ fn admit(runtime: &Runtime, session: &mut Session, token: Option<&[u8]>, rest: &
     Ok(())
 }
 
-/// Checks that another player may watch the application. The limit does not apply to the daemon's jobs.
+/// Checks that another player may watch the application. The limit does not apply to the daemon's jobs and pulls of this nginx.
 fn find_place(runtime: &Runtime, settings: &AppSettings, session: &mut Session) -> Result<(), Refusal> {
     let Some(most) = settings.max_viewers else { return Ok(()) };
     let state = session.known_state();
@@ -204,13 +204,23 @@ fn parted(raw: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Notes whether the daemon plays this for its jobs: from this machine, with the ticket that the API gives.
+/// Notes whether the player is no viewer, by the ticket that it presents.
 fn note_own_player(session: &mut Session, runtime: &Runtime, raw: &[u8]) {
-    let ticket = ticket_of(raw).filter(|_| session.client().is_local());
-    let own = ticket.is_some_and(|ticket| Digest::of(ticket) == runtime.zone().player_ticket().digest());
+    let own = ticket_of(raw).is_some_and(|ticket| is_own(session, runtime, &Digest::of(ticket)));
     if let Some(state) = session.state() {
         state.own_player = own;
     }
+}
+
+/// Returns whether a ticket is that of the daemon on this machine, which has it from the API, or that of a connection that this nginx has
+/// opened itself to pull.
+fn is_own(session: &Session, runtime: &Runtime, presented: &Digest) -> bool {
+    let ticket = runtime.zone().player_ticket();
+    if session.client().is_local() && *presented == ticket.digest() {
+        return true;
+    }
+    let of_pull = |ends: Ends| client::ticket_of_pull(&ticket, ends.far, ends.near).digest();
+    session.ends().is_some_and(|ends| *presented == of_pull(ends))
 }
 
 /// Judges a `play` that is longer than any valid name. Returns whether nginx-rtmp may see the command.
@@ -274,8 +284,8 @@ pub fn on_play(session: &mut Session, name: &str) {
     }
 }
 
-/// Returns whether a player begins with the messages since the last keyframe. The daemon's jobs and other workers get only live messages;
-/// players of other workers begin with the messages that those workers keep.
+/// Returns whether a player begins with the messages since the last keyframe. The daemon's jobs, pulls of this nginx and other workers get
+/// only live messages; players of other workers begin with the messages that those workers keep.
 pub fn begins_with_gop(session: &mut Session) -> bool {
     if runtime::current().is_none() || session.is_from_worker() {
         return false;

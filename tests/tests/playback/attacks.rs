@@ -1,10 +1,14 @@
 //! Only a valid token for the stream itself opens a playlist, a segment, an init segment, a manifest or a still. No spelling of a path gets
 //! around the check.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use weir_model::Timestamp;
 use weir_model::token::{Action, Claims, Signer};
 
-use super::{ask, claims, config, get, signed, start, token};
+use super::{SECRET, ask, claims, config, get, signed, start, token};
 
 const FILES: [&str; 8] = [
     "/hls/show.m3u8",
@@ -17,39 +21,72 @@ const FILES: [&str; 8] = [
     "/ladder/live/show/480p/17.m4s",
 ];
 
+/// Returns tokens that open `live/show` for nobody, with the reason that a player over RTMP gets.
+pub(super) fn wrong_tokens() -> Vec<(String, &'static str)> {
+    let good = token("show");
+    let (unsigned, signature) = good.rsplit_once('.').unwrap();
+    let (_, body) = unsigned.split_once('.').unwrap();
+    let (none, hs512) = ("eyJhbGciOiJub25lIn0", r#"{"alg":"HS512","typ":"JWT"}"#);
+    let hs256 = r#"{"alg":"HS256"}"#;
+    let base = r#""sub":"live/show","act":"play""#;
+    let at = |millis| Timestamp::from_millis(millis);
+    let invalid = [
+        "x.y.z".to_owned(),
+        format!("{none}.{body}."),
+        format!("{none}.{body}.{signature}"),
+        format!("{unsigned}."),
+        unsigned.to_owned(),
+        format!("{good}A"),
+        format!("{good}.{signature}"),
+        "a".repeat(5000),
+        Signer::new(&[9; 32]).unwrap().mint(&claims()).expose().to_owned(),
+        forged(hs512, &format!("{{{base},\"exp\":4000000000}}")),
+        forged(r#"{"typ":"JWT"}"#, &format!("{{{base},\"exp\":4000000000}}")),
+        forged(hs256, &format!("{{{base}}}")),
+        forged(hs256, &format!("{{{base},\"exp\":\"4000000000\"}}")),
+        forged(hs256, &format!("{{{base},\"exp\":4000000000,\"exp\":4000000001}}")),
+        forged(hs256, r#"{"sub":"live/other","sub":"live/show","act":"play","exp":4000000000}"#),
+        forged(hs256, r#"{"sub":"live/show","act":"publish","act":"play","exp":4000000000}"#),
+        forged(hs256, &format!("{{{base},\"exp\":4000000000,\"x\":\"{}\"}}", "x".repeat(4000))),
+    ];
+    let refused = [
+        (Claims { exp: at(1_700_000_000_000), ..claims() }, "token expired"),
+        (Claims { nbf: Some(at(3_900_000_000_000)), ..claims() }, "token not valid yet"),
+        (Claims { act: Action::Publish, ..claims() }, "token for another action"),
+        (
+            Claims { ip: Some("192.0.2.0/24".parse().unwrap()), ..claims() },
+            "token not valid from this network",
+        ),
+        (Claims { sub: "live/other".parse().unwrap(), ..claims() }, "token of another stream"),
+        (Claims { sub: "live2/*".parse().unwrap(), ..claims() }, "token of another stream"),
+    ];
+    let invalid = invalid.into_iter().map(|token| (token, "invalid token"));
+    invalid.chain(refused.iter().map(|(claims, reason)| (signed(claims), *reason))).collect()
+}
+
+/// Returns a token of any header and claims, with a valid signature.
+fn forged(header: &str, claims: &str) -> String {
+    let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
+    mac.update(text.as_bytes());
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+}
+
 #[test]
 fn each_wrong_token_is_refused_for_each_kind_of_file() {
     let nginx = start(config().http(
         "root @DIR@/www; weir_play token app=live; location /hls/ { } location /dash/ { } location /ladder/ { }",
     ));
-    let (header, body) =
-        ("eyJhbGciOiJub25lIn0", "eyJzdWIiOiJsaXZlL3Nob3ciLCJhY3QiOiJwbGF5IiwiZXhwIjo0MDAwMDAwMDAwfQ");
     let good = token("show");
-    let (unsigned, signature) = good.rsplit_once('.').unwrap();
-    let wrong = [
+    let mut wrong = vec![
         String::new(),
         "token=".to_owned(),
-        "token=x.y.z".to_owned(),
-        format!("token={header}.{body}."),
-        format!("token={unsigned}."),
-        format!("token={unsigned}"),
-        format!("token={header}.{}.{signature}", unsigned.split_once('.').unwrap().1),
-        format!("token={}", "a".repeat(5000)),
         format!("tokens={good}"),
-        format!("token={}", Signer::new(&[9; 32]).unwrap().mint(&claims()).expose()),
-        format!("token={}", signed(&Claims { exp: Timestamp::from_millis(1_700_000_000_000), ..claims() })),
-        format!(
-            "token={}",
-            signed(&Claims { nbf: Some(Timestamp::from_millis(3_900_000_000_000)), ..claims() })
-        ),
-        format!("token={}", signed(&Claims { act: Action::Publish, ..claims() })),
-        format!("token={}", signed(&Claims { ip: Some("192.0.2.0/24".parse().unwrap()), ..claims() })),
-        format!("token={}", signed(&Claims { sub: "live2/*".parse().unwrap(), ..claims() })),
         format!("token={}", token("show-2")),
-        format!("token={}", token("other")),
         format!("token={}", token("hls")),
         format!("token={}", token("17")),
     ];
+    wrong.extend(wrong_tokens().into_iter().map(|(token, _)| format!("token={token}")));
     for file in FILES {
         for query in &wrong {
             assert_eq!(get(&nginx, &format!("{file}?{query}")).status, 403, "{file}?{query}");

@@ -9,11 +9,14 @@ mod interop;
 mod links;
 mod locations;
 mod logs;
+mod minute;
 mod players;
 mod playlists;
 mod renewed;
 mod revoked;
 mod rtmp;
+mod sample;
+mod secrecy;
 mod settings;
 mod snippets;
 

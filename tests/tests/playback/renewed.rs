@@ -15,7 +15,7 @@ use super::{claims, signed};
 const LEEWAY: u64 = 30;
 
 /// Returns a token that is accepted for `seconds` from now on.
-fn lasting(seconds: u64) -> String {
+pub(super) fn lasting(seconds: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     signed(&Claims { exp: Timestamp::from_millis((now + seconds - LEEWAY) * 1000), ..claims() })
 }

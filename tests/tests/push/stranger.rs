@@ -171,7 +171,9 @@ fn where_a_stream_is_pulled_from_it_may_send_that_and_nothing_else() {
     assert_untouched(&nginx, &["private/board", "pulled/show"]);
     drop(player);
     until("the pull ends with its player", 10.0, || peer.open("key").is_empty());
-    assert_eq!(peer.calls().len(), 1);
+    let [call] = peer.calls().try_into().unwrap();
+    // Another server on this machine gets no ticket.
+    assert_eq!(call.name, "key");
 }
 
 /// Returns the header of a chunk, on a chunk stream of its own.

@@ -10,6 +10,7 @@ mod internal;
 mod limits;
 mod report;
 mod settings;
+mod shown;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
