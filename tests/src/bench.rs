@@ -5,7 +5,9 @@ mod chat;
 mod check;
 mod client;
 mod join;
+mod keys;
 mod ladder;
+mod pinger;
 mod players;
 mod protected;
 mod publish;
@@ -36,7 +38,7 @@ pub struct Row {
 }
 
 /// All comparisons.
-pub const ROWS: [Row; 17] = [
+pub const ROWS: [Row; 18] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
@@ -56,6 +58,11 @@ pub const ROWS: [Row; 17] = [
         name: "stat",
         what: "what an answer of rtmp_stat and of weir_stat costs the worker, and how long others wait meanwhile",
         measure: stat::stat,
+    },
+    Row {
+        name: "keys",
+        what: "what requests about 100,000 keys take, and how long others wait meanwhile",
+        measure: keys::keys,
     },
     Row { name: "check", what: "from the start of weir check to its end", measure: check::check },
     Row {

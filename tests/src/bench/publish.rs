@@ -26,8 +26,10 @@ fn compare(turn: usize) -> Table {
     ];
     let plan = Plan { warm_up: 100, rounds: 9, each: 100, turn, acknowledge: Acknowledge::AtOnce };
     let arms = plan.run(servers, |timing| timing.publish);
-    let targets =
-        vec![Target::AtMost { ours: 2, peer: 0, ratio: 1.05 }, Target::AtMost { ours: 2, peer: 3, ratio: 0.2 }];
+    let targets = vec![
+        Target::AtMost { ours: 2, peer: 0, ratio: 1.05 },
+        Target::AtMost { ours: 2, peer: 3, ratio: 0.2 },
+    ];
     Table { arms, targets }
 }
 

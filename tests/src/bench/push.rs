@@ -37,7 +37,11 @@ pub(super) fn push() -> Report {
             Load::start("push of nginx-rtmp", stock(), count),
             Load::start("the same once more", stock(), count),
             Load::start("targets of Weir", |peer, count| weir(peer, count, ""), count),
-            Load::start("targets, `weir_merge_write 0`", |peer, count| weir(peer, count, "weir_merge_write 0;"), count),
+            Load::start(
+                "targets, `weir_merge_write 0`",
+                |peer, count| weir(peer, count, "weir_merge_write 0;"),
+                count,
+            ),
             Load::start(
                 "targets, `weir_merge_write 60ms`",
                 |peer, count| weir(peer, count, "weir_merge_write 60ms;"),

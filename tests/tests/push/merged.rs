@@ -53,6 +53,9 @@ fn a_target_gets_what_waits_before_the_stream_ends() {
         drop(publisher);
         let call = peer.wait_closed("key");
         let last = call.frames.last().map(|frame| frame.timestamp);
-        assert!(last.is_some_and(|last| last + 100 >= sent), "weir_merge_write {merge}: {last:?}, sent {sent}");
+        assert!(
+            last.is_some_and(|last| last + 100 >= sent),
+            "weir_merge_write {merge}: {last:?}, sent {sent}"
+        );
     }
 }

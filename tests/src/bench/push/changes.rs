@@ -42,10 +42,13 @@ pub(crate) fn soon() -> Report {
     let mut verdicts = Vec::new();
     for (app, target) in ["weir_gop_cache 8m;", "weir_gop_cache off;"].into_iter().zip(TARGETS) {
         let (mut first, mut last) = changes(app);
-        for (name, values) in [("from POST to the first media", &mut first), ("from DELETE to the end", &mut last)] {
+        for (name, values) in
+            [("from POST to the first media", &mut first), ("from DELETE to the end", &mut last)]
+        {
             values.sort_by(f64::total_cmp);
             let at = |part: usize| values[(values.len() - 1) * part / 100];
-            writeln!(text, "| {name}, `{app}` | {:.1} ms | {:.1} ms | {:.1} ms |", at(50), at(90), at(100)).unwrap();
+            writeln!(text, "| {name}, `{app}` | {:.1} ms | {:.1} ms | {:.1} ms |", at(50), at(90), at(100))
+                .unwrap();
         }
         verdicts.push(Verdict::of_value(&format!("first media with `{app}`"), median(&first), target, "ms"));
     }
