@@ -3,7 +3,7 @@
 //! - [`room`] decides who may write a message (pure)
 //! - [`store`] writes messages and bans to disk; [`read`] finds past messages
 //! - [`view`]: rooms as moderators see them
-//! - [`shared`]: the state that the nodes of a pair share
+//! - [`shared`]: the state that the nodes of a pair share; `replica`: the changes of the other node
 //!
 //! The chat replaces an address with a keyed hash before any other use. Messages are plain text: no code here turns them into
 //! markup.
@@ -29,13 +29,14 @@ use crate::streams::StreamId;
 
 mod pace;
 pub mod read;
+mod replica;
 pub mod room;
 mod shared;
 mod store;
 pub mod view;
 
 use room::{AddressMark, Ban, Message, Person, Refusal, Room};
-pub use shared::Bans;
+pub use shared::Common;
 use shared::Shared;
 use store::{Change, Store};
 
@@ -250,12 +251,19 @@ impl Chat {
 
     fn room(&self, id: &StreamId, settings: &Settings) -> Open {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = store.as_ref().map(|store| store.room(id)).transpose();
-        let (messages, bans) = kept
+        let kept = store.as_ref().map(|store| store.messages(id)).transpose();
+        let messages = kept
             .inspect_err(|error| tracing::error!("chat not read: {error}"))
             .unwrap_or_default()
             .unwrap_or_default();
-        Open { room: Room::of(messages, bans, settings.slow), told: broadcast::channel(BEHIND).0, people: 0 }
+        let mut room = Room::of(messages, self.shared.slow(id).unwrap_or(settings.slow));
+        let (bans, time_outs) = self.shared.silenced(id);
+        bans.into_iter().for_each(|ban| room.ban(ban));
+        let (clock, now) = (clock::now(), Instant::now());
+        for (ban, until) in time_outs {
+            room.time_out(ban, now + shared::left(until, clock));
+        }
+        Open { room, told: broadcast::channel(BEHIND).0, people: 0 }
     }
 
     fn keep(&self, change: Change) {
@@ -292,12 +300,17 @@ impl Chat {
                 if !open.room.forgive(&who) {
                     return Err(Refusal::NotFound);
                 }
-                self.shared.note(id, &who.to_lowercase(), None);
-                self.keep(Change::Forgiven(id.clone(), who.to_lowercase()));
+                let name = who.to_lowercase();
+                self.shared.note_ban(id, &name, None);
+                self.shared.note_time_out(id, &name, None);
+                self.keep(Change::Forgiven(id.clone(), name.clone()));
+                self.keep(Change::Heard(id.clone(), name));
                 ("chat.unbanned", json!({ "type": "chat.forgiven", "name": who }), json!({ "from": who }))
             }
             Order::Slow(span) => {
                 open.room.set_slow(span);
+                self.shared.note_slow(id, Some(span));
+                self.keep(Change::Slowed(id.clone(), Some(span)));
                 let seconds = span.as_secs();
                 (
                     "chat.slow",
@@ -316,9 +329,16 @@ impl Chat {
         let now = Instant::now();
         let (ban, gone) = open.room.silence(who, span.map(|span| now + span), now);
         self.clear(id, open, &ban, gone);
-        if span.is_none() {
-            self.shared.note(id, &ban.name, Some(ban.clone()));
-            self.keep(Change::Banned(id.clone(), ban, clock::now()));
+        match span {
+            Some(span) => {
+                let until = shared::later(clock::now(), span);
+                self.shared.note_time_out(id, &ban.name, Some((ban.clone(), until)));
+                self.keep(Change::TimedOut(id.clone(), ban, until));
+            }
+            None => {
+                self.shared.note_ban(id, &ban.name, Some(ban.clone()));
+                self.keep(Change::Banned(id.clone(), ban, clock::now()));
+            }
         }
     }
 
@@ -356,50 +376,6 @@ impl Chat {
         store.as_ref().is_some_and(|store| store.knows(id, message).unwrap_or(false))
     }
 
-    /// Hashes addresses with the key that the other node of a pair also uses, so that the bans match on both nodes.
-    pub fn share_addresses(&self, key: [u8; 32]) {
-        self.shared.set_key(key);
-    }
-
-    /// Returns all bans, and the mark of the file that holds them; `None` if the chat is off.
-    pub fn bans(&self) -> Option<(String, Bans)> {
-        let (own, bans) = self.is_on().then(|| self.shared.bans()).flatten()?;
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        Some((store.as_ref().and_then(Store::mark).unwrap_or(own), bans))
-    }
-
-    /// Gives the file of the bans another mark, when all that was noted before is in it.
-    pub fn mark_bans(&self, mark: String) {
-        self.keep(Change::Marked(mark));
-    }
-
-    /// Applies a ban of the other node, or the end of a ban (`None`).
-    pub fn take_over(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
-        let mut rooms = self.lock();
-        self.shared.note(id, name, ban.clone());
-        let told = match ban {
-            Some(ban) => {
-                match rooms.get_mut(id) {
-                    Some(open) => {
-                        let gone = open.room.ban(ban.clone(), Instant::now());
-                        self.clear(id, open, &ban, gone);
-                    }
-                    None => self.keep(Change::Cleared(id.clone(), name.to_owned())),
-                }
-                self.keep(Change::Banned(id.clone(), ban, clock::now()));
-                "chat.cleared"
-            }
-            None => {
-                self.keep(Change::Forgiven(id.clone(), name.to_owned()));
-                rooms.get_mut(id).map(|open| open.room.forgive(name));
-                "chat.forgiven"
-            }
-        };
-        if let Some(open) = rooms.get(id) {
-            open.tell(id, json!({ "type": told, "name": name }));
-        }
-    }
-
     /// Reports the number of people to the rooms and the counts of a minute to the history, and removes empty rooms.
     fn count(&self, is_minute: bool) {
         let mut rooms = self.lock();
@@ -420,10 +396,10 @@ impl Chat {
         }
         if is_minute {
             let now = Instant::now();
-            // Slow mode ends when the last person leaves; a time-out stays.
+            self.shared.tidy(clock::now());
             rooms.retain(|_, open| {
                 open.room.tidy(now);
-                !open.room.is_free_of_people()
+                open.room.people() > 0
             });
         }
     }

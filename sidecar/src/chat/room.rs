@@ -192,10 +192,10 @@ pub fn filtered(text: &str, words: &[String]) -> String {
 }
 
 impl Room {
-    /// Returns a room with its last messages, the oldest first, and its bans.
-    pub fn of(messages: Vec<Message>, bans: Vec<Ban>, slow: Duration) -> Self {
+    /// Returns a room with its last messages, the oldest first.
+    pub fn of(messages: Vec<Message>, slow: Duration) -> Self {
         let messages = messages.into_iter().map(|message| Kept { message, mark: None }).collect();
-        Self { messages, bans, slow, ..Self::default() }
+        Self { messages, slow, ..Self::default() }
     }
 
     /// Adds a person.
@@ -348,25 +348,27 @@ impl Room {
             None => self.meant(&small),
         };
         match until {
-            Some(until) => {
-                self.silenced.retain(|(other, _)| other.name != small);
-                self.silenced.push((ban.clone(), until));
-            }
-            None => return (ban.clone(), self.ban(ban, now)),
+            Some(until) => self.time_out(ban.clone(), until),
+            None => self.ban(ban.clone()),
         }
         let ids = self.clear(&small, now);
         (ban, ids)
     }
 
-    /// Bans the people whom the ban fits, and removes their messages. Returns the ids of these messages.
-    pub fn ban(&mut self, ban: Ban, now: Instant) -> Vec<String> {
-        let ids = self.clear(&ban.name, now);
+    /// Bans the people whom the ban fits.
+    pub fn ban(&mut self, ban: Ban) {
         self.bans.retain(|other| other.name != ban.name);
         self.bans.push(ban);
-        ids
     }
 
-    fn clear(&mut self, small: &str, now: Instant) -> Vec<String> {
+    /// Stops the people whom the ban fits from writing until a time.
+    pub fn time_out(&mut self, ban: Ban, until: Instant) {
+        self.silenced.retain(|(other, _)| other.name != ban.name);
+        self.silenced.push((ban, until));
+    }
+
+    /// Removes the messages of a name in lower case, or of the hash of an address. Returns the ids of these messages.
+    pub fn clear(&mut self, small: &str, now: Instant) -> Vec<String> {
         let address = mark_of(small);
         let is_meant = |kept: &Kept| match address {
             Some(_) => kept.mark == address && !kept.message.moderator,
@@ -392,14 +394,9 @@ impl Room {
         Ban { name: small.to_owned(), mark, is_verified }
     }
 
-    /// Returns whether the room is as if nobody had ever entered it.
+    /// Returns whether nobody is in the room, and there is nothing to report about it.
     pub fn is_unused(&self) -> bool {
-        self.is_free_of_people() && self.messages.is_empty() && self.bans.is_empty() && self.counts[0] == 0
-    }
-
-    /// Returns whether nobody is in the room, and nobody has a time-out.
-    pub fn is_free_of_people(&self) -> bool {
-        self.people.is_empty() && self.silenced.is_empty()
+        self.people.is_empty() && self.messages.is_empty() && self.counts[0] == 0
     }
 
     /// Removes expired time-outs.
@@ -409,10 +406,23 @@ impl Room {
 
     /// Lifts the ban and the time-out of a name. Returns false if there was none.
     pub fn forgive(&mut self, name: &str) -> bool {
-        let (small, before) = (name.to_lowercase(), self.bans.len() + self.silenced.len());
+        let small = name.to_lowercase();
+        let (was_banned, was_timed_out) = (self.lift_ban(&small), self.lift_time_out(&small));
+        was_banned || was_timed_out
+    }
+
+    /// Lifts the ban of a name in lower case. Returns false if there was none.
+    pub fn lift_ban(&mut self, small: &str) -> bool {
+        let before = self.bans.len();
         self.bans.retain(|ban| ban.name != small);
+        self.bans.len() < before
+    }
+
+    /// Lifts the time-out of a name in lower case. Returns false if there was none.
+    pub fn lift_time_out(&mut self, small: &str) -> bool {
+        let before = self.silenced.len();
         self.silenced.retain(|(ban, _)| ban.name != small);
-        self.bans.len() + self.silenced.len() < before
+        self.silenced.len() < before
     }
 
     /// Returns the counts since the last call.

@@ -1,16 +1,26 @@
-//! The bans of all rooms, which the nodes of a pair share.
+//! Bans, time-outs and slow modes of all rooms, which the nodes of a pair share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
-use weir_model::Digest;
+use weir_model::{Digest, Timestamp};
 
 use super::room::Ban;
 use super::store::Store;
+use crate::clock;
 use crate::streams::StreamId;
 
-/// Bans by stream and [`Ban::name`].
-pub type Bans = BTreeMap<(StreamId, String), Ban>;
+/// State of the rooms that is the same on both nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Common {
+    /// Bans by stream and [`Ban::name`].
+    pub bans: BTreeMap<(StreamId, String), Ban>,
+    /// Time-outs, with their ends.
+    pub time_outs: BTreeMap<(StreamId, String), (Ban, Timestamp)>,
+    /// Minimum time between two messages of one person, where a moderator has set it.
+    pub slow: BTreeMap<StreamId, Duration>,
+}
 
 /// State that both nodes share.
 #[derive(Debug, Default)]
@@ -24,19 +34,36 @@ pub(super) struct Shared {
 struct Known {
     /// Mark of the file; empty if no file is open.
     mark: String,
-    bans: Bans,
+    common: Common,
+}
+
+/// Returns the time until the end of a time-out.
+pub(super) fn left(until: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_millis(until.as_millis().saturating_sub(now.as_millis()))
+}
+
+/// Returns the end of a time-out that begins now.
+pub(super) fn later(now: Timestamp, span: Duration) -> Timestamp {
+    let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_add(span))
+}
+
+/// Stores a value, or removes it.
+fn set<K: Ord, V>(all: &mut BTreeMap<K, V>, at: K, value: Option<V>) {
+    match value {
+        Some(value) => drop(all.insert(at, value)),
+        None => drop(all.remove(&at)),
+    }
 }
 
 impl Shared {
-    /// Reads the bans when a file is open.
+    /// Reads the state when a file is open.
     pub(super) fn begin(&self, own_key: &[u8], store: Option<&Store>) {
         let Some(store) = store else { return };
         let mut known = self.lock();
         known.mark = Digest::of(own_key).to_hex().chars().take(16).collect();
-        match store.bans() {
-            Ok(bans) => {
-                known.bans = bans.into_iter().map(|(id, ban)| ((id, ban.name.clone()), ban)).collect()
-            }
+        match read(store) {
+            Ok(common) => known.common = common,
             Err(error) => tracing::error!("chat not read: {error}"),
         }
     }
@@ -46,13 +73,47 @@ impl Shared {
     }
 
     /// Stores a ban, or the end of a ban.
-    pub(super) fn note(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
-        let at = (id.clone(), name.to_owned());
-        let mut known = self.lock();
-        match ban {
-            Some(ban) => drop(known.bans.insert(at, ban)),
-            None => drop(known.bans.remove(&at)),
-        }
+    pub(super) fn note_ban(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
+        set(&mut self.lock().common.bans, (id.clone(), name.to_owned()), ban);
+    }
+
+    /// Stores a time-out, or the end of a time-out.
+    pub(super) fn note_time_out(&self, id: &StreamId, name: &str, time_out: Option<(Ban, Timestamp)>) {
+        set(&mut self.lock().common.time_outs, (id.clone(), name.to_owned()), time_out);
+    }
+
+    /// Stores the slow mode of a room, or `None` for that of the settings.
+    pub(super) fn note_slow(&self, id: &StreamId, slow: Option<Duration>) {
+        set(&mut self.lock().common.slow, id.clone(), slow);
+    }
+
+    /// Returns the slow mode that a moderator has set for a room.
+    pub(super) fn slow(&self, id: &StreamId) -> Option<Duration> {
+        self.lock().common.slow.get(id).copied()
+    }
+
+    /// Returns the bans and the time-outs of a room.
+    pub(super) fn silenced(&self, id: &StreamId) -> (Vec<Ban>, Vec<(Ban, Timestamp)>) {
+        let known = self.lock();
+        let first = (id.clone(), String::new());
+        let of_room = |of: &StreamId| of == id;
+        let bans = known.common.bans.range(first.clone()..).take_while(|((of, _), _)| of_room(of));
+        let time_outs = known.common.time_outs.range(first..).take_while(|((of, _), _)| of_room(of));
+        (bans.map(|(_, ban)| ban.clone()).collect(), time_outs.map(|(_, one)| one.clone()).collect())
+    }
+
+    /// Returns the rooms with bans, time-outs or a slow mode.
+    pub(super) fn rooms(&self) -> BTreeSet<StreamId> {
+        let known = self.lock();
+        let Common { bans, time_outs, slow } = &known.common;
+        let silenced = bans.keys().chain(time_outs.keys()).map(|(id, _)| id);
+        let slow = slow.iter().filter(|(_, slow)| !slow.is_zero()).map(|(id, _)| id);
+        silenced.chain(slow).cloned().collect()
+    }
+
+    /// Forgets the time-outs that have ended.
+    pub(super) fn tidy(&self, now: Timestamp) {
+        self.lock().common.time_outs.retain(|_, (_, until)| *until > now);
     }
 
     /// Sets the key for the hashes of addresses.
@@ -61,13 +122,23 @@ impl Shared {
         let _ = self.key.set(key);
     }
 
-    /// Returns all bans, and the mark of their file, or `None` if there is no file.
-    pub(super) fn bans(&self) -> Option<(String, Bans)> {
+    /// Returns the state, and the mark of its file, or `None` if there is no file.
+    pub(super) fn common(&self, now: Timestamp) -> Option<(String, Common)> {
         let known = self.lock();
-        (!known.mark.is_empty()).then(|| (known.mark.clone(), known.bans.clone()))
+        let mut common = known.common.clone();
+        common.time_outs.retain(|_, (_, until)| *until > now);
+        (!known.mark.is_empty()).then(|| (known.mark.clone(), common))
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn read(store: &Store) -> rusqlite::Result<Common> {
+    let bans = store.bans()?.into_iter().map(|(id, ban)| ((id, ban.name.clone()), ban));
+    let time_outs = store.time_outs(clock::now())?.into_iter();
+    let time_outs = time_outs.map(|(id, ban, until)| ((id, ban.name.clone()), (ban, until)));
+    let slow = store.slow()?.into_iter();
+    Ok(Common { bans: bans.collect(), time_outs: time_outs.collect(), slow: slow.collect() })
 }

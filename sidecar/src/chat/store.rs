@@ -1,7 +1,9 @@
 //! The messages, bans and the key for address hashes on disk. One thread writes them.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,15 +11,18 @@ use rusqlite::{Connection, OptionalExtension, params};
 use weir_model::Timestamp;
 
 use super::room::{AddressMark, Ban, HISTORY, Message};
+use crate::clock;
 use crate::database::{self, Schema};
 use crate::streams::StreamId;
 
-/// Most changes that wait for the disk.
+/// Most changes that wait for the disk, if the next one is a message. A change of a moderator is always stored.
 const WAITING: usize = 4096;
+/// Time after which a change of a moderator that the disk refused is written again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Interval between removals of old messages.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-const SCHEMA: Schema = Schema { what: "chat", migrations: &[FIRST, SECOND, THIRD] };
+const SCHEMA: Schema = Schema { what: "chat", migrations: &[FIRST, SECOND, THIRD, FOURTH] };
 const FIRST: &str = "
 CREATE TABLE messages (
     id TEXT PRIMARY KEY, app TEXT NOT NULL, stream TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, at INTEGER NOT NULL,
@@ -38,6 +43,15 @@ const SECOND: &str = "ALTER TABLE bans ADD COLUMN verified INTEGER;";
 /// By which a node of a pair knows the file again.
 const THIRD: &str = "CREATE TABLE mark (only INTEGER PRIMARY KEY CHECK (only = 1), value TEXT NOT NULL);";
 
+/// Time-outs, with the milliseconds since 1970 of their end, and the slow modes that moderators have set, in seconds.
+const FOURTH: &str = "
+CREATE TABLE timeouts (
+    app TEXT NOT NULL, stream TEXT NOT NULL, name TEXT NOT NULL, mark BLOB, verified INTEGER, until INTEGER NOT NULL,
+    PRIMARY KEY (app, stream, name)
+) WITHOUT ROWID;
+CREATE TABLE slow (app TEXT NOT NULL, stream TEXT NOT NULL, seconds INTEGER NOT NULL, PRIMARY KEY (app, stream)) WITHOUT ROWID;
+";
+
 /// A change to write.
 #[derive(Debug)]
 pub(super) enum Change {
@@ -47,14 +61,22 @@ pub(super) enum Change {
     Cleared(StreamId, String),
     Banned(StreamId, Ban, Timestamp),
     Forgiven(StreamId, String),
-    /// The file has another mark.
+    /// A time-out, with its end.
+    TimedOut(StreamId, Ban, Timestamp),
+    /// The end of a time-out.
+    Heard(StreamId, String),
+    /// A minimum time between two messages, or `None` for that of the settings.
+    Slowed(StreamId, Option<Duration>),
+    /// The file has another mark. All earlier changes of moderators are in the file before it.
     Marked(String),
 }
 
 /// Channel to the writing thread, and a connection for reading.
 #[derive(Debug)]
 pub(super) struct Store {
-    changes: SyncSender<Change>,
+    changes: Sender<Change>,
+    /// Number of changes that wait for the disk.
+    waiting: Arc<AtomicUsize>,
     reader: Connection,
     /// As it is on the disk.
     mark: Arc<Mutex<Option<String>>>,
@@ -76,13 +98,20 @@ impl Store {
         let reader = database::open_to_read(file)?;
         let mark = database.query_row("SELECT value FROM mark", [], |row| row.get(0)).optional();
         let mark = Arc::new(Mutex::new(mark.map_err(failed)?));
-        let (of_thread, (changes, received)) = (mark.clone(), sync_channel(WAITING));
-        let place = file.to_owned();
+        let (changes, received) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let writer = Writer {
+            database,
+            file: file.to_owned(),
+            mark: mark.clone(),
+            waiting: waiting.clone(),
+            refused: VecDeque::new(),
+        };
         std::thread::Builder::new()
             .name("weir-chat".into())
-            .spawn(move || write(&database, &received, keep, &place, &of_thread))
+            .spawn(move || writer.run(&received, keep))
             .map_err(|why| database::Error::File { path: file.into(), why })?;
-        Ok((Self { changes, reader, mark }, key))
+        Ok((Self { changes, waiting, reader, mark }, key))
     }
 
     /// By which a node of a pair knows the file again.
@@ -90,13 +119,18 @@ impl Store {
         self.mark.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Queues a change without waiting. If the queue is full, the change is not stored.
+    /// Queues a change without waiting. If too many changes wait, a message is not stored.
     pub(super) fn put(&self, change: Change) {
-        let _ = self.changes.try_send(change);
+        if matches!(change, Change::Said(..)) && self.waiting.load(Ordering::Relaxed) >= WAITING {
+            return;
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        // The writer ends with this sender.
+        let _ = self.changes.send(change);
     }
 
-    /// Returns the last messages of a room, the oldest first, and its bans.
-    pub(super) fn room(&self, (app, stream): &StreamId) -> rusqlite::Result<(Vec<Message>, Vec<Ban>)> {
+    /// Returns the last messages of a room, the oldest first.
+    pub(super) fn messages(&self, (app, stream): &StreamId) -> rusqlite::Result<Vec<Message>> {
         let mut newest = self.reader.prepare_cached(
             "SELECT id, name, text, at, verified, moderator FROM messages WHERE app = ?1 AND stream = ?2 ORDER BY at DESC LIMIT ?3",
         )?;
@@ -112,11 +146,7 @@ impl Store {
         })?;
         let mut messages: Vec<Message> = found.collect::<Result<_, _>>()?;
         messages.reverse();
-        let mut bans = self
-            .reader
-            .prepare_cached("SELECT name, mark, verified FROM bans WHERE app = ?1 AND stream = ?2")?;
-        let bans = bans.query_map(params![app.as_str(), stream.as_str()], ban)?;
-        Ok((messages, bans.collect::<Result<_, _>>()?))
+        Ok(messages)
     }
 
     /// Returns all bans of all rooms.
@@ -131,13 +161,32 @@ impl Store {
         Ok(bans.into_iter().filter_map(of).collect())
     }
 
-    /// Returns the rooms that have bans.
-    pub(super) fn rooms_with_bans(&self) -> rusqlite::Result<Vec<StreamId>> {
-        let mut rooms = self.reader.prepare_cached("SELECT DISTINCT app, stream FROM bans")?;
-        let rooms = rooms.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-        let rooms: Vec<_> = rooms.collect::<Result<_, _>>()?;
-        let id = |(app, stream): (String, String)| Some((app.parse().ok()?, stream.parse().ok()?));
-        Ok(rooms.into_iter().filter_map(id).collect())
+    /// Returns the time-outs that end after `now`, with their ends.
+    pub(super) fn time_outs(&self, now: Timestamp) -> rusqlite::Result<Vec<(StreamId, Ban, Timestamp)>> {
+        let sql = "SELECT name, mark, verified, app, stream, until FROM timeouts WHERE until > ?1";
+        let mut all = self.reader.prepare_cached(sql)?;
+        let found = all.query_map([millis(now)], |row| {
+            let until = u64::try_from(row.get::<_, i64>(5)?).unwrap_or_default();
+            Ok((row.get::<_, String>(3)?, row.get::<_, String>(4)?, ban(row)?, until))
+        })?;
+        let found: Vec<_> = found.collect::<Result<_, _>>()?;
+        let of = |(app, stream, ban, until): (String, String, Ban, u64)| {
+            Some(((app.parse().ok()?, stream.parse().ok()?), ban, Timestamp::from_millis(until)))
+        };
+        Ok(found.into_iter().filter_map(of).collect())
+    }
+
+    /// Returns the slow modes that moderators have set.
+    pub(super) fn slow(&self) -> rusqlite::Result<Vec<(StreamId, Duration)>> {
+        let mut all = self.reader.prepare_cached("SELECT app, stream, seconds FROM slow")?;
+        let found = all.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?))
+        })?;
+        let found: Vec<_> = found.collect::<Result<_, _>>()?;
+        let of = |(app, stream, seconds): (String, String, u32)| {
+            Some(((app.parse().ok()?, stream.parse().ok()?), Duration::from_secs(seconds.into())))
+        };
+        Ok(found.into_iter().filter_map(of).collect())
     }
 
     /// Returns whether a message with this id is stored for a room.
@@ -156,33 +205,61 @@ fn ban(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ban> {
     Ok(Ban { name: row.get(0)?, mark, is_verified: row.get(2)? })
 }
 
-fn write(
-    database: &Connection,
-    changes: &Receiver<Change>,
-    keep: Duration,
-    file: &PathBuf,
-    mark: &Mutex<Option<String>>,
-) {
-    loop {
-        let result = match changes.recv_timeout(SWEEP) {
-            Ok(Change::Marked(new)) => {
-                let sql = "INSERT OR REPLACE INTO mark (only, value) VALUES (1, ?1)";
-                database.execute(sql, [&new]).map(|_| {
-                    *mark.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
-                })
+/// The thread that writes.
+struct Writer {
+    database: Connection,
+    file: PathBuf,
+    mark: Arc<Mutex<Option<String>>>,
+    waiting: Arc<AtomicUsize>,
+    /// Changes of moderators that the disk refused, the oldest first.
+    refused: VecDeque<Change>,
+}
+
+impl Writer {
+    fn run(mut self, changes: &Receiver<Change>, keep: Duration) {
+        loop {
+            let patience = if self.refused.is_empty() { SWEEP } else { AGAIN };
+            let result = match changes.recv_timeout(patience) {
+                Ok(change) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    self.take(change)
+                }
+                Err(RecvTimeoutError::Timeout) if self.refused.is_empty() => sweep(&self.database, keep),
+                Err(RecvTimeoutError::Timeout) => self.again(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if let Err(error) = result {
+                tracing::error!("chat not written: {error}, file: {:?}", self.file);
             }
-            Ok(change) => apply(database, &change),
-            Err(RecvTimeoutError::Timeout) => sweep(database, keep),
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        if let Err(error) = result {
-            tracing::error!("chat not written: {error}, file: {file:?}");
         }
+    }
+
+    /// Writes a change. Changes of moderators keep their order, because a mark says that all earlier ones are in the file.
+    fn take(&mut self, change: Change) -> rusqlite::Result<()> {
+        if matches!(change, Change::Said(..)) {
+            return apply(&self.database, &change);
+        }
+        self.refused.push_back(change);
+        self.again()
+    }
+
+    fn again(&mut self) -> rusqlite::Result<()> {
+        while let Some(change) = self.refused.front() {
+            apply(&self.database, change)?;
+            if let Some(Change::Marked(new)) = self.refused.pop_front() {
+                *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
+            }
+        }
+        Ok(())
     }
 }
 
+/// Returns a time as it is in the file.
+fn millis(at: Timestamp) -> i64 {
+    i64::try_from(at.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn apply(database: &Connection, change: &Change) -> rusqlite::Result<()> {
-    let millis = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
     match change {
         Change::Said((app, stream), message) => database
             .prepare_cached("INSERT OR IGNORE INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
@@ -227,16 +304,43 @@ fn apply(database: &Connection, change: &Change) -> rusqlite::Result<()> {
             "DELETE FROM bans WHERE app = ?1 AND stream = ?2 AND name = ?3",
             params![app.as_str(), stream.as_str(), name],
         ),
-        // See `write`.
-        Change::Marked(_) => Ok(0),
+        Change::TimedOut((app, stream), ban, until) => database.execute(
+            "INSERT OR REPLACE INTO timeouts VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                app.as_str(),
+                stream.as_str(),
+                ban.name,
+                ban.mark.map(|mark| mark.to_vec()),
+                ban.is_verified,
+                millis(*until)
+            ],
+        ),
+        Change::Heard((app, stream), name) => database.execute(
+            "DELETE FROM timeouts WHERE app = ?1 AND stream = ?2 AND name = ?3",
+            params![app.as_str(), stream.as_str(), name],
+        ),
+        Change::Slowed((app, stream), Some(span)) => database.execute(
+            "INSERT OR REPLACE INTO slow VALUES (?1, ?2, ?3)",
+            params![app.as_str(), stream.as_str(), i64::try_from(span.as_secs()).unwrap_or(i64::MAX)],
+        ),
+        Change::Slowed((app, stream), None) => database.execute(
+            "DELETE FROM slow WHERE app = ?1 AND stream = ?2",
+            params![app.as_str(), stream.as_str()],
+        ),
+        Change::Marked(new) => {
+            database.execute("INSERT OR REPLACE INTO mark (only, value) VALUES (1, ?1)", [new])
+        }
     }
     .map(drop)
 }
 
 fn sweep(database: &Connection, keep: Duration) -> rusqlite::Result<()> {
     let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
-    let oldest = crate::clock::now().as_millis().saturating_sub(keep);
-    database
-        .execute("DELETE FROM messages WHERE at < ?1", [i64::try_from(oldest).unwrap_or(i64::MAX)])
-        .map(drop)
+    let now = clock::now();
+    let oldest = Timestamp::from_millis(now.as_millis().saturating_sub(keep));
+    database.execute("DELETE FROM timeouts WHERE until <= ?1", [millis(now)])?;
+    database.execute("DELETE FROM messages WHERE at < ?1", [millis(oldest)]).map(drop)
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,7 +68,7 @@ impl Barred {
 }
 
 impl Chat {
-    /// Returns all rooms that have people or bans.
+    /// Returns all rooms that have people, bans, time-outs or a slow mode.
     pub fn summaries(&self) -> Vec<Summary> {
         let mut all: BTreeMap<StreamId, Summary> = BTreeMap::new();
         let slow = self.settings().slow.as_secs();
@@ -78,11 +78,10 @@ impl Chat {
             people,
             slow_s,
         };
-        let banned = {
-            let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-            store.as_ref().and_then(|store| store.rooms_with_bans().ok()).unwrap_or_default()
-        };
-        all.extend(banned.into_iter().map(|id| (id.clone(), summary(&id, 0, slow))));
+        for id in self.shared.rooms() {
+            let slow = self.shared.slow(&id).map_or(slow, |slow| slow.as_secs());
+            all.insert(id.clone(), summary(&id, 0, slow));
+        }
         for (id, open) in &*self.lock() {
             all.insert(id.clone(), summary(id, open.room.people(), open.room.slow().as_secs()));
         }

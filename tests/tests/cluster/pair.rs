@@ -2,7 +2,8 @@
 //! reads or changes the common state.
 
 mod backups;
-mod edits;
+mod chat;
+pub(crate) mod edits;
 mod limits;
 mod link;
 mod partition;
@@ -20,7 +21,7 @@ use self::link::Link;
 use super::SECRET;
 
 /// Secret that signs tokens, the same on both nodes.
-const TOKENS: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const TOKENS: &str = "0123456789abcdef0123456789abcdef";
 /// Index of the first node.
 const A: usize = 0;
 const B: usize = 1;

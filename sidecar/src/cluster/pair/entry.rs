@@ -26,17 +26,23 @@ pub enum EntryKind {
     Admin,
     /// A ban of a person from a chat.
     Chat,
+    /// A time-out of a person in a chat.
+    TimeOut,
+    /// The slow mode of a chat.
+    Slow,
 }
 
 impl EntryKind {
     /// All kinds, with the first part of their names.
-    const ALL: [(Self, &str); 6] = [
+    const ALL: [(Self, &str); 8] = [
         (Self::Key, "key"),
         (Self::Target, "target"),
         (Self::Ban, "ban"),
         (Self::Token, "token"),
         (Self::Admin, "admin"),
         (Self::Chat, "chat"),
+        (Self::TimeOut, "timeout"),
+        (Self::Slow, "slow"),
     ];
 
     /// Returns the name of a thing of this kind.
@@ -51,9 +57,10 @@ impl EntryKind {
         Self::ALL.iter().find(|(_, known)| *known == word).map(|(kind, _)| (*kind, rest))
     }
 
-    /// Returns whether a missing thing was removed. Bans and revocations end by themselves, and bans are only in memory.
+    /// Returns whether a missing thing was removed. Bans and revocations end by themselves, and bans are only in memory. A moderator
+    /// changes slow mode, and never removes it.
     pub fn is_removed_when_missing(self) -> bool {
-        !matches!(self, Self::Ban | Self::Token)
+        !matches!(self, Self::Ban | Self::Token | Self::Slow)
     }
 
     /// Returns the weight of an edit. Of two independent edits, the heavier one is valid: the one that removes a right.
@@ -61,6 +68,8 @@ impl EntryKind {
         let number = |field: &str| value.and_then(|value| value[field].as_u64()).unwrap_or_default();
         match (self, value) {
             (Self::Chat, value) => u64::from(value.is_some()),
+            (Self::TimeOut, _) => number("until"),
+            (Self::Slow, _) => number("seconds"),
             (_, None) => u64::MAX,
             (Self::Ban, _) => number("until"),
             (Self::Admin, Some(value)) => match value["role"].as_str() {
@@ -172,6 +181,16 @@ mod tests {
             |node: &str, at, until: u64| entry(&[(node, at)], at, node, Some(json!({ "until": until })));
         let holds = merge(EntryKind::Ban, &until("a", 9, 100), &until("b", 1, 200)).unwrap();
         assert_eq!(holds.value.unwrap()["until"], 200);
+        let (short, lifted) = (until("a", 9, 100), entry(&[("b", 10)], 10, "b", None));
+        for (mine, theirs) in [(&short, &lifted), (&lifted, &short)] {
+            let holds = merge(EntryKind::TimeOut, mine, theirs).unwrap();
+            assert!(holds.value.is_some(), "a time-out holds against its end");
+        }
+        let slow = |node: &str, at, seconds: u64| {
+            entry(&[(node, at)], at, node, Some(json!({ "seconds": seconds })))
+        };
+        let holds = merge(EntryKind::Slow, &slow("a", 1, 60), &slow("b", 9, 10)).unwrap();
+        assert_eq!(holds.value.unwrap()["seconds"], 60);
         // Otherwise, the later edit is valid.
         let holds = merge(EntryKind::Target, &role("a", 1, "x"), &role("b", 2, "y")).unwrap();
         assert_eq!(holds.by, "b");

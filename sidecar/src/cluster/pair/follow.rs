@@ -28,8 +28,14 @@ const AT_ONCE: usize = 16;
 
 /// Runs until the future is dropped.
 pub(super) async fn run(pair: Arc<Pair>, mut sources: Sources) {
-    let mut follower =
-        Follower { pair, refused: HashMap::new(), unmarked: None, tidied: None, is_module_seen: false };
+    let mut follower = Follower {
+        pair,
+        refused: HashMap::new(),
+        unmarked: None,
+        tidied: None,
+        is_module_seen: false,
+        is_chat_seen: false,
+    };
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -51,6 +57,8 @@ struct Follower {
     tidied: Option<Instant>,
     /// The module's keys and targets were read since the start of the daemon.
     is_module_seen: bool,
+    /// The chat was read since the start of the daemon.
+    is_chat_seen: bool,
 }
 
 impl Follower {
@@ -86,9 +94,10 @@ impl Follower {
         }
         if let Some(seen) = sources.chat() {
             self.observe(CHAT, sources, &seen).await?;
+            self.is_chat_seen = true;
         }
         if sources.has_chat() {
-            kinds.push(EntryKind::Chat);
+            kinds.extend([EntryKind::Chat, EntryKind::TimeOut, EntryKind::Slow]);
         }
         self.apply(sources, &kinds).await?;
         Ok(trouble.or_else(|| self.unmarked.as_ref().map(|(_, why)| why.clone())))
@@ -122,6 +131,15 @@ impl Follower {
             let (node, files) = table.files();
             let mut trust = files.trust(node, source, mark);
             let has_marked = files.has_marked(source);
+            if source == CHAT {
+                trust = match (self.is_chat_seen, trust) {
+                    // The chat reads its file once. Since then, every change was made here.
+                    (true, _) => Trust::Known,
+                    // The chat writes changes and then the mark, so the last changes may be missing in the file.
+                    (false, Trust::Known) if files.awaits(source) => Trust::Older,
+                    (false, trust) => trust,
+                };
+            }
             if source == STATE {
                 if trust == Trust::Known && seen.generation < table.generation() {
                     trust = Trust::Older;
@@ -130,8 +148,8 @@ impl Follower {
             }
             if has_marked && matches!(trust, Trust::Older | Trust::Fresh) {
                 tracing::warn!(
-                    "pair: a file is not the one that this node saw last, such as one from a backup: it counts as no edit, and \
-                     what both nodes have in common replaces it, file: {source}"
+                    "pair: a file is not the one that this node saw last, such as one from a backup or one that was not written \
+                     completely: it counts as no edit, and what both nodes have in common replaces it, file: {source}"
                 );
             }
             let mut is_news = table.observe(seen.kinds, &seen.things, trust, now);
@@ -148,7 +166,8 @@ impl Follower {
         }
         let Some(next) = next else { return Ok(()) };
         let why = match timeout(PATIENCE, sources.mark(source, mark, &next)).await {
-            Ok(Ok(())) => return Ok(()),
+            // The next turn reads it again.
+            Ok(Ok(()) | Err(Failure::Changed)) => return Ok(()),
             Ok(Err(why)) => why.to_string(),
             Err(_) => "nginx does not answer".to_owned(),
         };

@@ -58,6 +58,11 @@ impl Marks {
         }
     }
 
+    /// Returns whether a new mark of this source is not on the disk, as far as this node knows.
+    pub fn awaits(&self, source: &str) -> bool {
+        self.next.contains_key(source)
+    }
+
     /// Returns whether this node has ever marked a file of this source.
     pub fn has_marked(&self, source: &str) -> bool {
         self.marks.contains_key(source)

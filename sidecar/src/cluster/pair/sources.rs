@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
-use weir_model::Digest;
+use weir_model::{Digest, Timestamp};
 
 use super::entry::EntryKind;
 use super::table::Pending;
 use crate::admin::accounts::{self, Account, Store};
 use crate::admin::name::Name;
 use crate::chat::room::Ban;
-use crate::chat::{Bans, Chat};
+use crate::chat::{Chat, Common};
 use crate::config;
 use crate::nginx::{self, Nginx, Replica, ReplicaState};
 use crate::streams::StreamId;
@@ -76,8 +77,8 @@ pub struct Sources {
     tag: Option<String>,
     /// Accounts at the last read.
     known: Option<Arc<accounts::Accounts>>,
-    /// Bans of the chat at the last read.
-    bans: Option<(String, Bans)>,
+    /// State of the chat at the last read.
+    common: Option<(String, Common)>,
 }
 
 impl Sources {
@@ -95,7 +96,7 @@ impl Sources {
             chat,
             tag: None,
             known: None,
-            bans: None,
+            common: None,
         })
     }
 
@@ -106,7 +107,7 @@ impl Sources {
 
     /// Makes the next read return everything.
     pub fn forget(&mut self) {
-        (self.tag, self.known, self.bans) = (None, None, None);
+        (self.tag, self.known, self.common) = (None, None, None);
     }
 
     /// Makes the next read return all of the module's things.
@@ -137,9 +138,11 @@ impl Sources {
         match source {
             ACCOUNTS => Ok(self.accounts.mark(was, mark)?),
             CHAT => {
-                self.chat.mark_bans(mark.to_owned());
+                self.chat.mark_file(mark.to_owned());
                 Ok(())
             }
+            // nginx may have started with another file since its state was read.
+            _ if self.replica.replica(self.tag.as_deref()).await?.state.is_some() => Err(Failure::Changed),
             _ => Ok(self.replica.put_replica(&json!({ "mark": mark })).await?),
         }
     }
@@ -162,26 +165,34 @@ impl Sources {
         Ok(Some(Seen { kinds: &[EntryKind::Admin], things, mark, can_be_marked, generation: 0 }))
     }
 
-    /// Returns the bans of the chat, if they have changed, or `None` if the chat is off.
+    /// Returns the bans, time-outs and slow modes of the chat, if they have changed, or `None` if the chat is off.
     pub fn chat(&mut self) -> Option<Seen> {
-        let now = self.chat.bans();
-        if now == self.bans {
+        let now = self.chat.common();
+        if now == self.common {
             return None;
         }
-        self.bans.clone_from(&now);
-        let (mark, bans) = now?;
-        let thing = |(((app, stream), name), ban): (&(StreamId, String), &Ban)| {
-            let mark = ban.mark.map(|mark| HEXLOWER.encode(&mark));
-            let value = json!({ "mark": mark, "verified": ban.is_verified });
-            (EntryKind::Chat.name(&json!([app, stream, name]).to_string()), value)
+        self.common.clone_from(&now);
+        let (mark, Common { bans, time_outs, slow }) = now?;
+        let name = |kind: EntryKind, ((app, stream), name): &(StreamId, String)| {
+            kind.name(&json!([app, stream, name]).to_string())
         };
-        let things = bans.iter().map(thing).collect();
-        Some(Seen { kinds: &[EntryKind::Chat], things, mark: Some(mark), can_be_marked: true, generation: 0 })
+        let bans = bans.iter().map(|(of, ban)| (name(EntryKind::Chat, of), person(ban)));
+        let time_outs = time_outs.iter().map(|(of, (ban, until))| {
+            let mut value = person(ban);
+            value["until"] = json!(until.as_millis());
+            (name(EntryKind::TimeOut, of), value)
+        });
+        let slow = slow.iter().map(|((app, stream), span)| {
+            (EntryKind::Slow.name(&json!([app, stream]).to_string()), json!({ "seconds": span.as_secs() }))
+        });
+        let things = bans.chain(time_outs).chain(slow).collect();
+        let kinds = &[EntryKind::Chat, EntryKind::TimeOut, EntryKind::Slow];
+        Some(Seen { kinds, things, mark: Some(mark), can_be_marked: true, generation: 0 })
     }
 
     /// Returns whether the chat can apply changes.
     pub fn has_chat(&self) -> bool {
-        self.bans.is_some()
+        self.common.is_some()
     }
 
     /// Applies a pending change to this node.
@@ -198,12 +209,13 @@ impl Sources {
             }
             (EntryKind::Token, Some(want)) => self.put(&json!({ "revocation": want })).await,
             (EntryKind::Ban, Some(want)) => {
-                let until = want["until"].as_u64().map(weir_model::Timestamp::from_millis);
+                let until = want["until"].as_u64().map(Timestamp::from_millis);
                 self.put(&json!({ "ban": { "key": want["key"], "until": until } })).await
             }
             (EntryKind::Token | EntryKind::Ban, None) => Ok(()),
             (EntryKind::Admin, _) => self.account(rest, pending),
-            (EntryKind::Chat, _) => self.ban(rest, pending.want.as_ref()),
+            (EntryKind::Chat | EntryKind::TimeOut, want) => self.silence(kind, rest, want.as_ref()),
+            (EntryKind::Slow, want) => self.slow(rest, want.as_ref()),
         }
     }
 
@@ -231,17 +243,35 @@ impl Sources {
         }
     }
 
-    fn ban(&self, rest: &str, want: Option<&Value>) -> Result<(), Failure> {
-        let (app, stream, name) = serde_json::from_str(rest).map_err(|_| Failure::Unknown)?;
-        let name: String = name;
-        let ban = |value: &Value| {
+    /// Applies a ban or a time-out of the chat, or its end.
+    fn silence(&self, kind: EntryKind, rest: &str, want: Option<&Value>) -> Result<(), Failure> {
+        let (app, stream, name): (_, _, String) = serde_json::from_str(rest).map_err(|_| Failure::Unknown)?;
+        let ban = want.map(|value| {
             let mark = value["mark"].as_str().and_then(|mark| HEXLOWER.decode(mark.as_bytes()).ok());
             let mark = mark.and_then(|mark| mark.try_into().ok());
             Ban { name: name.clone(), mark, is_verified: value["verified"].as_bool() }
-        };
-        self.chat.take_over(&(app, stream), &name, want.map(ban));
+        });
+        let until = || want.and_then(|value| value["until"].as_u64()).map(Timestamp::from_millis);
+        let id = (app, stream);
+        match kind {
+            EntryKind::TimeOut => self.chat.take_over_time_out(&id, &name, ban.zip(until())),
+            _ => self.chat.take_over_ban(&id, &name, ban),
+        }
         Ok(())
     }
+
+    fn slow(&self, rest: &str, want: Option<&Value>) -> Result<(), Failure> {
+        let id = serde_json::from_str(rest).map_err(|_| Failure::Unknown)?;
+        self.chat
+            .take_over_slow(&id, want.and_then(|value| value["seconds"].as_u64()).map(Duration::from_secs));
+        Ok(())
+    }
+}
+
+/// Returns the value of a ban.
+fn person(ban: &Ban) -> Value {
+    let mark = ban.mark.map(|mark| HEXLOWER.encode(&mark));
+    json!({ "mark": mark, "verified": ban.is_verified })
 }
 
 /// Returns the fields that identify the tokens of a revocation: all but the times.

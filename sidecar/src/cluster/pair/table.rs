@@ -198,7 +198,8 @@ impl Table {
             if is_known && value == here {
                 continue;
             }
-            if is_known && (here.is_some() || kind.is_removed_when_missing()) {
+            let has_ended = value.and_then(|value| ends(kind, value)).is_some_and(|end| end <= now);
+            if is_known && (here.is_some() || (kind.is_removed_when_missing() && !has_ended)) {
                 let clock = row.shadow.take().map(|shadow| shadow.clock).unwrap_or_default();
                 self.edit(kind, &name, here.cloned(), clock, (now, at));
                 continue;
@@ -247,7 +248,11 @@ impl Table {
         };
         let Some(holds) = holds else { return };
         self.meta.seq += 1;
-        let shadow = self.rows.get(name).and_then(|row| row.shadow.clone());
+        let mut shadow = self.rows.get(name).and_then(|row| row.shadow.clone());
+        // This node shows the valid version already, so a later edit here includes all edits of it.
+        if let Some(shadow) = shadow.as_mut().filter(|shadow| shadow.value == holds.value) {
+            shadow.clock.clone_from(&holds.clock);
+        }
         self.rows.insert(name.to_owned(), Row { entry: holds, seq: self.meta.seq, shadow });
         self.dirty.insert(name.to_owned());
     }
@@ -371,11 +376,11 @@ impl Table {
 /// Returns the time at which a thing ends by itself, in milliseconds since 1970.
 fn ends(kind: EntryKind, value: &Value) -> Option<u64> {
     match kind {
-        EntryKind::Ban => value["until"].as_u64(),
+        EntryKind::Ban | EntryKind::TimeOut => value["until"].as_u64(),
         EntryKind::Token => {
             serde_json::from_value::<Timestamp>(value["expires_at"].clone()).ok().map(Timestamp::as_millis)
         }
-        EntryKind::Key | EntryKind::Target | EntryKind::Admin | EntryKind::Chat => None,
+        EntryKind::Key | EntryKind::Target | EntryKind::Admin | EntryKind::Chat | EntryKind::Slow => None,
     }
 }
 

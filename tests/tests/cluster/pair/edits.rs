@@ -143,7 +143,7 @@ pub(super) fn join_as_moderator(daemon: &Sidecar) -> WebSocket {
 }
 
 /// Returns a token of a moderator, as a backend makes it (RFC 7519).
-fn moderator() -> String {
+pub(crate) fn moderator() -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use hmac::{Hmac, KeyInit, Mac};

@@ -298,3 +298,51 @@ fn a_file_is_known_by_its_last_mark() {
     let mut b = Node::new("b");
     assert_eq!(trust(&mut b.table, "state", Some(&fourth)), Trust::Older);
 }
+
+/// A time-out that has ended is no removal, and one that is lifted ends on the other node.
+#[test]
+fn a_time_out_ends_by_itself_or_is_lifted() {
+    let kinds = &[EntryKind::TimeOut, EntryKind::Slow];
+    let (mut a, mut b) = (Node::new("a"), Node::new("b"));
+    let name = EntryKind::TimeOut.name("x");
+    let until = |until: u64| BTreeMap::from([(name.clone(), json!({ "until": until }))]);
+    assert!(a.table.observe(kinds, &until(100), Trust::Known, 10));
+    tell(&a, &mut b);
+    let pending = b.table.pending(kinds, 20);
+    assert_eq!(pending[0].want, Some(json!({ "until": 100 })));
+    b.table.applied(&pending[0]);
+    assert!(!b.table.observe(kinds, &BTreeMap::new(), Trust::Known, 100), "it has ended");
+    assert!(a.table.pending(kinds, 100).is_empty() && b.table.pending(kinds, 100).is_empty());
+    // A new one of the same name, which is lifted on the other node.
+    assert!(a.table.observe(kinds, &until(300), Trust::Known, 200));
+    tell(&a, &mut b);
+    b.table.applied(&b.table.pending(kinds, 200)[0].clone());
+    assert!(b.table.observe(kinds, &BTreeMap::new(), Trust::Known, 210), "it was lifted");
+    tell(&b, &mut a);
+    assert_eq!(a.table.pending(kinds, 220)[0].want, None);
+    // Nobody removes a slow mode by its absence.
+    let slow = BTreeMap::from([(EntryKind::Slow.name("x"), json!({ "seconds": 30 }))]);
+    a.table.observe(kinds, &slow, Trust::Known, 400);
+    assert!(!a.table.observe(&[EntryKind::Slow], &BTreeMap::new(), Trust::Known, 401));
+    assert_eq!(a.table.pending(&[EntryKind::Slow], 402).len(), 1);
+}
+
+/// What both nodes did while they were apart can be undone on either of them.
+#[test]
+fn a_ban_that_both_nodes_made_is_lifted_by_one() {
+    let kinds = &[EntryKind::Chat];
+    for lifts_on_a in [true, false] {
+        let (mut a, mut b) = (Node::new("a"), Node::new("b"));
+        let bans = BTreeMap::from([(EntryKind::Chat.name("x"), json!({ "mark": null }))]);
+        a.table.observe(kinds, &bans, Trust::Known, 10);
+        b.table.observe(kinds, &bans, Trust::Known, 20);
+        tell(&a, &mut b);
+        tell(&b, &mut a);
+        tell(&a, &mut b);
+        let (one, other) = if lifts_on_a { (&mut a, &mut b) } else { (&mut b, &mut a) };
+        one.table.observe(kinds, &BTreeMap::new(), Trust::Known, 30);
+        assert!(one.table.pending(kinds, 30).is_empty(), "the ban came back where it was lifted");
+        tell(one, other);
+        assert_eq!(other.table.pending(kinds, 30)[0].want, None);
+    }
+}

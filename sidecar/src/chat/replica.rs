@@ -1,0 +1,104 @@
+//! The chat for the other node of a pair: what both nodes share, and the changes of the other node.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use weir_model::Timestamp;
+
+use super::room::Ban;
+use super::shared::{Common, left};
+use super::store::{Change, Store};
+use super::{Chat, Open};
+use crate::clock;
+use crate::streams::StreamId;
+
+impl Chat {
+    /// Hashes addresses with the key that the other node of a pair also uses, so that the bans match on both nodes.
+    pub fn share_addresses(&self, key: [u8; 32]) {
+        self.shared.set_key(key);
+    }
+
+    /// Returns the state that both nodes share, and the mark of the file that holds it; `None` if the chat is off.
+    pub fn common(&self) -> Option<(String, Common)> {
+        let (own, common) = self.is_on().then(|| self.shared.common(clock::now())).flatten()?;
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((store.as_ref().and_then(Store::mark).unwrap_or(own), common))
+    }
+
+    /// Gives the file another mark, when all earlier changes of moderators are in it.
+    pub fn mark_file(&self, mark: String) {
+        self.keep(Change::Marked(mark));
+    }
+
+    /// Applies a ban of the other node, or the end of a ban (`None`).
+    pub fn take_over_ban(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
+        let mut rooms = self.lock();
+        self.shared.note_ban(id, name, ban.clone());
+        let open = rooms.get_mut(id);
+        let Some(ban) = ban else {
+            self.keep(Change::Forgiven(id.clone(), name.to_owned()));
+            if let Some(open) = open {
+                open.room.lift_ban(name);
+                open.tell(id, json!({ "type": "chat.forgiven", "name": name }));
+            }
+            return;
+        };
+        self.clear_all(id, open, &ban, json!({ "type": "chat.cleared", "name": name }), |open| {
+            open.room.ban(ban.clone());
+        });
+        self.keep(Change::Banned(id.clone(), ban, clock::now()));
+    }
+
+    /// Applies a time-out of the other node, or the end of a time-out (`None`).
+    pub fn take_over_time_out(&self, id: &StreamId, name: &str, time_out: Option<(Ban, Timestamp)>) {
+        let mut rooms = self.lock();
+        self.shared.note_time_out(id, name, time_out.clone());
+        let open = rooms.get_mut(id);
+        let Some((ban, until)) = time_out else {
+            self.keep(Change::Heard(id.clone(), name.to_owned()));
+            if let Some(open) = open {
+                open.room.lift_time_out(name);
+                open.tell(id, json!({ "type": "chat.forgiven", "name": name }));
+            }
+            return;
+        };
+        let left = left(until, clock::now());
+        let told = json!({ "type": "chat.cleared", "name": name, "seconds": left.as_secs() });
+        self.clear_all(id, open, &ban, told, |open| open.room.time_out(ban.clone(), Instant::now() + left));
+        self.keep(Change::TimedOut(id.clone(), ban, until));
+    }
+
+    /// Applies a slow mode of the other node, or `None` for that of the settings.
+    pub fn take_over_slow(&self, id: &StreamId, slow: Option<Duration>) {
+        let settings = self.settings();
+        let mut rooms = self.lock();
+        self.shared.note_slow(id, slow);
+        self.keep(Change::Slowed(id.clone(), slow));
+        if let Some(open) = rooms.get_mut(id) {
+            let slow = slow.unwrap_or(settings.slow);
+            open.room.set_slow(slow);
+            open.tell(id, json!({ "type": "chat.slow", "seconds": slow.as_secs() }));
+        }
+    }
+
+    /// Removes the messages of a person from the room, if it is open, and from the file.
+    fn clear_all(
+        &self,
+        id: &StreamId,
+        open: Option<&mut Open>,
+        ban: &Ban,
+        told: Value,
+        silence: impl FnOnce(&mut Open),
+    ) {
+        let Some(open) = open else {
+            self.keep(Change::Cleared(id.clone(), ban.name.clone()));
+            return;
+        };
+        let gone = open.room.clear(&ban.name, Instant::now());
+        silence(open);
+        self.clear(id, open, ban, gone);
+        open.tell(id, told);
+    }
+}

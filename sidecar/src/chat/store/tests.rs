@@ -1,0 +1,77 @@
+use std::time::Instant;
+
+use super::*;
+
+fn id() -> StreamId {
+    ("live".parse().unwrap(), "show".parse().unwrap())
+}
+
+fn ban(name: &str) -> Ban {
+    Ban { name: name.into(), mark: None, is_verified: None }
+}
+
+/// A ban, and then a mark that says that the ban is in the file.
+fn silence(store: &Store) {
+    store.put(Change::Banned(id(), ban("eve"), clock::now()));
+    let later = Timestamp::from_millis(clock::now().as_millis() + 60_000);
+    store.put(Change::TimedOut(id(), ban("ben"), later));
+    store.put(Change::Marked("marked".into()));
+}
+
+#[track_caller]
+fn wait_marked(store: &Store) {
+    let begin = Instant::now();
+    while store.mark().is_none() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "no mark");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(store.bans().unwrap(), [(id(), ban("eve"))]);
+    assert_eq!(store.time_outs(clock::now()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_flood_of_messages_pushes_out_no_ban() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chat.db");
+    let (store, _) = Store::open(&file, SWEEP, [1; 32]).unwrap();
+    // Another program holds the file, so the queue fills.
+    let other = Connection::open(&file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for number in 0..WAITING + 100 {
+        let message = Message {
+            id: format!("m{number}"),
+            name: "Eve".into(),
+            text: "x".into(),
+            at: clock::now(),
+            verified: false,
+            moderator: false,
+        };
+        store.put(Change::Said(id(), message));
+    }
+    silence(&store);
+    other.execute_batch("COMMIT").unwrap();
+    wait_marked(&store);
+    let count: i64 = other.query_row("SELECT COUNT(*) FROM messages", [], |row| row.get(0)).unwrap();
+    assert!(usize::try_from(count).unwrap() <= WAITING + 1, "{count}");
+}
+
+#[test]
+fn a_ban_that_the_disk_refused_is_written_before_the_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chat.db");
+    let (store, _) = Store::open(&file, SWEEP, [1; 32]).unwrap();
+    let other = Connection::open(&file).unwrap();
+    // SQLite refuses a ban, as it does on a full disk, and still writes the mark.
+    other
+        .execute_batch("CREATE TRIGGER full BEFORE INSERT ON bans BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .unwrap();
+    silence(&store);
+    let begin = Instant::now();
+    while store.waiting.load(Ordering::Relaxed) > 0 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the changes wait");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(store.mark(), None);
+    other.execute_batch("DROP TRIGGER full").unwrap();
+    wait_marked(&store);
+}
