@@ -3,7 +3,7 @@
 //! The provider's list of servers with the event's label is the only record of the servers, so each command may be killed at any
 //! moment and run again. Start reading at [`run`].
 //!
-//! - [`price`], [`plan`] and [`autoscale`] make the decisions and are pure
+//! - [`price`], [`plan`], [`autoscale`] and [`lost`] make the decisions and are pure
 //! - [`cloud`] is the interface to a provider: [`hetzner`], or [`program`]
 //! - [`script`] is the script that a new server runs at its first start
 //! - [`origin`] queries the origin's daemon; [`trial`] requests a segment from an edge; [`dns`] updates DNS names
@@ -15,6 +15,7 @@ mod dns;
 pub mod error;
 mod hetzner;
 mod ledger;
+mod lost;
 mod origin;
 pub mod plan;
 pub mod price;

@@ -45,6 +45,8 @@ pub struct Fleet {
     pub drain: Duration,
     /// Time within which a new server must serve the test stream.
     pub boot: Duration,
+    /// Time without a report to the origin after which a server is replaced.
+    pub replace_after: Duration,
     /// Provider of the servers.
     pub provider: Provider,
     /// Kind of server to rent.
@@ -176,6 +178,7 @@ fn fleet(file: raw::File) -> Checked<Fleet> {
         budget: whole("budget", &file.budget, 1, 1_000_000)?,
         drain: time("drain", &file.drain, 300, 0, 86_400)?,
         boot: time("boot", &file.boot, 600, 10, 7200)?,
+        replace_after: time("replace_after", &file.replace_after, 120, 10, 28 * 86_400)?,
         provider,
         server: server(file.server)?,
         edge: edge(file.edge)?,

@@ -10,6 +10,7 @@ use super::cloud::Cloud;
 use super::dns::{self, Change};
 use super::error::{CloudError, Error};
 use super::ledger::Ledger;
+use super::lost::Lost;
 use super::origin::Origin;
 use super::plan;
 use super::price::{Money, Price};
@@ -44,6 +45,8 @@ pub struct Runner {
     told: BTreeSet<String>,
     /// Edges that get no more viewers, with the start of this state.
     leaving: BTreeMap<String, Instant>,
+    /// Servers that may be lost.
+    lost: Lost,
     changed: Option<Instant>,
     /// The last log line.
     said: String,
@@ -60,8 +63,9 @@ impl Runner {
         let ledger = Ledger::lock(folder, &fleet.event, plan::since(&fleet))?;
         let origin = Origin::at(socket)?;
         let price = cloud.price().await?;
-        let (told, leaving) = (BTreeSet::new(), BTreeMap::new());
-        Ok(Self { fleet, cloud, origin, ledger, price, told, leaving, changed: None, said: String::new() })
+        let (told, leaving, lost) = (BTreeSet::new(), BTreeMap::new(), Lost::default());
+        let said = String::new();
+        Ok(Self { fleet, cloud, origin, ledger, price, told, leaving, lost, changed: None, said })
     }
 
     /// Creates the missing servers, and waits until each of them serves the test stream and is in DNS.

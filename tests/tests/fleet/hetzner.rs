@@ -19,6 +19,9 @@ pub(crate) const TOKEN: &str = "hcloud-SECRET-0123456789abcdef0123456789abcdef";
 pub(crate) trait Machine: Send {
     /// Returns the address of the machine.
     fn address(&self) -> IpAddr;
+
+    /// Ends everything that runs on the machine. The provider still lists and charges its server.
+    fn die(&mut self) {}
 }
 
 /// Creates the machine of a server from its name and user data.
@@ -129,6 +132,20 @@ impl Hetzner {
     /// Returns the user data of a server.
     pub(crate) fn user_data(&self, name: &str) -> String {
         self.inner().servers.values().find(|server| server.name == name).unwrap().user_data.clone()
+    }
+
+    /// Returns the ids of the servers with machines, by name.
+    pub(crate) fn ids(&self) -> BTreeMap<String, u64> {
+        let inner = self.inner();
+        let own = inner.servers.iter().filter(|(_, server)| server.machine.is_some());
+        own.map(|(id, server)| (server.name.clone(), *id)).collect()
+    }
+
+    /// Ends everything that runs on the machine of a server.
+    pub(crate) fn crash(&self, name: &str) {
+        let mut inner = self.inner();
+        let server = inner.servers.values_mut().find(|server| server.name == name).unwrap();
+        server.machine.as_mut().unwrap().die();
     }
 
     /// Returns the order of a server.

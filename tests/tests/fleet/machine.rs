@@ -109,20 +109,31 @@ impl Real {
     }
 }
 
+impl Real {
+    /// Ends all processes of the machine. Returns whether they have ended.
+    fn end(&mut self) -> bool {
+        // When its first process ends, all its processes end.
+        let first = weir_tests::harness::process::Process(self.init.id() as i32).children();
+        let _ = self.init.kill();
+        let _ = self.init.wait();
+        until_ok(10.0, || first.iter().all(|process| !process.is_alive())).is_some()
+    }
+}
+
 impl Machine for Real {
     fn address(&self) -> IpAddr {
         self.net.address(1).into()
+    }
+
+    fn die(&mut self) {
+        assert!(self.end());
     }
 }
 
 impl Drop for Real {
     fn drop(&mut self) {
-        // When its first process ends, all its processes end.
-        let first = weir_tests::harness::process::Process(self.init.id() as i32).children();
-        let _ = self.init.kill();
-        let _ = self.init.wait();
-        let is_gone = until_ok(10.0, || first.iter().all(|process| !process.is_alive()));
-        if std::thread::panicking() || is_gone.is_none() {
+        let is_gone = self.end();
+        if std::thread::panicking() || !is_gone {
             eprintln!("{}", logs(self.folder.path()));
         }
     }

@@ -7,6 +7,7 @@ mod errors;
 mod evening;
 mod hetzner;
 mod kills;
+mod losses;
 mod machine;
 mod plans;
 mod tickets;

@@ -17,6 +17,7 @@ pub(in crate::config) struct File {
     pub budget: Number,
     pub drain: Text,
     pub boot: Text,
+    pub replace_after: Text,
     pub timeout: Text,
     pub provider: Text,
     pub command: Option<Spanned<Vec<String>>>,

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Error, Runner, Server, View, count, view};
+use super::{Error, LOOK, Runner, Server, View, count, view};
 use crate::clock;
 use crate::fleet::autoscale::{self, Decision, Seen};
+use crate::fleet::lost::{Limits, Sight};
 use crate::fleet::plan;
 
 /// Interval between two steps without `[autoscale]`.
@@ -33,16 +34,36 @@ impl Runner {
                 sleep(Duration::from_millis(from.millis_since(now)).min(PIECE)).await;
                 continue;
             }
-            if let Err(error) = self.step().await {
-                self.say(error.to_string());
-            }
+            let waiting = match self.step().await {
+                Ok(waiting) => waiting,
+                Err(error) => {
+                    self.say(error.to_string());
+                    Vec::new()
+                }
+            };
             let left = Duration::from_millis(self.fleet.end.millis_since(clock::now()));
-            sleep(interval.min(left)).await;
+            self.pause(interval.min(left), &waiting).await;
         }
     }
 
-    /// Checks the event once, and acts.
-    async fn step(&mut self) -> Result<(), Error> {
+    /// Waits. Meanwhile tries whether these servers serve: an edge that nobody watches forgets the stream within ten seconds, so it has
+    /// segments only if it is tried more often.
+    async fn pause(&mut self, time: Duration, waiting: &[Server]) {
+        let (until, mut is_waiting) = (Instant::now() + time, !waiting.is_empty());
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            sleep(if is_waiting { LOOK.min(left) } else { left }).await;
+            if is_waiting && let Ok(edges) = self.origin.edges().await {
+                is_waiting = !self.announce(waiting, &edges).await.is_empty();
+            }
+        }
+    }
+
+    /// Checks the event once, and acts. Returns the servers if some of them do not serve yet.
+    async fn step(&mut self) -> Result<Vec<Server>, Error> {
         let mut servers = self.look().await?;
         // Without the origin, the number of viewers is unknown, and no server can join.
         let edges = self.origin.edges().await?;
@@ -51,6 +72,7 @@ impl Runner {
                 self.leaving.entry(server.name.clone()).or_insert_with(Instant::now);
             }
         }
+        self.replace_lost(&servers, &edges).await;
         let active: Vec<Server> =
             servers.iter().filter(|server| !self.leaving.contains_key(&server.name)).cloned().collect();
         let decision = self.decide(&active, &edges);
@@ -61,7 +83,7 @@ impl Runner {
             self.say(format!("edges stay {has}, reason: {}", decision.reason));
         }
         if decision.edges > has {
-            let back = self.call_back(&servers, decision.edges - has).await?;
+            let back = self.call_back(&servers, &edges, decision.edges - has).await?;
             let wanted = decision.edges - has - back;
             let affordable = self.affordable(&servers);
             if wanted > affordable {
@@ -74,10 +96,11 @@ impl Runner {
         }
         self.retire(&servers, &edges).await?;
         let waits = self.announce(&servers, &edges).await;
-        if !waits.is_empty() {
-            self.say(waits.join("; "));
+        if waits.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(())
+        self.say(waits.join("; "));
+        Ok(servers)
     }
 
     fn decide(&self, active: &[Server], edges: &[View]) -> Decision {
@@ -95,11 +118,43 @@ impl Runner {
         autoscale::decide(rules, seen)
     }
 
-    /// Keeps edges that were leaving. Returns how many.
-    async fn call_back(&mut self, servers: &[Server], wanted: u32) -> Result<u32, Error> {
+    /// Takes a lost server out of service, so that another one replaces it.
+    async fn replace_lost(&mut self, servers: &[Server], edges: &[View]) {
+        let now = clock::now();
+        let stays = servers.iter().filter(|server| !self.leaving.contains_key(&server.name));
+        let sight = stays.map(|server| Sight {
+            id: &server.id,
+            reports: is_heard(edges, &server.name),
+            age: Duration::from_millis(now.millis_since(server.created)),
+        });
+        let seen: Vec<Sight<'_>> = sight.collect();
+        let limits = Limits { after: self.fleet.replace_after, boot: self.fleet.boot };
+        let Some(id) = self.lost.look(&seen, limits, Instant::now()) else { return };
+        let (lost, rest): (Vec<Server>, Vec<Server>) =
+            servers.iter().cloned().partition(|server| server.id == id);
+        let Some(server) = lost.first() else { return };
+        if self.affordable(&rest) == 0 {
+            self.say(format!(
+                "edge is lost, and the budget is too small for another one, edge: {}",
+                server.name
+            ));
+            return;
+        }
+        tracing::warn!(
+            "edge is lost: the origin has no reports of it for {} s, so another server replaces it, edge: {}, id: {id}",
+            self.fleet.replace_after.as_secs(),
+            server.name
+        );
+        self.lost.replaced(id);
+        self.farewell(server).await;
+    }
+
+    /// Keeps edges that were leaving, if the origin hears them. Returns how many.
+    async fn call_back(&mut self, servers: &[Server], edges: &[View], wanted: u32) -> Result<u32, Error> {
         let mut back = 0;
         for server in servers {
-            if back < wanted && self.leaving.contains_key(&server.name) {
+            let is_leaving = self.leaving.contains_key(&server.name) && is_heard(edges, &server.name);
+            if back < wanted && is_leaving {
                 self.origin.drain(&server.name, false).await?;
                 self.leaving.remove(&server.name);
                 self.changed = Some(Instant::now());
@@ -132,4 +187,9 @@ impl Runner {
         }
         Ok(())
     }
+}
+
+/// Returns whether the origin hears an edge.
+fn is_heard(edges: &[View], name: &str) -> bool {
+    view(edges, name).is_some_and(|edge| edge.state != "down")
 }
