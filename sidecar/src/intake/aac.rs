@@ -22,6 +22,9 @@ use crate::supervise::program::Program;
 
 const ARGUMENTS: &str = "-copyts -probesize 50000 -analyzeduration 200000 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 -vn -map 0:a:0 \
                          -c:a aac -b:a 128k -ar 48000 -ac 2 -flvflags no_duration_filesize -f flv -flush_packets 1 pipe:1";
+/// The AAC configuration that ffmpeg makes with [`ARGUMENTS`], as the payload of a tag (ISO/IEC 14496-3, 1.6.2.1: AAC-LC, 48 kHz, stereo,
+/// no SBR).
+const HEADER: [u8; 7] = [0xaf, 0, 0x11, 0x90, 0x56, 0xe5, 0];
 /// Pause before ffmpeg is restarted.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Most packets and tags that wait.
@@ -55,6 +58,11 @@ impl Encoder {
         let (to, tags) = mpsc::channel(WAITING);
         let task = tokio::spawn(encode(jobs, helper, from, to)).abort_handle();
         Self { packets, tags, task }
+    }
+
+    /// Returns the AAC configuration, before ffmpeg has made any audio.
+    pub fn header(timestamp: u32) -> Tag {
+        Tag { kind: TagKind::Audio, timestamp, payload: HEADER.to_vec() }
     }
 
     /// Takes a packet. The packet is dropped if ffmpeg is too slow.

@@ -66,7 +66,9 @@ pub(super) async fn run(relay: &Relay, shared: &Shared, playable: &impl Fn()) ->
             intake: Intake::new(encoder),
             has_video: answer.has_video,
             has_pictures: false,
-            header: None,
+            // nginx knows from the beginning that there is audio. A stream that gets audio later waits until it is known.
+            header: answered.has_audio.then(|| Encoder::header(0)),
+            last: 0,
             out: None,
             connected: None,
             heard: Instant::now(),
@@ -92,8 +94,10 @@ struct Run<'r> {
     intake: Intake,
     has_video: bool,
     has_pictures: bool,
-    /// The AAC configuration, which arrives once.
+    /// The AAC configuration.
     header: Option<Tag>,
+    /// Time of the last tag.
+    last: u32,
     /// The publish, and the entry of the stream's path, which lasts as long as the publish.
     out: Option<(Outgoing, Entry)>,
     connected: Option<Instant>,
@@ -163,6 +167,13 @@ impl Run<'_> {
 
     async fn take(&mut self, data: &MediaData, playable: &impl Fn()) -> Result<(), Error> {
         let room = self.out.as_ref().is_none_or(|(out, _)| out.has_room());
+        if self.header.is_none() && data.params.spec().codec.is_audio() {
+            let header = Encoder::header(self.last);
+            self.header = Some(header.clone());
+            if self.out.is_some() {
+                self.put(header).await?;
+            }
+        }
         self.lost |= !data.contiguous && data.params.spec().codec.is_video();
         for tag in self.intake.take(data, room) {
             let is_key = !tag.is_header() && tag.payload.first().is_some_and(|first| first >> 4 == 1);
@@ -179,7 +190,11 @@ impl Run<'_> {
     async fn sound(&mut self, tag: Tag, playable: &impl Fn()) -> Result<(), Error> {
         let is_header = tag.is_header();
         if is_header {
+            let is_known = self.header.as_ref().is_some_and(|known| known.payload == tag.payload);
             self.header = Some(tag.clone());
+            if is_known && self.out.is_some() {
+                return Ok(());
+            }
         }
         let is_alone = self.connected.is_some_and(|connected| connected.elapsed() >= ALONE);
         // Video and audio begin together: to players, a stream that gets video later is a different stream.
@@ -203,11 +218,12 @@ impl Run<'_> {
             let recent = self.relay.recents.enter(self.relay.id());
             let url = token::url(server, secret_file, app, name, false)?;
             let mut out = Outgoing::publish(&url, recent).await?;
-            if let Some(header) = self.header.clone().filter(|header| *header != tag) {
+            if let Some(header) = self.header.clone().filter(|header| header.payload != tag.payload) {
                 out.put(header.kind, tag.timestamp, &header.payload)?;
             }
             self.out = Some((out, entry));
         }
+        self.last = tag.timestamp;
         match &mut self.out {
             Some((out, _)) => out.put(tag.kind, tag.timestamp, &tag.payload),
             None => Ok(()),

@@ -9,7 +9,7 @@ use super::answer;
 use super::asker::asker;
 use super::offers::{Request, SDP, check_accepted, check_type, created, off, refusal, retry, text};
 use crate::live::station::ViewerKind;
-use crate::relay::whep::signal::VIA;
+use crate::relay::whep::signal::{MEDIA, VIA};
 use crate::streams::StreamId;
 use crate::webrtc::MayStay;
 
@@ -42,6 +42,12 @@ pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Respons
             if let Ok(via) = HeaderValue::from_str(&web.context.paths.of(id).join(",")) {
                 response.headers_mut().insert(HeaderName::from_static(VIA), via);
             }
+            let media = match (start.about.has_video, start.about.has_audio) {
+                (true, true) => "video,audio",
+                (true, false) => "video",
+                (false, _) => "audio",
+            };
+            response.headers_mut().insert(HeaderName::from_static(MEDIA), HeaderValue::from_static(media));
             Ok(response)
         }
         Err(refused) => Err(refusal(&refused).into()),

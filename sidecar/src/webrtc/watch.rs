@@ -86,7 +86,7 @@ async fn serve(
     mut bandwidth: Bandwidth,
     may_stay: Option<MayStay>,
 ) -> Result<&'static str, RtcError> {
-    let mut tracks = Tracks::new();
+    let mut tracks = Tracks::new(early_sound(viewer, sounds));
     let mut check = interval(CHECK);
     loop {
         for event in peer.settle().await? {
@@ -157,6 +157,17 @@ async fn serve(
     }
 }
 
+/// Subscribes to the audio before the viewer is connected, because the encoder needs time to start.
+fn early_sound(viewer: &Viewer, sounds: &Sounds) -> Option<Subscription> {
+    let start = viewer.station().start()?;
+    let needs_encoder = start.about.has_audio && !is_opus(&start);
+    needs_encoder.then(|| sounds.subscribe(&viewer.station().id))
+}
+
+fn is_opus(start: &Start) -> bool {
+    start.about.audio.as_ref().is_some_and(|header| header.codec == Sent::FourCc(*b"Opus"))
+}
+
 async fn next_sound(sound: &mut Option<Subscription>) -> Arc<Packet> {
     let Some(sound) = sound else { return std::future::pending().await };
     loop {
@@ -169,13 +180,13 @@ async fn next_sound(sound: &mut Option<Subscription>) -> Arc<Packet> {
 }
 
 impl Tracks {
-    fn new() -> Self {
+    fn new(sound: Option<Subscription>) -> Self {
         Self {
             video: None,
             audio: None,
             avc: None,
             clock: None,
-            sound: None,
+            sound,
             opus: None,
             has_opus: false,
             queue: VecDeque::new(),
@@ -256,8 +267,7 @@ impl Tracks {
         let payload = |peer: &mut Peer, avc: &Avc| video_payload(peer, self.video?, avc.profile);
         self.avc = avc.and_then(|avc| payload(peer, &avc).map(|pt| (avc, pt)));
         self.opus = self.audio.and_then(|mid| opus_payload(peer, mid));
-        let is_opus = |codec: Sent| codec == Sent::FourCc(*b"Opus");
-        self.has_opus = about.audio.as_ref().is_some_and(|header| is_opus(header.codec));
+        self.has_opus = is_opus(start);
         let needs_encoder = about.has_audio && !self.has_opus && self.opus.is_some();
         match needs_encoder {
             true if self.sound.is_none() => self.sound = Some(sounds.subscribe(&viewer.station().id)),

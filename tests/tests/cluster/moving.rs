@@ -83,7 +83,7 @@ fn a_page_moves_to_another_edge_when_its_edge_dies() {
 
     // A stopped edge sends nothing more, like a machine without power.
     edges[first].daemon.process().signal(Signal::SIGSTOP);
-    let second = wait_playing("an edge without power: on another one", &browser, &edges, &[first], 6.0);
+    let second = wait_playing("an edge without power: on another one", &browser, &edges, &[first], 3.0);
     edges[second].daemon.kill();
     let third = wait_playing("a killed edge: on another one", &browser, &edges, &[first, second], 4.0);
     edges[first].daemon.process().signal(Signal::SIGCONT);

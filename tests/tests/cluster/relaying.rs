@@ -55,8 +55,7 @@ fn pulled_over(transport: &str) {
         WebSocket::connect(edge.web(), "/stream/live/show/ws", &[]).ok()
     });
     while !matches!(viewer.receive(), Some(Message::Binary(_))) {}
-    // Over WebRTC, audio arrives after two ffmpegs have started, and the daemon waits 2.5 s for it.
-    took(&format!("{transport}: the first media"), begin, if transport == "webrtc" { 6.0 } else { 2.0 });
+    took(&format!("{transport}: the first media"), begin, 2.0);
     assert!(live("show") && !live("other"), "only what is watched is pulled");
 
     // A player over RTMP waits for the stream.

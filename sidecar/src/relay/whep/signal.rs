@@ -23,6 +23,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(20);
 /// Time limit of the request that ends the session.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// Header of an answer with the kinds of media of the stream, such as `video,audio`.
+pub const MEDIA: &str = "weir-media";
 /// Most nodes of a path, and most bytes of a node's name.
 const MOST_VIA: usize = 64;
 const MOST_NAME: usize = 64;
@@ -40,6 +42,8 @@ pub(super) struct Answered {
     pub(super) sdp: String,
     /// The nodes that the stream has passed, the far end first. Empty if the far end is not a Weir node.
     pub(super) via: Vec<String>,
+    /// The stream has audio. False if the far end does not say so.
+    pub(super) has_audio: bool,
 }
 
 impl Session {
@@ -102,6 +106,7 @@ async fn exchange(
     let via = said(VIA).unwrap_or_default().split(',').map(str::trim);
     let via = via.filter(|node| !node.is_empty() && node.len() <= MOST_NAME).take(MOST_VIA);
     let via = via.map(str::to_owned).collect();
+    let has_audio = said(MEDIA).unwrap_or_default().split(',').any(|kind| kind.trim() == "audio");
     // The token is for this server alone, so a session at another origin is not used.
     let place = place.filter(|place| place.origin() == origin.url.origin());
     let mut bytes = Vec::new();
@@ -111,5 +116,5 @@ async fn exchange(
             break;
         }
     }
-    Ok((place, Answered { sdp: String::from_utf8_lossy(&bytes).into_owned(), via }))
+    Ok((place, Answered { sdp: String::from_utf8_lossy(&bytes).into_owned(), via, has_audio }))
 }

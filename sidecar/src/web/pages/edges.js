@@ -41,9 +41,10 @@ export class Edges {
     return origin === location.origin || this.#at.some((edge) => new URL(edge).origin === origin);
   }
 
-  // Returns { edge, address }, or { full: true }, or null if there is no edge.
-  async place(app, name) {
-    const not = [...this.#gone.keys()].filter((edge) => this.#isGone(edge) && !edge.includes("/")).slice(-8);
+  // Returns { edge, address }, or { full: true }, or null if there is no edge. `without`: further edges to leave out.
+  async place(app, name, without = []) {
+    const gone = [...this.#gone.keys()].filter((edge) => this.#isGone(edge));
+    const not = [...gone, ...without].filter((edge) => edge && !edge.includes("/")).slice(-8);
     for (const ask of this.#ask) {
       const url = new URL(ask, location.href);
       url.searchParams.set("stream", `${app}/${name}`);
@@ -59,12 +60,12 @@ export class Edges {
       }
     }
     // No origin has answered.
-    return this.other();
+    return this.other(without);
   }
 
   // Returns any edge in the policy of the page that has not failed recently.
-  other() {
-    const others = this.#at.filter((address) => !this.#isGone(address));
+  other(without = []) {
+    const others = this.#at.filter((address) => !this.#isGone(address) && !without.includes(address));
     const address = others[Math.floor(Math.random() * others.length)];
     return address ? { edge: address, address } : null;
   }

@@ -23,7 +23,9 @@ const POLL_MS = 1500;
 // Interval between requests while all edges are full.
 const FULL_MS = 5000;
 // Time without media after which the player asks whether the server is still there. The server has the same time to answer.
-const SILENT_MS = 1200;
+const SILENT_MS = 800;
+// Time without this answer after which another server is asked to fetch the stream, in case the player moves there.
+const WARM_MS = 250;
 const REACH_MS = 3000;
 // Buffer ahead of the current position, in seconds: AIM is the target, which grows after a stall up to MOST_AIM.
 const AIM = 0.35;
@@ -194,19 +196,19 @@ export class WeirPlayer extends EventTarget {
   }
 
   // Leaves the failed server and plays from another one.
-  async #move() {
+  async #move(asked = null) {
     this.#end();
     const turn = this.#turn;
     const { edges, app, name } = this.#options;
     edges.lost(this.#edge);
     edges.lost(this.#base);
-    let place = await edges.place(app, name);
+    let place = await (asked ?? edges.place(app, name));
     if (!this.#isCurrent(turn)) return;
     // This edge joined after the page was loaded: another edge is better than a reload of the page.
     if (place?.address && !edges.covers(place.address)) place = edges.other() ?? place;
     if (this.#state !== "STOPPED") this.#enter("PENDING", place?.full ? "all servers are full" : "the server does not answer");
     if (place?.address) {
-      if (this.#goTo(place)) this.#try();
+      if (this.#goTo(place)) this.#try(true);
       return;
     }
     this.#goHome();
@@ -217,20 +219,25 @@ export class WeirPlayer extends EventTarget {
     return this.#running && turn === this.#turn;
   }
 
-  async #try() {
+  // `isPlaced`: the page's origin has just named this server for the stream, so the player asks it for media without a question before.
+  async #try(isPlaced = false) {
     this.#end();
     const turn = this.#turn;
-    const seen = await this.#look();
-    if (!this.#isCurrent(turn)) return;
-    if (seen === "away" && this.#options.edges) return this.#move();
-    if (seen === "off" || seen === "away") {
-      if (this.#state !== "STOPPED") this.#enter("PENDING", "the stream is not live");
-      this.#later(() => this.#try(), POLL_MS);
-      return;
+    let there = null;
+    if (!isPlaced) {
+      const seen = await this.#look();
+      if (!this.#isCurrent(turn)) return;
+      if (seen === "away" && this.#options.edges) return this.#move();
+      if (seen === "off" || seen === "away") {
+        if (this.#state !== "STOPPED") this.#enter("PENDING", "the stream is not live");
+        this.#later(() => this.#try(), POLL_MS);
+        return;
+      }
+      const asked = this.#base;
+      if (!(await this.#settle(turn))) return;
+      if (this.#base === asked) there = seen;
     }
-    const asked = this.#base;
-    if (!(await this.#settle(turn))) return;
-    const there = this.#base === asked ? seen : this.#look();
+    there ??= this.#look();
     const tech = this.tech;
     const way = new WAYS[tech](this.#video, this, {
       playing: () => way === this.#way && this.#playing(),
@@ -275,9 +282,26 @@ export class WeirPlayer extends EventTarget {
   async #silent(way) {
     if (!this.#options.edges || this.#isAsking) return;
     this.#isAsking = true;
+    const { edges, app, name } = this.#options;
+    // The origin is asked for another server meanwhile. If it is away, too, the network of the viewer may be at fault, and the search
+    // goes on as long as the origin may take to answer.
+    const place = edges.place(app, name, [this.#edge, this.#base]);
+    const timer = setTimeout(async () => {
+      const next = await place;
+      if (this.#isAsking && way === this.#way && next?.address && edges.covers(next.address)) this.#warm(next.address);
+    }, WARM_MS);
     const seen = await this.#look(SILENT_MS);
+    clearTimeout(timer);
     this.#isAsking = false;
-    if (this.#running && way === this.#way && seen === "away") this.#move();
+    if (this.#running && way === this.#way && seen === "away") this.#move(place);
+  }
+
+  // Makes another server fetch the stream.
+  #warm(address) {
+    const base = this.#base;
+    this.#base = address.replace(/\/$/, "");
+    fetch(this.url("llhls/master.m3u8"), { cache: "no-store", signal: AbortSignal.timeout(REACH_MS) }).catch(() => {});
+    this.#base = base;
   }
 
   #skipped() {
@@ -438,7 +462,7 @@ class OverWebRtc {
     [this.#packets, this.#decoded] = [packets, decoded];
     if (this.#loses(packets, lost)) this.#on.skipped();
     if (plays && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
-    if (this.#quiet === 5 && this.hasPlayed) this.#on.silent();
+    if (this.#quiet === 4 && this.hasPlayed) this.#on.silent();
     // Nothing has arrived for two seconds: the publisher is gone, or the network path is broken.
     if (this.#quiet === 8 && this.hasPlayed) this.#on.quiet();
   }
@@ -727,7 +751,7 @@ class OverHls {
     this.#position = this.#video.currentTime;
     this.#still = moves || this.#video.paused ? 0 : this.#still + 1;
     if (moves && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
-    if (this.#still === 12 && this.hasPlayed) this.#on.silent();
+    if (this.#still === 9 && this.hasPlayed) this.#on.silent();
     if (this.#still === 80 && this.hasPlayed) this.#on.failed("nothing new comes");
   }
 }
