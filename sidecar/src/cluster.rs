@@ -7,7 +7,7 @@
 //!   table
 //! - [`probe`]: checks the edges that the configuration lists
 //! - [`balancer`]: nginx in front of the edges
-//! - [`pull`]: relays streams on an edge
+//! - [`pull`]: relays streams on an edge; [`voice`]: how an edge speaks for its viewers at the origin
 //! - [`machine`]: measures the load of this machine
 //! - [`pair`]: two restream servers with the same keys, targets, bans and administrators
 
@@ -32,4 +32,5 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 pub mod tickets;
+pub mod voice;
 pub mod wire;

@@ -25,7 +25,7 @@ mod outgoing;
 pub mod paths;
 pub mod recent;
 mod said;
-mod socket;
+pub mod socket;
 pub mod trust;
 pub mod whep;
 

@@ -1,6 +1,7 @@
 //! An edge: reports to its origins every two seconds, and learns which streams it may pull.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::machine::Meter;
 use super::record::{EdgeIdError, Report};
 use super::signature::{self, Key, KeyError, Purpose, Signed};
 use super::store::RENEW;
+use super::voice;
 use super::wire::{ANSWER, Answer, Request};
 use crate::clock;
 use crate::config::Config;
@@ -118,6 +120,17 @@ impl Membership {
             }
         }
         all
+    }
+
+    /// Returns the first origin, and the headers with which this edge speaks there for a viewer, or `None` if the system has no random
+    /// bytes.
+    pub fn speak_for(&self, viewer: IpAddr) -> Option<(Base, Vec<(&'static str, String)>)> {
+        let Shared { key, claim, origins, .. } = &*self.0;
+        let origin = origins.first()?;
+        let time = clock::now().as_millis().saturating_add_signed(origin.offset.load(Ordering::Relaxed));
+        let mut headers = vec![(voice::HEADER, voice::sign(key, viewer, time)?)];
+        headers.extend(claim.as_ref().map(|claim| (credential::HEADER, claim.header())));
+        Some((origin.url.clone(), headers))
     }
 }
 

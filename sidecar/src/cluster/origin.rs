@@ -21,6 +21,7 @@ use super::record::{EdgeId, Record};
 use super::signature::{self, Key, KeyError, Purpose, Refused, Signed};
 use super::store::{self, Store, Table};
 use super::tickets::{Invalid, Tickets};
+use super::voice;
 use super::wire::{Answer, Fault, Request};
 use crate::clock;
 use crate::config::cluster::{self as settings, Region};
@@ -242,6 +243,12 @@ impl Origin {
         let body = serde_json::to_string(&answer).unwrap_or_default();
         let signature = signed.map(|signed| key.sign(Purpose::Answer, now, &signed.nonce, body.as_bytes()));
         (status, body, signature)
+    }
+
+    /// Returns the address of the viewer for whom an edge speaks.
+    pub fn viewer(&self, value: &str, edge: Option<&str>) -> Result<IpAddr, Refused> {
+        let key = self.key.as_ref().ok_or(Refused::Signature)?;
+        voice::viewer(key, value, edge).inspect_err(|why| self.log_refused(*why))
     }
 
     fn log_refused(&self, why: Refused) {

@@ -109,9 +109,14 @@ impl Origin {
 
     /// Returns host and port, for messages.
     pub fn host(&self) -> String {
-        let host = self.url.host_str().unwrap_or_default();
-        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        host_of(&self.url)
     }
+}
+
+/// Returns host and port of a URL, for messages.
+pub fn host_of(url: &reqwest::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Removes `token` from the arguments of the URL and returns it. A WHEP server may have other arguments.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use reqwest::Url;
 use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -16,7 +17,7 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use weir_model::Secret;
 
 use super::said::{body, clean, explain};
-use crate::config::origin::Origin;
+use crate::config::origin::{Origin, host_of};
 use crate::http;
 
 /// Time limit of the connection.
@@ -107,44 +108,8 @@ pub(super) struct Socket {
 impl Socket {
     /// Connects, and waits until the far end has the stream.
     pub(super) async fn connect(origin: &Origin, token: Option<&Secret>) -> Result<Self, Error> {
-        let host = origin.host();
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(Error::Random)?;
-        let key = STANDARD.encode(random);
-        let failed = |why: String| Error::Connect { host: host.clone(), why };
-        let client = http::client()
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|error| failed(http::innermost(&error)))?;
-        let mut request = client
-            .get(origin.url.clone())
-            .header(header::CONNECTION, "Upgrade")
-            .header(header::UPGRADE, "websocket")
-            .header(header::SEC_WEBSOCKET_VERSION, "13")
-            .header(header::SEC_WEBSOCKET_KEY, &key);
-        if let Some(token) = token {
-            // The token is not in the URL, which the far end's web server logs.
-            request = request.bearer_auth(token.expose());
-        }
-        let response = timeout(ANSWER, request.send())
-            .await
-            .map_err(|_| failed(format!("no answer for {} s", ANSWER.as_secs())))?
-            .map_err(|error| failed(http::innermost(&error)))?;
-        let status = response.status();
-        if status != StatusCode::SWITCHING_PROTOCOLS {
-            let why = explain(status, body(response).await, token.is_some());
-            return Err(Error::Answer { status: status.as_u16(), host, why });
-        }
-        let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
-        if accepted != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
-            return Err(Error::Lost { host, why: "it does not speak WebSocket".into() });
-        }
-        let upgraded = response.upgrade().await.map_err(|error| failed(http::innermost(&error)))?;
-        let config =
-            WebSocketConfig::default().max_message_size(Some(MOST_BYTES)).max_frame_size(Some(MOST_BYTES));
-        let stream = WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await;
-        Ok(Self { stream, host, breaks: false })
+        let stream = open(&origin.url, token, HeaderMap::new(), MOST_BYTES).await?;
+        Ok(Self { stream, host: origin.host(), breaks: false })
     }
 
     /// Returns the next message, or `None` if the far end has ended the stream. Cancel-safe.
@@ -199,6 +164,56 @@ impl Socket {
     pub(super) async fn close(mut self) {
         let _ = timeout(Duration::from_millis(300), self.stream.close(None)).await;
     }
+}
+
+/// Opens a WebSocket to another node, with further headers. A message of the far end has at most `most` bytes.
+///
+/// # Errors
+///
+/// [`Error`]; the far end may have to fetch the stream first, so it has 20 seconds to answer.
+pub async fn open(
+    url: &Url,
+    token: Option<&Secret>,
+    headers: HeaderMap,
+    most: usize,
+) -> Result<WebSocketStream<reqwest::Upgraded>, Error> {
+    let host = host_of(url);
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(Error::Random)?;
+    let key = STANDARD.encode(random);
+    let failed = |why: String| Error::Connect { host: host.clone(), why };
+    let client = http::client()
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .build()
+        .map_err(|error| failed(http::innermost(&error)))?;
+    let mut request = client
+        .get(url.clone())
+        .headers(headers)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_VERSION, "13")
+        .header(header::SEC_WEBSOCKET_KEY, &key);
+    if let Some(token) = token {
+        // The token is not in the URL, which the far end's web server logs.
+        request = request.bearer_auth(token.expose());
+    }
+    let response = timeout(ANSWER, request.send())
+        .await
+        .map_err(|_| failed(format!("no answer for {} s", ANSWER.as_secs())))?
+        .map_err(|error| failed(http::innermost(&error)))?;
+    let status = response.status();
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        let why = explain(status, body(response).await, token.is_some());
+        return Err(Error::Answer { status: status.as_u16(), host, why });
+    }
+    let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
+    if accepted != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+        return Err(Error::Lost { host, why: "it does not speak WebSocket".into() });
+    }
+    let upgraded = response.upgrade().await.map_err(|error| failed(http::innermost(&error)))?;
+    let config = WebSocketConfig::default().max_message_size(Some(most)).max_frame_size(Some(most));
+    Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await)
 }
 
 fn told(error: &tungstenite::Error) -> String {

@@ -242,6 +242,11 @@ impl Kind {
     }
 }
 
+/// Returns the first token that a request presents, unchecked.
+pub(super) fn first_token(query: &str, headers: &HeaderMap) -> Option<String> {
+    tokens(query, headers).first().map(|one| one.token.to_owned())
+}
+
 /// Returns the tokens that a request presents.
 fn tokens<'r>(query: &'r str, headers: &'r HeaderMap) -> Vec<Presented<'r>> {
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());

@@ -16,14 +16,20 @@ use tokio::time::{Instant, interval, timeout};
 use weir_model::token::TokenError;
 use weir_model::token::chat::ChatClaims;
 
-use super::access::{Denied, Pass};
+use super::access::{Denied, Pass, first_token};
 use super::answer;
 use super::asker::asker;
 use super::common::Web;
 use super::patience::Inbound;
 use crate::chat::room::Refusal;
 use crate::chat::{Order, Presence, Visitor};
+use crate::cluster::signature::Refused;
+use crate::cluster::{credential, voice};
 use crate::streams::StreamId;
+
+mod far;
+
+use far::Far;
 
 /// Maximum size of a message from a front end, in bytes.
 const MAX_MESSAGE: usize = 4096;
@@ -60,7 +66,11 @@ pub(super) async fn get(
         let message = "this address speaks WebSocket";
         return answer::error(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message);
     };
-    let about = Caller { peer, headers, inbound, query: query.unwrap_or_default() };
+    let client = match client(&web, peer, &headers) {
+        Ok(client) => client,
+        Err(why) => return answer::error(StatusCode::UNAUTHORIZED, "forbidden", &why.to_string()),
+    };
+    let about = Caller { client, headers, inbound, query: query.unwrap_or_default() };
     upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
@@ -69,9 +79,20 @@ pub(super) async fn get(
         .on_upgrade(async move |socket| talk(socket, &web, &about).await)
 }
 
+/// Returns the address of the front end, or of the viewer for whom an edge speaks.
+fn client(web: &Web, peer: SocketAddr, headers: &HeaderMap) -> Result<IpAddr, Refused> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(spoken) = header(voice::HEADER) else {
+        let settings = &web.context.config().web;
+        return Ok(asker(peer, headers, &settings.trusted_proxies, &settings.base).client);
+    };
+    let origin = web.origin.as_ref().ok_or(Refused::Signature)?;
+    origin.viewer(spoken, header(credential::HEADER))
+}
+
 /// The connection of a front end.
 struct Caller {
-    peer: SocketAddr,
+    client: IpAddr,
     headers: HeaderMap,
     inbound: Inbound,
     query: String,
@@ -103,6 +124,8 @@ struct Joined {
     pass: Option<Pass>,
     /// Presence in the chat, if there is a chat and the person may enter.
     presence: Option<Presence>,
+    /// Presence in the chat of the origin, if this server is an edge.
+    far: Option<Far>,
 }
 
 /// Answer to a message.
@@ -209,6 +232,14 @@ fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>)
         "chat" | "chat.delete" | "chat.timeout" | "chat.ban" | "chat.unban" | "chat.slow"
         | "chat.restore" => {
             let Some(presence) = joined.as_ref().and_then(|joined| joined.presence.as_ref()) else {
+                if let Some(far) = joined.as_ref().and_then(|joined| joined.far.as_ref()) {
+                    return match far.say(text) {
+                        true => Reply::Done,
+                        false => {
+                            Reply::Error("unavailable", "the chat is not reachable at the moment".into())
+                        }
+                    };
+                }
                 return match web.context.chat.is_on() {
                     false => Reply::Error("chat_off", "there is no chat on this server".into()),
                     true => Reply::Error("not_joined", "join the chat of a stream first".into()),
@@ -240,8 +271,8 @@ fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
         return Reply::Error("bad_message", "app and stream: must be the names of a stream".into());
     };
     let id: StreamId = (app, name);
-    let settings = &web.context.config().web;
-    let client = asker(about.peer, &about.headers, &settings.trusted_proxies, &settings.base).client;
+    let client = about.client;
+    let token = request.token.clone().or_else(|| first_token(&about.query, &about.headers));
     let person = match request.token.as_deref() {
         Some(token) => web.doors.person(&id, token, client),
         None => Ok(web.doors.person_of(&id, &about.query, &about.headers, client)),
@@ -253,11 +284,18 @@ fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
     };
     let pass = match admitted {
         Ok(pass) => pass,
-        Err(denied @ Denied::Token(_)) => return Reply::Error("forbidden", denied.to_string()),
-        Err(denied) => return Reply::Error("unavailable", denied.to_string()),
+        Err(denied) => return refused(denied),
     };
     if !web.context.chat.is_on() {
-        return Reply::Joined(Box::new(Joined { id, pass, presence: None }), None);
+        return Reply::Joined(Box::new(Joined { id, pass, presence: None, far: None }), None);
+    }
+    if let Some(membership) = &web.membership {
+        // The room is at the origin, which checks the token for itself.
+        let (app, stream) = &id;
+        let join =
+            json!({ "type": "join", "app": app, "stream": stream, "name": request.name, "token": token });
+        let far = Some(Far::enter(membership, client, &join));
+        return Reply::Joined(Box::new(Joined { id, pass, presence: None, far }), None);
     }
     let visitor = match person {
         Some(ChatClaims { name, moderator: is_moderator, .. }) => {
@@ -268,9 +306,16 @@ fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
         None => Visitor { name: request.name, ..Visitor::default() },
     };
     match web.context.chat.enter(&id, visitor, client) {
-        Ok(presence) => Reply::Joined(Box::new(Joined { id, pass, presence: Some(presence) }), None),
-        Err(why) => Reply::Joined(Box::new(Joined { id, pass, presence: None }), Some(why)),
+        Ok(presence) => {
+            Reply::Joined(Box::new(Joined { id, pass, presence: Some(presence), far: None }), None)
+        }
+        Err(why) => Reply::Joined(Box::new(Joined { id, pass, presence: None, far: None }), Some(why)),
     }
+}
+
+fn refused(denied: Denied) -> Reply {
+    let code = if matches!(denied, Denied::Token(_)) { "forbidden" } else { "unavailable" };
+    Reply::Error(code, denied.to_string())
 }
 
 /// Checks whether a client without a chat token may join a stream.
@@ -298,9 +343,10 @@ fn watch(
 
 /// Waits for the next message of the joined chat room.
 async fn hear(joined: &mut Option<Joined>) -> Result<Utf8Bytes, RecvError> {
-    match joined.as_mut().and_then(|joined| joined.presence.as_mut()) {
-        Some(presence) => presence.told.recv().await,
-        None => std::future::pending().await,
+    match joined {
+        Some(Joined { presence: Some(presence), .. }) => presence.told.recv().await,
+        Some(Joined { far: Some(far), .. }) => Ok(far.hear().await),
+        _ => std::future::pending().await,
     }
 }
 

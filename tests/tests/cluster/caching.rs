@@ -5,7 +5,7 @@ use std::thread;
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
-use weir_tests::harness::{Nginx, files, products};
+use weir_tests::harness::{Nginx, files, products, until};
 
 use super::{client, take};
 
@@ -84,4 +84,45 @@ fn the_origin_sees_one_request_per_file() {
     let stale = take(client().get(url("/hls/slow-1.ts")).send().unwrap());
     assert_eq!((stale.status, stale.header("x-cache")), (200, "HIT"));
     drop(edge);
+}
+
+/// Three edges with fifty viewers each take from the origin little more than three viewers would.
+#[test]
+fn the_origin_sends_a_stream_once_per_edge() {
+    const SEGMENTS: usize = 8;
+    const SIZE: usize = 256 << 10;
+    let origin = Config::stock()
+        .web("log_format sent '$bytes_sent';")
+        .http("access_log @DIR@/sent sent; root @DIR@;")
+        .start();
+    std::fs::create_dir(origin.path("hls")).unwrap();
+    let list: String = (0..SEGMENTS).map(|nth| format!("#EXTINF:2,\nshow-{nth}.ts\n")).collect();
+    std::fs::write(origin.path("hls/show.m3u8"), format!("#EXTM3U\n{list}")).unwrap();
+    for nth in 0..SEGMENTS {
+        std::fs::write(origin.path(&format!("hls/show-{nth}.ts")), vec![0x47; SIZE]).unwrap();
+    }
+    let ports: Vec<Port> = (0..3).map(|_| Port::reserve()).collect();
+    let _edges: Vec<Nginx> = ports.iter().map(|port| edge(&origin, port)).collect();
+    thread::scope(|scope| {
+        for (player, port) in (0..PLAYERS).flat_map(|player| ports.iter().map(move |port| (player, port))) {
+            scope.spawn(move || {
+                let client = client();
+                let ask = |file: &str| {
+                    let url = format!("http://127.0.0.1:{}/hls/{file}", port.number());
+                    take(client.get(url).header("user-agent", format!("player {player}")).send().unwrap())
+                };
+                assert_eq!(ask("show.m3u8").status, 200);
+                for nth in 0..SEGMENTS {
+                    assert_eq!(ask(&format!("show-{nth}.ts")).text.len(), SIZE);
+                }
+            });
+        }
+    });
+    let one = (SEGMENTS * SIZE) as f64;
+    let total =
+        || files::text(&origin.path("sent")).lines().map(|line| line.parse::<f64>().unwrap()).sum::<f64>();
+    until("the log is complete", 5.0, || total() >= 3.0 * one);
+    let ratio = total() / one;
+    println!("3 edges with {PLAYERS} players each take {ratio:.3} streams from the origin");
+    assert!(ratio <= 3.1, "{ratio}");
 }

@@ -3,6 +3,8 @@
 
 mod balancing;
 mod caching;
+mod chat;
+mod churn;
 mod init;
 mod membership;
 mod moving;
@@ -86,8 +88,13 @@ fn signed(secret: &str, time: u64, report: &Value) -> (String, String) {
 }
 
 /// Sends such a request to the origin.
-fn report(origin: &Sidecar, (header, body): &(String, String)) -> Answer {
-    let url = format!("http://127.0.0.1:{}/v1/edges", origin.web());
+fn report(origin: &Sidecar, request: &(String, String)) -> Answer {
+    report_to(origin.web(), request)
+}
+
+/// Sends such a request to the origin whose pages have this port.
+fn report_to(web: u16, (header, body): &(String, String)) -> Answer {
+    let url = format!("http://127.0.0.1:{web}/v1/edges");
     let request = client().post(url).header("content-type", "application/json").body(body.clone());
     let request = if header.is_empty() { request } else { request.header("authorization", header) };
     take(request.send().unwrap())
