@@ -7,11 +7,12 @@
 use std::{env, fs, path::PathBuf, process::exit};
 
 /// Headers of nginx-rtmp that the fence uses.
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 8] = [
     "ngx_rtmp.h",
     "ngx_rtmp_cmd_module.h",
     "ngx_rtmp_relay_module.h",
     "ngx_rtmp_live_module.h",
+    "ngx_rtmp_play_module.h",
     "ngx_rtmp_codec_module.h",
     "ngx_rtmp_record_module.h",
     "ngx_rtmp_version.h",

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use weir_model::server::ServerBlock;
+use weir_model::server::{BlockApplication, ServerBlock};
 use weir_model::snapshot::{PlayerSnapshot, PublisherSnapshot, StreamSnapshot, Viewers};
 use weir_model::stat::Format;
 use weir_model::{AudioFacts, KeyId, Rate, Server, Snapshot, Timestamp, VideoFacts};
@@ -55,7 +55,10 @@ fn stream(number: u16) -> StreamSnapshot {
 fn formats(criterion: &mut Criterion) {
     let snapshot = Snapshot {
         now: NOW.plus_seconds(3600),
-        servers: vec![ServerBlock { server: Server::nowhere(), applications: vec!["live".to_owned()] }],
+        servers: vec![ServerBlock {
+            server: Server::nowhere(),
+            applications: vec![BlockApplication { name: "live".to_owned(), live: true, files: false }],
+        }],
         streams: (0..STREAMS).map(stream).collect(),
         ..Default::default()
     };

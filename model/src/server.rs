@@ -195,8 +195,26 @@ impl Serialize for Server {
 pub struct ServerBlock {
     /// The block.
     pub server: Server,
-    /// The names of its applications, in their order.
-    pub applications: Vec<String>,
+    /// Its applications, in their order.
+    pub applications: Vec<BlockApplication>,
+}
+
+/// An application of a `server` block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockApplication {
+    /// Its name.
+    pub name: String,
+    /// Whether it serves live streams (`live on`).
+    pub live: bool,
+    /// Whether it plays files (`play`).
+    pub files: bool,
+}
+
+impl ServerBlock {
+    /// Returns whether the block has an application with this name.
+    pub fn has_application(&self, name: &str) -> bool {
+        self.applications.iter().any(|app| app.name == name)
+    }
 }
 
 #[cfg(test)]

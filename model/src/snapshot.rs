@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub servers: Vec<ServerBlock>,
     /// Every live stream.
     pub streams: Vec<StreamSnapshot>,
+    /// The players of files.
+    pub file_players: Vec<FilePlayerSnapshot>,
 }
 
 /// A worker process.
@@ -233,12 +235,30 @@ pub struct PlayerSnapshot {
     pub avsync_ms: i32,
 }
 
+/// A player of a file (nginx-rtmp's directive `play`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilePlayerSnapshot {
+    /// The `server` block of its connection.
+    pub server: Server,
+    /// The application.
+    pub app: String,
+    /// The name that it asked for.
+    pub name: String,
+    /// The timestamp in the file, in milliseconds.
+    pub position_ms: u32,
+    /// The player.
+    pub player: PlayerSnapshot,
+}
+
 impl Snapshot {
     /// Returns the snapshot for the public: without addresses and key ids, and without the URLs, notes and errors of
     /// targets.
     pub fn redacted(mut self) -> Snapshot {
         for stream in &mut self.streams {
             stream.redact();
+        }
+        for file in &mut self.file_players {
+            file.player.addr.clear();
         }
         self
     }
@@ -371,7 +391,10 @@ mod tests {
 
     #[test]
     fn redacted_shows_nobody() {
-        let snapshot = Snapshot { streams: vec![stream()], ..Default::default() }.redacted();
+        let file = FilePlayerSnapshot { player: stream().players.remove(0), ..Default::default() };
+        let snapshot =
+            Snapshot { streams: vec![stream()], file_players: vec![file], ..Default::default() }.redacted();
+        assert_eq!(snapshot.file_players[0].player.addr, "");
         let stream = &snapshot.streams[0];
         let json = json!({ "stream": stream, "players": stream.players });
         assert!(!json.to_string().contains("192.0.2."), "{json}");

@@ -16,7 +16,7 @@ use weir_model::{
     exec::Uses,
     lint::small_stack,
     push::hosts,
-    server::ServerBlock,
+    server::{BlockApplication, ServerBlock},
 };
 
 use crate::{
@@ -51,8 +51,12 @@ pub fn learn(main: &mut MainSettings, blocks: &mut [Block<'_, Weir>]) {
             learn_application(app, &server, timeout_ms);
             facts.extend(facts_of(app));
         }
-        let names = block.applications.iter().filter_map(|app| app.name.map(str::to_owned)).collect();
-        servers.push((block.mark, ServerBlock { server, applications: names }));
+        let named = |app: &Application<'_, Weir>| {
+            let name = app.name?.to_owned();
+            Some(BlockApplication { name, live: app.live, files: app.files })
+        };
+        let applications = block.applications.iter().filter_map(named).collect();
+        servers.push((block.mark, ServerBlock { server, applications }));
     }
     main.learn_servers(servers);
     main.application_facts = facts;

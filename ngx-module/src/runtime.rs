@@ -164,7 +164,7 @@ impl Runtime {
         let known = || self.servers.iter().map(|block| block.server.name()).collect::<Vec<_>>().join(", ");
         let block = self.servers.iter().find(|block| block.server.listens_on(addr));
         let block = block.ok_or_else(|| ServerError::Unknown { addr: addr.clone(), known: known() })?;
-        match block.applications.iter().any(|name| name == app.as_str()) {
+        match block.has_application(app.as_str()) {
             true => Ok(()),
             false => Err(ServerError::NoApplication { addr: addr.clone(), app: app.clone() }),
         }

@@ -6,8 +6,8 @@ use weir_model::{
     Refusal, Server, Timestamp,
     server::ServerBlock,
     snapshot::{
-        AudienceSnapshot, PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot, Viewers,
-        WorkerSnapshot, ZoneSnapshot,
+        AudienceSnapshot, FilePlayerSnapshot, PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot,
+        Viewers, WorkerSnapshot, ZoneSnapshot,
     },
     target::{PushState, PushView, Target, TargetId, TargetView},
     verdict::Credential,
@@ -22,7 +22,10 @@ pub fn take(runtime: &Runtime) -> Snapshot {
     let now = process::now();
     let zone = runtime.zone();
     let workers = workers(runtime);
-    let streams = streams(runtime);
+    let (streams, mut file_players) = live(runtime);
+    if runtime.servers.len() < 2 {
+        file_players.iter_mut().for_each(|file| file.server = Server::nowhere());
+    }
     let (guard, refused) = (zone.guard_counts(), zone.refusal_counts());
     let sum = |of: fn(&StreamSnapshot) -> u64| streams.iter().map(of).sum();
     Snapshot {
@@ -42,6 +45,7 @@ pub fn take(runtime: &Runtime) -> Snapshot {
         zone: ZoneSnapshot { size: zone.size(), used: zone.used_bytes() },
         servers: servers(runtime),
         streams: told(runtime, streams),
+        file_players,
     }
 }
 
@@ -80,6 +84,11 @@ pub fn workers(runtime: &Runtime) -> Vec<WorkerSnapshot> {
 /// Returns the live streams with their players and targets, by application and name.
 #[must_use]
 pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
+    live(runtime).0
+}
+
+/// Returns the live streams, and the players of files.
+fn live(runtime: &Runtime) -> (Vec<StreamSnapshot>, Vec<FilePlayerSnapshot>) {
     let alive = process::census();
     let locked = runtime.zone().lock(process::pid());
     let (streams, players) = (locked.streams(&alive), locked.players(&alive));
@@ -92,9 +101,11 @@ pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
         audiences.into_iter().for_each(|one| *named.of(&one.app, &one.name) = one.audience);
         named
     };
+    let mut file_players = Vec::new();
     let mut of: ByName<Vec<LivePlayer>> = ByName::default();
     // The daemon's plays for its jobs do not count as viewers.
     for player in players.into_iter().filter(|player| !player.own) {
+        file_players.extend(file_player(&player));
         of.of(&player.app, &player.stream).push(player);
     }
     let targets = known(&made, runtime);
@@ -112,7 +123,7 @@ pub fn streams(runtime: &Runtime) -> Vec<StreamSnapshot> {
         let audience = audiences.take(&stream.app, &stream.name);
         stream_view(stream, players, audience, pushed)
     };
-    streams.into_iter().map(&mut view).collect()
+    (streams.into_iter().map(&mut view).collect(), file_players)
 }
 
 /// Values by application and name. A lookup copies neither.
@@ -276,6 +287,16 @@ pub fn audiences(runtime: &Runtime) -> Vec<AudienceSnapshot> {
         name: one.name,
     })
     .collect()
+}
+
+fn file_player(player: &LivePlayer) -> Option<FilePlayerSnapshot> {
+    Some(FilePlayerSnapshot {
+        server: player.server.clone(),
+        app: player.app.clone(),
+        name: player.stream.clone(),
+        position_ms: player.file_ms?,
+        player: player_view(player),
+    })
 }
 
 fn player_view(player: &LivePlayer) -> PlayerSnapshot {

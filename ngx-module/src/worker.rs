@@ -117,13 +117,14 @@ fn account(session: &mut Session) {
     let (video, audio) = session.media_facts();
     let bytes_out = session.bytes_out();
     let (dropped, avsync_ms) = session.live_facts();
+    let file_ms = session.file_position();
     let Some(state) = session.known_state() else { return };
     let (video, audio) = (state.enhanced.video.or(video), state.enhanced.audio.or(audio));
     if let Publish::Live(live) = &mut state.publish {
         live.account(video, audio, avsync_ms);
     }
     if let Some(playing) = &mut state.playing {
-        playing.account(bytes_out, dropped, avsync_ms);
+        playing.account(bytes_out, dropped, avsync_ms, file_ms);
     }
 }
 

@@ -11,8 +11,9 @@ use super::{
     neighbours::{self, AccessRule, Exec},
     rtmp_sys::{
         Rtmp, ngx_rtmp_conf_ctx_t, ngx_rtmp_core_app_conf_t, ngx_rtmp_core_main_conf_t,
-        ngx_rtmp_core_srv_conf_t, ngx_rtmp_listen_t, ngx_rtmp_live_app_conf_t,
+        ngx_rtmp_core_srv_conf_t, ngx_rtmp_listen_t, ngx_rtmp_live_app_conf_t, ngx_rtmp_play_app_conf_t,
     },
+    slots,
     types::{Tables, Types},
 };
 
@@ -64,6 +65,10 @@ pub struct Settings<'c, M: Types> {
 pub struct Application<'c, M: Types> {
     /// Its name, if it is valid UTF-8.
     pub name: Option<&'c str>,
+    /// Whether it serves live streams (`live on`).
+    pub live: bool,
+    /// Whether it plays files (`play`).
+    pub files: bool,
     /// Its settings.
     pub settings: Option<Settings<'c, M>>,
     /// The folders that HLS and DASH write to, each with the directive that names it.
@@ -111,10 +116,15 @@ pub(super) unsafe fn describe<'c, M: Tables>(
 ///
 /// As for `describe`; the application is one of a block.
 unsafe fn application<'c, M: Tables>(rtmp: &Rtmp, app: &'c ngx_rtmp_core_app_conf_t) -> Application<'c, M> {
-    // SAFETY: by contract.
+    // SAFETY: by contract; the entries of the live and the play module are their own (ngx_rtmp_live_create_app_conf,
+    // ngx_rtmp_play_create_app_conf).
     unsafe {
+        let live: Option<&ngx_rtmp_live_app_conf_t> = slots::entry(app.app_conf, rtmp.ngx_rtmp_live_module);
+        let play: Option<&ngx_rtmp_play_app_conf_t> = slots::entry(app.app_conf, rtmp.ngx_rtmp_play_module);
         Application {
             name: collections::text(&app.name),
+            live: live.is_some_and(|live| live.live == 1),
+            files: play.is_some_and(|play| play.entries.nelts > 0),
             settings: settings::<M>(rtmp, app.app_conf),
             folders: folders(rtmp, app),
             exec: neighbours::exec(rtmp, app),

@@ -125,6 +125,7 @@ symbols! {
         ngx_rtmp_relay_module,
         ngx_rtmp_codec_module,
         ngx_rtmp_live_module,
+        ngx_rtmp_play_module,
         ngx_rtmp_record_module,
         ngx_rtmp_hls_module,
         ngx_rtmp_dash_module,

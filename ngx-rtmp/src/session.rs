@@ -18,8 +18,8 @@ use super::{
     address, collections, log,
     rtmp_sys::{
         self, NGX_RTMP_MAX_NAME, ngx_rtmp_addr_conf_t, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t,
-        ngx_rtmp_core_srv_conf_t, ngx_rtmp_live_app_conf_t, ngx_rtmp_live_ctx_t, ngx_rtmp_session_t,
-        ngx_rtmp_stream_t,
+        ngx_rtmp_core_srv_conf_t, ngx_rtmp_live_app_conf_t, ngx_rtmp_live_ctx_t, ngx_rtmp_play_ctx_t,
+        ngx_rtmp_session_t, ngx_rtmp_stream_t,
     },
     slots,
     types::Tables,
@@ -197,6 +197,16 @@ impl<'s, M: Tables> Session<'s, M> {
             let [video, audio] = [live.cs[0].timestamp, live.cs[1].timestamp];
             (live.ndropped as u64, audio.wrapping_sub(video).cast_signed())
         })
+    }
+
+    /// Returns the timestamp in the file that nginx-rtmp plays to this session, in milliseconds; `None` if it plays no file (as in
+    /// ngx_rtmp_stat_play).
+    #[must_use]
+    pub fn file_position(&self) -> Option<u32> {
+        let rtmp = rtmp_sys::rtmp()?;
+        // SAFETY: the entry of the play module is null or its own context (ngx_rtmp_play_play).
+        let play: &ngx_rtmp_play_ctx_t = unsafe { slots::entry(self.raw().ctx, rtmp.ngx_rtmp_play_module)? };
+        (play.joined() != 0).then(|| self.raw().current_time)
     }
 
     /// Returns the codecs that nginx-rtmp's codec module has read in the headers of the published stream.

@@ -17,6 +17,8 @@ const AVSYNC: usize = 10;
 const OWN: usize = 11;
 /// The record that counts the player + 1; 0 if the player is not counted.
 const AUDIENCE: usize = 12;
+/// The timestamp in the file that is played + 1; 0 for a player of a live stream.
+const FILE: usize = 13;
 /// Hex digits of a ticket.
 const TICKET_LEN: usize = 32;
 
@@ -64,6 +66,8 @@ pub struct LivePlayer {
     pub dropped: u64,
     /// How far the audio lags behind the video, in milliseconds.
     pub avsync_ms: i32,
+    /// The timestamp in the file that it plays, in milliseconds; `None` for a player of a live stream.
+    pub file_ms: Option<u32>,
 }
 
 /// The row of one player, for the worker that owns it. It needs no lock.
@@ -80,6 +84,11 @@ impl PlayerRow<'_> {
         self.block.set(BYTES_OUT, bytes_out);
         self.block.set(RATE, bitrate_out);
         self.block.set(DROPPED, dropped);
+    }
+
+    /// Stores the timestamp in the file that nginx-rtmp plays to it, in milliseconds; `None` for a live stream.
+    pub fn set_file(&self, position_ms: Option<u32>) {
+        self.block.set(FILE, position_ms.map_or(0, |position| u64::from(position) + 1));
     }
 
     /// Returns whether another worker has ordered to drop the player.
@@ -125,6 +134,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let id = self.insert_row(BlockKind::Player, &row, now, self.reserve() / 2, |row| {
             row.set(OWN, new.own.into());
             row.set(AUDIENCE, pack(audience));
+            row.set(FILE, 0);
         })?;
         if let Some(audience) = audience {
             self.came(audience, Watcher::Player);
@@ -197,6 +207,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
             bitrate_out: row.word(RATE),
             dropped: row.word(DROPPED),
             avsync_ms: (row.word(AVSYNC) as u32).cast_signed(),
+            file_ms: row.word(FILE).checked_sub(1).map(|position| position as u32),
         }
     }
 }

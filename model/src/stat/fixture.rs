@@ -3,7 +3,7 @@
 use crate::key::KeyId;
 use crate::media::{AudioFacts, VideoFacts};
 use crate::refusal::Refusal;
-use crate::server::{Server, ServerBlock};
+use crate::server::{BlockApplication, Server, ServerBlock};
 use crate::snapshot::{
     PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot, Viewers, WorkerSnapshot, ZoneSnapshot,
 };
@@ -35,10 +35,15 @@ pub(super) fn snapshot() -> Snapshot {
         zone: ZoneSnapshot { size: 8_388_608, used: 1_048_576 },
         servers: vec![ServerBlock {
             server: Server::nowhere(),
-            applications: vec!["live".into(), "empty".into()],
+            applications: ["live", "empty"].map(live).into(),
         }],
         streams: vec![show(), radio()],
+        file_players: Vec::new(),
     }
+}
+
+pub(super) fn live(name: &str) -> BlockApplication {
+    BlockApplication { name: name.into(), live: true, files: false }
 }
 
 fn show() -> StreamSnapshot {
@@ -103,7 +108,7 @@ fn target(id: u64, state: PushState) -> TargetView {
     }
 }
 
-fn player(id: &str, addr: &str) -> PlayerSnapshot {
+pub(super) fn player(id: &str, addr: &str) -> PlayerSnapshot {
     PlayerSnapshot {
         id: id.into(),
         addr: addr.into(),

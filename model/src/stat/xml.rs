@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use super::text::{push_escaped, push_number};
 use crate::media::{AudioFacts, VideoFacts};
-use crate::server::Server;
-use crate::snapshot::{PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot};
+use crate::server::{BlockApplication, Server};
+use crate::snapshot::{FilePlayerSnapshot, PlayerSnapshot, PublisherSnapshot, Snapshot, StreamSnapshot};
 use crate::time::Timestamp;
 
 /// Capacity for a stream and a client, so that the text is allocated once.
@@ -33,8 +33,8 @@ pub fn render(snapshot: &Snapshot, full: bool) -> String {
     number_line(&mut out, "bytes_out", snapshot.bytes_out);
     for applications in servers(snapshot) {
         out.push_str("<server>\r\n");
-        for (app, streams) in applications {
-            application(&mut out, app, &streams, snapshot.now, full);
+        for app in applications {
+            application(&mut out, app, snapshot.now, full);
         }
         out.push_str("</server>\r\n");
     }
@@ -46,58 +46,114 @@ fn room(snapshot: &Snapshot) -> usize {
     let applications: usize = snapshot.servers.iter().map(|block| block.applications.len() + 1).sum();
     let streams = (snapshot.streams.len() + applications + 1) * STREAM_LEN;
     let clients = |stream: &StreamSnapshot| (stream.players.len() + 1) * CLIENT_LEN;
-    streams + snapshot.streams.iter().map(clients).sum::<usize>()
+    // A file can have a single player.
+    let files = snapshot.file_players.len() * (CLIENT_LEN + STREAM_LEN);
+    streams + files + snapshot.streams.iter().map(clients).sum::<usize>()
 }
 
-/// An application's name, with its streams.
-type Application<'s> = (&'s str, Vec<&'s StreamSnapshot>);
+/// An application with its streams and its players of files.
+struct Application<'s> {
+    name: &'s str,
+    live: bool,
+    files: bool,
+    streams: Vec<&'s StreamSnapshot>,
+    players: Vec<&'s FilePlayerSnapshot>,
+}
 
 /// Returns the applications of each `server` block. Blocks that the configuration no longer has, but that old workers
 /// still serve, come last.
 fn servers(snapshot: &Snapshot) -> Vec<Vec<Application<'_>>> {
     let configured = snapshot.servers.iter().map(|block| (&block.server, block.applications.as_slice()));
-    let mut blocks: Vec<(&Server, &[String])> = configured.collect();
-    for stream in &snapshot.streams {
-        if !blocks.iter().any(|(server, _)| server.is_same(&stream.server)) {
-            blocks.push((&stream.server, &[]));
+    let mut blocks: Vec<(&Server, &[BlockApplication])> = configured.collect();
+    let used = snapshot.streams.iter().map(|stream| &stream.server);
+    for used in used.chain(snapshot.file_players.iter().map(|file| &file.server)) {
+        if !blocks.iter().any(|(server, _)| server.is_same(used)) {
+            blocks.push((used, &[]));
         }
     }
     let mut streams: Vec<&StreamSnapshot> = snapshot.streams.iter().collect();
+    let mut players: Vec<&FilePlayerSnapshot> = snapshot.file_players.iter().collect();
     let mut all = Vec::with_capacity(blocks.len());
-    for (server, names) in blocks {
+    for (server, configured) in blocks {
         let (own, others) = streams.into_iter().partition(|stream| stream.server.is_same(server));
-        streams = others;
-        all.push(applications(names, own));
+        let (of_files, other_players) = players.into_iter().partition(|file| file.server.is_same(server));
+        (streams, players) = (others, other_players);
+        all.push(applications(configured, own, of_files));
     }
     all
 }
 
-/// Returns each application of a block with its streams. Applications that the configuration no longer has come last.
-fn applications<'s>(names: &'s [String], streams: Vec<&'s StreamSnapshot>) -> Vec<Application<'s>> {
-    let mut all: Vec<Application<'_>> = Vec::with_capacity(names.len());
-    let mut places = HashMap::with_capacity(names.len());
-    let streams = streams.into_iter().map(|stream| (stream.app.as_str(), Some(stream)));
-    let named = names.iter().map(|app| (app.as_str(), None));
-    for (app, stream) in named.chain(streams) {
-        let place = *places.entry(app).or_insert_with(|| {
-            all.push((app, Vec::new()));
+/// Returns each application of a block with what is played there. Applications that the configuration no longer has come
+/// last.
+fn applications<'s>(
+    configured: &'s [BlockApplication],
+    streams: Vec<&'s StreamSnapshot>,
+    players: Vec<&'s FilePlayerSnapshot>,
+) -> Vec<Application<'s>> {
+    let mut all: Vec<Application<'_>> = Vec::with_capacity(configured.len());
+    let mut places = HashMap::with_capacity(configured.len());
+    let mut at = |all: &mut Vec<Application<'s>>, name: &'s str| {
+        *places.entry(name).or_insert_with(|| {
+            let (streams, players) = (Vec::new(), Vec::new());
+            all.push(Application { name, live: false, files: false, streams, players });
             all.len() - 1
-        });
-        all[place].1.extend(stream);
+        })
+    };
+    for app in configured {
+        let place = at(&mut all, &app.name);
+        (all[place].live, all[place].files) = (app.live, app.files);
+    }
+    // Old workers serve what the configuration may no longer have.
+    for stream in streams {
+        let place = at(&mut all, &stream.app);
+        all[place].live = true;
+        all[place].streams.push(stream);
+    }
+    for file in players {
+        let place = at(&mut all, &file.app);
+        all[place].files = true;
+        all[place].players.push(file);
     }
     all
 }
 
-fn application(out: &mut String, app: &str, streams: &[&StreamSnapshot], now: Timestamp, full: bool) {
+fn application(out: &mut String, app: Application<'_>, now: Timestamp, full: bool) {
     out.push_str("<application>\r\n");
-    line(out, "name", app);
-    out.push_str("<live>\r\n");
-    for stream in streams {
-        self::stream(out, stream, now, full);
+    line(out, "name", app.name);
+    if app.live {
+        out.push_str("<live>\r\n");
+        for stream in &app.streams {
+            self::stream(out, stream, now, full);
+        }
+        let total = app.streams.iter().fold(0, |sum: u64, stream| sum.saturating_add(clients(stream)));
+        number_line(out, "nclients", total);
+        out.push_str("</live>\r\n");
     }
-    let total = streams.iter().fold(0, |sum: u64, stream| sum.saturating_add(clients(stream)));
-    number_line(out, "nclients", total);
-    out.push_str("</live>\r\n</application>\r\n");
+    if app.files {
+        files(out, app.players, now, full);
+    }
+    out.push_str("</application>\r\n");
+}
+
+/// Appends the players of files, by the name of the file (ngx_rtmp_stat_play).
+fn files(out: &mut String, mut players: Vec<&FilePlayerSnapshot>, now: Timestamp, full: bool) {
+    out.push_str("<play>\r\n");
+    players.sort_by(|one, other| one.name.cmp(&other.name));
+    for of_file in players.chunk_by(|one, other| one.name == other.name) {
+        out.push_str("<stream>\r\n");
+        line(out, "name", &of_file[0].name);
+        for file in of_file {
+            let player = &file.player;
+            begin_client(out, &player.id, shown(&player.addr, full), now.millis_since(player.since));
+            number(out, "timestamp", file.position_ms.into());
+            out.push_str("</client>\r\n");
+        }
+        out.push_str("<active/>");
+        number_line(out, "nclients", of_file.len() as u64);
+        out.push_str("</stream>\r\n");
+    }
+    number_line(out, "nclients", players.len() as u64);
+    out.push_str("</play>\r\n");
 }
 
 /// Counts clients like nginx-rtmp: the players and the publisher.
@@ -201,12 +257,7 @@ fn shown(addr: &str, full: bool) -> &str {
 /// this is the lower half of Weir's number. Weir stores neither `flashver` nor the timestamp of the last message: the
 /// first is empty, and the second is the time since the client began, which is correct for encoders that count from 0.
 fn client(out: &mut String, id: &str, addr: &str, millis: u64, dropped: u64, avsync_ms: i32) {
-    out.push_str("<client>");
-    let id = u64::from_str_radix(id.trim_start_matches('s'), 16).unwrap_or_default();
-    number(out, "id", id & 0xffff_ffff);
-    element(out, "address", addr);
-    number(out, "time", millis);
-    element(out, "flashver", "");
+    begin_client(out, id, addr, millis);
     number(out, "dropped", dropped);
     out.push_str("<avsync>");
     if avsync_ms < 0 {
@@ -216,6 +267,16 @@ fn client(out: &mut String, id: &str, addr: &str, millis: u64, dropped: u64, avs
     out.push_str("</avsync>");
     // A timestamp of RTMP has 32 bits.
     number(out, "timestamp", millis & 0xffff_ffff);
+}
+
+/// Appends the elements that clients of streams and of files both have.
+fn begin_client(out: &mut String, id: &str, addr: &str, millis: u64) {
+    out.push_str("<client>");
+    let id = u64::from_str_radix(id.trim_start_matches('s'), 16).unwrap_or_default();
+    number(out, "id", id & 0xffff_ffff);
+    element(out, "address", addr);
+    number(out, "time", millis);
+    element(out, "flashver", "");
 }
 
 fn known(out: &mut String, name: &str, text: &str) {

@@ -32,7 +32,7 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
 
 /// Returns the port of the first `server` block that has the application; `None` if it has only unix sockets.
 pub(super) fn rtmp_port(runtime: &Runtime, app: &str) -> Option<u16> {
-    let mut blocks = runtime.servers.iter().filter(|block| block.applications.iter().any(|name| name == app));
+    let mut blocks = runtime.servers.iter().filter(|block| block.has_application(app));
     let socket = blocks.find_map(|block| block.server.addresses().iter().find_map(ServerAddr::socket));
     socket.map(|socket| socket.port())
 }

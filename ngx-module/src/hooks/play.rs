@@ -62,12 +62,13 @@ impl Playing {
     }
 
     /// Reports the bytes of the last second to the zone.
-    pub fn account(&mut self, counter: u32, dropped: u64, avsync_ms: i32) {
+    pub fn account(&mut self, counter: u32, dropped: u64, avsync_ms: i32, file_ms: Option<u32>) {
         self.bytes += u64::from(counter.wrapping_sub(self.counter));
         self.counter = counter;
         self.rate.push(process::now(), self.bytes);
         if let Some(row) = self.row() {
             row.describe(self.bytes, self.rate.bits_per_second(), dropped, avsync_ms);
+            row.set_file(file_ms);
         }
     }
 }
@@ -278,9 +279,12 @@ pub fn on_play(session: &mut Session, name: &str) {
     let Ok(id) = zone.add_player(&new, process::now()) else { return };
     drop(zone);
     let (zone, counter) = (Rc::clone(&runtime.shared), session.bytes_out());
+    let playing = Playing { name: name.to_owned(), id, zone, counter, bytes: 0, rate: Rate::default() };
+    if let Some(row) = playing.row() {
+        row.set_file(session.file_position());
+    }
     if let Some(state) = session.state() {
-        state.playing =
-            Some(Playing { name: name.to_owned(), id, zone, counter, bytes: 0, rate: Rate::default() });
+        state.playing = Some(playing);
     }
 }
 

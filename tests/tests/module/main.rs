@@ -11,6 +11,7 @@ mod early;
 mod events;
 mod exec;
 mod failed_reload;
+mod files;
 mod foreign;
 mod gop_cache;
 mod hazards;

@@ -71,6 +71,25 @@ fn a_player_counts_for_the_stream_of_its_server_block() {
 }
 
 #[test]
+fn a_file_has_a_position() {
+    let heap = heap();
+    let zone = heap.zone();
+    let worker = register(&zone, PID);
+    let id = play(&zone, worker);
+    let listed = || zone.lock(PID).players(|_| true)[0].file_ms;
+    assert_eq!(listed(), None);
+    for position in [Some(0), Some(u32::MAX), None] {
+        zone.player_row(id).unwrap().set_file(position);
+        assert_eq!(listed(), position);
+    }
+    // The next player in the same row plays a live stream.
+    zone.player_row(id).unwrap().set_file(Some(7));
+    zone.lock(PID).remove_player(id);
+    play(&zone, worker);
+    assert_eq!(listed(), None);
+}
+
+#[test]
 fn an_order_names_the_stream_too() {
     let heap = heap();
     let zone = heap.zone();

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::super::{fixture, well_formed};
 use super::*;
-use crate::server::ServerBlock;
+use crate::server::{BlockApplication, ServerBlock};
 
 const FULL: &str = "\
 <?xml version=\"1.0\" encoding=\"utf-8\" ?>
@@ -92,7 +92,7 @@ fn each_server_block_has_its_own_streams() {
     let server = |port: &str| Server::new([port.parse().unwrap()]);
     let mut snapshot = fixture::snapshot();
     snapshot.servers = ["1935", "1936"]
-        .map(|port| ServerBlock { server: server(port), applications: vec!["live".into()] })
+        .map(|port| ServerBlock { server: server(port), applications: vec![fixture::live("live")] })
         .into();
     snapshot.streams = ["1936", "1935", "1937"]
         .map(|port| StreamSnapshot { server: server(port), ..snapshot.streams[0].clone() })
@@ -128,10 +128,75 @@ fn a_stream_without_publisher_has_no_meta() {
     assert!(shown.contains("<nclients>2</nclients>"), "{shown}");
 }
 
+/// A player of a file.
+fn of_file(app: &str, name: &str, id: &str) -> FilePlayerSnapshot {
+    let player = fixture::player(id, "192.0.2.9");
+    FilePlayerSnapshot {
+        app: app.into(),
+        name: name.into(),
+        position_ms: 61_000,
+        player,
+        ..Default::default()
+    }
+}
+
+/// As nginx-rtmp has it: an application without live streams has no `live`, and one that plays no files has no `play`.
+#[test]
+fn files_are_played() {
+    let mut snapshot = fixture::snapshot();
+    snapshot.streams.clear();
+    let app = |name: &str, live, files| BlockApplication { name: name.into(), live, files };
+    snapshot.servers[0].applications =
+        vec![app("vod", false, true), app("both", true, true), app("neither", false, false)];
+    snapshot.file_players = vec![
+        of_file("vod", "b&.flv", "s21"),
+        of_file("vod", "a.flv", "s22"),
+        of_file("vod", "b&.flv", "s23"),
+    ];
+    let client = |id: u32| {
+        format!(
+            "<client><id>{id}</id><address>192.0.2.9</address><time>3480000</time><flashver></flashver>\
+             <timestamp>61000</timestamp></client>\r\n"
+        )
+    };
+    let expected = format!(
+        "<server>\r\n<application>\r\n<name>vod</name>\r\n<play>\r\n\
+         <stream>\r\n<name>a.flv</name>\r\n{}<active/><nclients>1</nclients>\r\n</stream>\r\n\
+         <stream>\r\n<name>b&amp;.flv</name>\r\n{}{}<active/><nclients>2</nclients>\r\n</stream>\r\n\
+         <nclients>3</nclients>\r\n</play>\r\n</application>\r\n\
+         <application>\r\n<name>both</name>\r\n<live>\r\n<nclients>0</nclients>\r\n</live>\r\n\
+         <play>\r\n<nclients>0</nclients>\r\n</play>\r\n</application>\r\n\
+         <application>\r\n<name>neither</name>\r\n</application>\r\n</server>\r\n</rtmp>\r\n",
+        client(0x22),
+        client(0x21),
+        client(0x23),
+    );
+    let full = render(&snapshot, true);
+    assert_eq!(full.split_once("</bytes_out>\r\n").unwrap().1, expected);
+    assert_eq!(render(&snapshot, false), full.replace("192.0.2.9", ""));
+}
+
+/// Old workers still serve what a reload took out of the configuration.
+#[test]
+fn files_of_old_workers_are_shown() {
+    let mut snapshot = fixture::snapshot();
+    snapshot.servers[0].applications.clear();
+    snapshot.streams.clear();
+    let elsewhere = Server::new(["1937".parse().unwrap()]);
+    snapshot.file_players = vec![
+        of_file("old", "a", "s1"),
+        FilePlayerSnapshot { server: elsewhere, ..of_file("old", "a", "s2") },
+    ];
+    let shown = render(&snapshot, true);
+    assert_eq!(shown.matches("<name>old</name>").count(), 2, "{shown}");
+    assert_eq!((shown.matches("<server>").count(), shown.matches("<play>").count()), (2, 2), "{shown}");
+}
+
 #[test]
 fn grows_once_at_most() {
     let mut snapshot = fixture::snapshot();
     snapshot.streams = vec![snapshot.streams[0].clone(); 500];
+    snapshot.file_players = vec![of_file("vod", "a.flv", "s21"); 500];
     for full in [false, true] {
         assert!(render(&snapshot, full).len() <= room(&snapshot), "full: {full}");
     }
@@ -145,7 +210,10 @@ proptest! {
         let mut snapshot = fixture::snapshot();
         snapshot.nginx_version.clone_from(&texts[0]);
         snapshot.rtmp_version.clone_from(&texts[1]);
-        snapshot.servers[0].applications.push(texts[2].clone());
+        snapshot.servers[0].applications.push(BlockApplication {
+            files: true,
+            ..fixture::live(&texts[2])
+        });
         snapshot.since = Timestamp::from_millis(numbers[0]);
         let stream = &mut snapshot.streams[0];
         stream.app.clone_from(&texts[3]);
@@ -157,6 +225,7 @@ proptest! {
         stream.players[0].id.clone_from(&texts[6]);
         stream.players[0].since = Timestamp::from_millis(numbers[4]);
         stream.players[0].dropped = numbers[5];
+        snapshot.file_players = vec![of_file(&texts[2], &texts[4], &texts[6])];
         prop_assert_eq!(well_formed::check(&render(&snapshot, true)), Ok(()));
     }
 }
