@@ -15,6 +15,7 @@ mod files;
 mod foreign;
 mod gop_cache;
 mod hazards;
+mod logs;
 mod long_lists;
 mod many;
 mod members;
