@@ -74,6 +74,9 @@ fn a_player_with_the_ticket_of_this_nginx_is_not_counted() {
     assert_eq!(api.get("/v1/ticket").expect(200)["ticket"], ticket.as_str());
     nginx.reload();
     assert_eq!(nginx.api().get("/v1/ticket").expect(200)["ticket"], ticket.as_str());
+    // The ticket comes from the random numbers of the zone, which also decide which records share a chain.
+    let other = keyed().start();
+    assert_ne!(other.api().get("/v1/ticket").expect(200)["ticket"], ticket.as_str());
 }
 
 #[test]
