@@ -72,6 +72,9 @@ WITHOUT_ROOT = make test: not root: tests that make network namespaces, mount a 
 # What goes on at targets, with a sanitized nginx; Debian's TLS in front of them does not fit that one.
 PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives merged names relay)
 
+# Viewers under valgrind: the others send thousands of requests, or run the daemon.
+VIEWERS_SANITIZED := edge:: limits:: report:: events:: internal::internal internal::a_pull count::only count::a_
+
 # The module and the fence beneath it have no tests of their own: their symbols are nginx's, so nothing but nginx can link them.
 # tests/ runs them.
 # Every command selects the same packages: with another selection cargo builds all dependencies a second time.
@@ -88,6 +91,7 @@ test: ## run deps, build and all tests; BUILD=sanitize runs the module's tests w
 ifeq ($(BUILD),sanitize)
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test module -- --test-threads=4 $(SANITIZED)
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test playback -- --test-threads=4 --skip players:: --skip renewed:: --skip fuzz::
+	WEIR_VALGRIND=1 $(CARGO_TEST) --test viewers -- --test-threads=4 $(VIEWERS_SANITIZED)
 	WEIR_VALGRIND=1 $(CARGO_TEST) --test push -- --test-threads=4 tls:: changes:: accounts::
 else
 	$(CARGO_TEST) -- --test-threads=3
