@@ -45,7 +45,11 @@ while IFS='|' read -r crate license; do
         license_file "${crate/ v/ }" "$text"
         found=1
     done
-    [ -n "$found" ] || printf '%s\n' "${crate/ v/ }" >>"$work/without"
+    [ -n "$found" ] && continue
+    # Such a crate is used under Apache-2.0, because that text is the same for every crate: it is the one of LICENSE.
+    [[ " ${license//\// OR } " == *" Apache-2.0 "* && $license != *" AND "* ]] || die "$crate ships no licence text and is not under Apache-2.0: $license"
+    license_file "${crate/ v/ }" LICENSE
+    printf '%s\n' "${crate/ v/ }" >>"$work/without"
 done <"$work/crates"
 
 for lock in nginx-conf/*/www/vendor/vendor.lock sidecar/src/web/admin/pages/vendor/*/vendor.lock; do
@@ -65,7 +69,7 @@ mkdir -p "${file%/*}"
     sort -f "$work/list" | awk -F'|' '{ printf "  %-40s %s\n", $1, $2 }'
     if [ -s "$work/without" ]; then
         echo
-        echo "These ship no licence text of their own; the text of the licence in the list above applies, as printed for other crates:"
+        echo "These ship no licence text. Weir uses them under Apache-2.0; the text is below, under their names:"
         echo
         sed 's/^/  /' "$work/without"
     fi
