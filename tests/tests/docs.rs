@@ -363,7 +363,7 @@ fn every_crate_has_the_facts_of_the_workspace() {
     let members = between(&workspace, "members = [", "]");
     for member in members.split('"').skip(1).step_by(2) {
         let manifest = read(&format!("{member}/Cargo.toml"));
-        for fact in ["version", "edition", "rust-version", "authors", "license", "repository", "keywords"] {
+        for fact in ["version", "edition", "rust-version", "authors", "license", "keywords"] {
             assert!(manifest.contains(&format!("\n{fact}.workspace = true\n")), "{member}: {fact}");
         }
         assert!(
