@@ -1,17 +1,14 @@
 //! The cost of a stream with many players for a worker: stock nginx-rtmp, and merged writes.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::time::TimeSpec;
 use weir_rtmp::client::{Client, Options};
 use weir_rtmp::flv::TagKind;
 
-use super::relay::connect;
+use super::relay::{connect, play};
 use super::table::{self, Arm, Table, Target};
 use crate::harness::media::sample;
 use crate::harness::nginx::Config;
@@ -151,21 +148,7 @@ impl Load {
         output.len()
     }
 
-    /// Reads the received bytes of the players, or waits for some until the given time. Returns the number of bytes.
     fn play(&mut self, until: Instant) -> usize {
-        let mut sockets: Vec<_> =
-            self.players.iter().map(|player| PollFd::new(player.as_fd(), PollFlags::POLLIN)).collect();
-        let left = until.saturating_duration_since(Instant::now());
-        ppoll(&mut sockets, Some(TimeSpec::from_duration(left)), None).unwrap();
-        let ready: Vec<_> = sockets.iter().map(|socket| socket.any() == Some(true)).collect();
-        let mut played = 0;
-        for (player, _) in self.players.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
-            match player.read(&mut self.buffer) {
-                Ok(count @ 1..) => played += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                end => panic!("the server ended a player's connection: {end:?}"),
-            }
-        }
-        played
+        play(&mut self.players, &mut self.buffer, until)
     }
 }

@@ -129,23 +129,27 @@ impl Load {
         output.len()
     }
 
-    /// Reads the received bytes of the players, or waits for some until the given time. Returns the number of bytes.
     fn play(&mut self, until: Instant) -> usize {
-        let mut sockets: Vec<_> =
-            self.players.iter().map(|player| PollFd::new(player.as_fd(), PollFlags::POLLIN)).collect();
-        let left = until.saturating_duration_since(Instant::now());
-        ppoll(&mut sockets, Some(TimeSpec::from_duration(left)), None).unwrap();
-        let ready: Vec<_> = sockets.iter().map(|socket| socket.any() == Some(true)).collect();
-        let mut played = 0;
-        for (player, _) in self.players.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
-            match player.read(&mut self.buffer) {
-                Ok(count @ 1..) => played += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                end => panic!("the server ended a player's connection: {end:?}"),
-            }
-        }
-        played
+        play(&mut self.players, &mut self.buffer, until)
     }
+}
+
+/// Reads the received bytes of the players, or waits for some until the given time. Returns the number of bytes.
+pub(super) fn play(players: &mut [TcpStream], buffer: &mut [u8], until: Instant) -> usize {
+    let mut sockets: Vec<_> =
+        players.iter().map(|player| PollFd::new(player.as_fd(), PollFlags::POLLIN)).collect();
+    let left = until.saturating_duration_since(Instant::now());
+    ppoll(&mut sockets, Some(TimeSpec::from_duration(left)), None).unwrap();
+    let ready: Vec<_> = sockets.iter().map(|socket| socket.any() == Some(true)).collect();
+    let mut played = 0;
+    for (player, _) in players.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+        match player.read(buffer) {
+            Ok(count @ 1..) => played += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            end => panic!("the server ended a player's connection: {end:?}"),
+        }
+    }
+    played
 }
 
 /// Connects, and waits until the server has reported `ready`.
