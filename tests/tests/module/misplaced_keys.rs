@@ -329,7 +329,7 @@ fn the_key_of_a_redirect_to_another_server_is_shown_nowhere() {
 }
 
 /// Returns a stream, as a server sends it.
-fn media() -> Vec<Message> {
+pub(super) fn media() -> Vec<Message> {
     let tags = sample().headers.iter().chain(&sample().frames);
     let message = |tag: &Tag| {
         let kind = match tag.kind {
