@@ -9,13 +9,13 @@
 //!   Weir accepts), [`verdict`] and [`refusal`] (the answer), [`duplicate`] (which publisher keeps the name),
 //!   [`throttle`] (which refusals are logged)
 //! - Viewers: [`playback`] (the stream that a URI belongs to, playlists that carry a token), [`link`] (addresses for
-//!   people), [`viewers`] (the counts), [`audience`] (the events)
+//!   people), [`viewers`] (the counts), [`audience`] (the time of their events)
 //! - The protocol: [`guard`] (the messages that Weir refuses before nginx-rtmp reads them)
 //! - Live streams: [`snapshot`], [`media`] (codec facts), [`rate`], [`bitrate`] (the limit of a publisher), [`stat`]
 //!   (output formats)
-//! - The API: [`fields`] (the body of a request), [`api`] (routes and errors), [`health`], [`origin`] (the web page
-//!   that sent a request), [`page`] (one page of a list); the type of a request is in the module of its noun, such as
-//!   [`key::NewKey`] and [`token::TokenRequest`]
+//! - The API: [`fields`] (the body of a request), [`api`] (routes and errors), [`event`], [`health`], [`origin`] (the
+//!   web page that sent a request), [`page`] (one page of a list); the type of a request is in the module of its noun,
+//!   such as [`key::NewKey`] and [`token::TokenRequest`]
 //! - nginx's configuration: [`lint`] (dangerous settings)
 //! - Files: [`key_file`] (keys that an admin writes), [`state_file`] (the state that survives a restart of nginx),
 //!   [`replica`] (the state that a pair shares)
@@ -25,7 +25,7 @@
 //! A file imports only from lines below its own.
 //!
 //! ```floors
-//! stat lint audience replica
+//! stat lint audience event replica
 //! snapshot push state_file key_file duplicate page
 //! verdict guard target
 //! publish key playback link
@@ -48,6 +48,7 @@ pub mod client;
 pub mod directive;
 pub mod duplicate;
 mod escape;
+pub mod event;
 pub mod exec;
 pub mod fields;
 pub mod guard;

@@ -1,7 +1,7 @@
 //! All live streams and workers at one moment, for the API and `weir_stat`.
 
 use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::guard::Violation;
 use crate::key::KeyId;
@@ -50,15 +50,18 @@ pub struct Snapshot {
 }
 
 /// A worker process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerSnapshot {
     /// The process id.
     pub pid: u32,
     /// The time when it started.
+    #[serde(default)]
     pub since: Timestamp,
     /// Whether the worker accepts no new connections, and exits after its last session.
+    #[serde(default)]
     pub draining: bool,
     /// The time since the last run of the event loop, in milliseconds.
+    #[serde(default)]
     pub heartbeat_ms: u64,
 }
 
@@ -73,7 +76,7 @@ impl WorkerSnapshot {
 }
 
 /// The use of the shared memory, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneSnapshot {
     /// The size of the whole zone.
     pub size: u64,
@@ -162,7 +165,8 @@ impl Serialize for PublisherSnapshot {
 }
 
 /// The number of viewers of a stream, by protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Viewers {
     /// RTMP players.
     pub rtmp: u64,
@@ -198,17 +202,20 @@ impl Viewers {
 }
 
 /// The viewers of a stream, live here or not: an entry of `GET /v1/viewers`, and the content of the event `viewers`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AudienceSnapshot {
     /// The application.
     pub app: String,
     /// The stream.
     pub name: String,
     /// The number of viewers.
+    #[serde(default)]
     pub viewers: Viewers,
     /// The most simultaneous viewers since the stream began.
+    #[serde(default)]
     pub viewers_peak: u64,
     /// The number of viewers since the stream began.
+    #[serde(default)]
     pub viewers_total: u64,
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api::ApiError;
@@ -74,7 +74,7 @@ pub const MAX_REPORTED: u64 = 1_000_000;
 pub const REPORT_HOLDS_MS: u64 = 15_000;
 
 /// The body of `PUT /v1/viewers`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
     /// Every stream that the daemon serves to at least one viewer.
@@ -82,7 +82,7 @@ pub struct Report {
 }
 
 /// The viewers of a stream that the daemon serves itself.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reported {
     /// The application.

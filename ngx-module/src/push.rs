@@ -18,9 +18,9 @@ use ngx_rtmp::{
     push::{self, Dial, Tls},
     sessions::Sessions,
 };
-use serde_json::json;
 use weir_model::{
     Secret,
+    event::{Event, TargetState},
     push::{Answer, Input, LastError, Machine, Output, answer, authmod::Exchange},
     rate::Rate,
     target::{Host, PushState, Target},
@@ -441,13 +441,6 @@ impl Push {
                 ),
             );
         }
-        let mut data = json!({
-            "id": id, "server": session.server(), "app": session.app(), "stream": stream, "state": state,
-        });
-        if let (PushState::Waiting, Some(fields)) = (state, data.as_object_mut()) {
-            fields.insert("last_error".to_owned(), json!(error));
-            fields.insert("retry_in_ms".to_owned(), json!(retry_in_ms));
-        }
         let zone = runtime.zone().lock(process::pid());
         if let Some(row) = self.row {
             zone.set_push_state(row, state, now, retry_at, error.as_deref());
@@ -456,7 +449,20 @@ impl Push {
             (self.reconnects..self.machine.reconnects()).for_each(|_| counters.count_reconnect());
         }
         self.reconnects = self.machine.reconnects();
-        zone.push_event("target.state", &data.to_string(), now);
+        let (last_error, retry_in_ms) = match state {
+            PushState::Waiting => (error, retry_in_ms),
+            _ => (None, None),
+        };
+        let event = Event::TargetState(TargetState {
+            app: session.app().to_owned(),
+            id,
+            last_error,
+            retry_in_ms,
+            server: session.server().to_string(),
+            state,
+            stream,
+        });
+        zone.push_event(&event, now);
     }
 }
 

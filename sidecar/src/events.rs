@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::broadcast;
+use weir_model::Timestamp;
+use weir_model::event::Event as ModuleEvent;
 
 /// Number of events that the bus keeps for clients that reconnect with `Last-Event-ID`.
 const KEPT: usize = 1000;
@@ -20,6 +22,18 @@ pub struct Event {
     pub kind: String,
     /// Data, a JSON object.
     pub data: Value,
+}
+
+impl Event {
+    /// Reads an event of the module. Returns `None` for an event of the daemon.
+    pub fn of_module(&self) -> Option<ModuleEvent> {
+        ModuleEvent::read(&self.kind, &self.data).ok()
+    }
+
+    /// Returns the time of the event.
+    pub fn at(&self) -> Option<Timestamp> {
+        self.data["at"].as_str()?.parse().ok()
+    }
 }
 
 /// The event bus.

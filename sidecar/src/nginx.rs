@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use weir_model::key::KeyId;
 use weir_model::token::Revocation;
+use weir_model::viewers::Report;
 use weir_model::{AppName, Secret, ServerAddr, StreamName};
 
 use crate::http::{self, innermost};
@@ -34,8 +35,7 @@ pub use replica::{Banned, Pushes, Replica, ReplicaState};
 pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{
     Audio, Dropped, FreshKey, Health, Keys, LinkRequest, Links, Minted, NewKey, Publisher, Revocations,
-    RevokeTokens, Revoked, SavedState, Stream, Streams, Target, Targets, TokenRequest, Video, Viewers,
-    Watched, WatchedStream, Worker, Zone,
+    RevokeTokens, Revoked, SavedState, Stream, Streams, Target, Targets, TokenRequest, Video, Watched,
 };
 
 /// Longest answer, in bytes. 4,000 keys are about 1 MB.
@@ -334,9 +334,8 @@ impl Nginx {
     }
 
     /// Reports the daemon's viewers per stream. A module without this route knows only its own viewers.
-    pub async fn report_viewers(&self, streams: &[serde_json::Value]) -> Result<(), Error> {
-        let body = serde_json::json!({ "streams": streams });
-        match self.ask::<serde_json::Value>(Method::PUT, "v1/viewers", Some(&body)).await {
+    pub async fn report_viewers(&self, report: &Report) -> Result<(), Error> {
+        match self.ask::<serde_json::Value>(Method::PUT, "v1/viewers", Some(report)).await {
             Ok(_) => Ok(()),
             // The module accepted the report and sends no body.
             Err(Error::NotTheApi { status: StatusCode::NO_CONTENT, .. }) => Ok(()),

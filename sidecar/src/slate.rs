@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use weir_model::Timestamp;
+use weir_model::event::{EndReason, Event as ModuleEvent};
 
 use crate::clock;
 use crate::config::slate::Slate;
@@ -166,20 +167,23 @@ impl Watch {
     }
 
     fn hear(&mut self, event: &Event) {
-        let text = |field: &str| event.data[field].as_str().unwrap_or_default();
-        let session = text("session");
-        let input = match (event.kind.as_str(), text("reason")) {
-            ("stream.started", _) => Input::Started(session),
-            ("stream.ended", "disconnected") => Input::Lost(session),
-            ("stream.ended", _) => Input::Ended(session),
+        let (app, name, server, session, end) = match event.of_module() {
+            Some(ModuleEvent::StreamStarted(of)) => (of.app, of.name, of.server, of.session, None),
+            Some(ModuleEvent::StreamEnded(of)) => (of.app, of.name, of.server, of.session, Some(of.reason)),
             _ => return,
         };
-        if let (Ok(app), Ok(name)) = (text("app").parse(), text("name").parse())
-            && self.env.slate.fits(text("app"), text("name"))
-        {
+        let input = match end {
+            None => Input::Started(&session),
+            Some(EndReason::Disconnected) => Input::Lost(&session),
+            Some(_) => Input::Ended(&session),
+        };
+        if !self.env.slate.fits(&app, &name) {
+            return;
+        }
+        if let (Ok(app), Ok(name)) = (app.parse(), name.parse()) {
             // After a gap in the connection, an event may be old.
-            let at = text("at").parse().unwrap_or_else(|_| clock::now());
-            self.step(at, &Place { stream: (app, name), server: text("server").to_owned() }, input);
+            let at = event.at().unwrap_or_else(clock::now);
+            self.step(at, &Place { stream: (app, name), server }, input);
         }
     }
 

@@ -10,11 +10,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
+use weir_model::snapshot::WorkerSnapshot;
 
 use crate::clock;
 use crate::config::Config;
 use crate::events::Bus;
-use crate::nginx::{Error, Nginx, Worker};
+use crate::nginx::{Error, Nginx};
 
 /// Interval between requests.
 const LOOK: Duration = Duration::from_secs(2);
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug)]
 pub enum Answer<'a> {
     /// A worker has answered, for all workers.
-    Workers(&'a [Worker]),
+    Workers(&'a [WorkerSnapshot]),
     /// The connection is open, and no worker answers.
     Silent,
     /// There is no connection, so there is no nginx.
@@ -53,7 +54,8 @@ impl Watch {
             Answer::Workers(workers) => {
                 self.silent_since = None;
                 self.known = workers.iter().map(|worker| worker.pid).collect();
-                let hangs = |worker: &&Worker| u128::from(worker.heartbeat_ms) >= self.limit.as_millis();
+                let hangs =
+                    |worker: &&WorkerSnapshot| u128::from(worker.heartbeat_ms) >= self.limit.as_millis();
                 workers.iter().filter(hangs).map(|worker| worker.pid).collect()
             }
             Answer::Silent => {
@@ -134,11 +136,12 @@ fn end(pid: u32, bus: &Bus) {
 mod tests {
     use super::*;
 
-    fn workers(heartbeats: &[(u32, u64)]) -> Vec<Worker> {
-        heartbeats
-            .iter()
-            .map(|(pid, heartbeat_ms)| Worker { pid: *pid, draining: false, heartbeat_ms: *heartbeat_ms })
-            .collect()
+    fn workers(heartbeats: &[(u32, u64)]) -> Vec<WorkerSnapshot> {
+        let worker = |(pid, heartbeat_ms): &(u32, u64)| {
+            let (pid, heartbeat_ms) = (*pid, *heartbeat_ms);
+            WorkerSnapshot { pid, heartbeat_ms, ..WorkerSnapshot::default() }
+        };
+        heartbeats.iter().map(worker).collect()
     }
 
     #[test]

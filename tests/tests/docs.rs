@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use weir_model::api::ApiError;
 use weir_model::api::route::ROUTES;
 use weir_model::directive::DIRECTIVES;
+use weir_model::event::{self, Event};
 use weir_model::guard::Violation;
 use weir_model::health::Reason;
 use weir_model::lint::{self, Files};
@@ -211,20 +213,37 @@ fn every_reason_of_the_health_is_explained() {
 
 #[test]
 fn every_event_is_in_its_table() {
-    let subjects = ["stream", "publish", "key", "target", "guard"];
-    let is_event = |word: &&str| {
-        let (subject, change) = word.split_once('.').unwrap_or_default();
-        subjects.contains(&subject) && !change.is_empty() && change.bytes().all(|b| b.is_ascii_lowercase())
-    };
-    let mut events = BTreeSet::from(["missed".to_owned(), "viewers".to_owned()]);
-    let tells = |path: &&String| path.starts_with("ngx-module/src/") || path.starts_with("zone/src/");
-    for path in files(&[".rs"]).iter().filter(tells) {
-        events.extend(read(path).split('"').filter(is_event).map(str::to_owned));
-    }
+    let events: BTreeSet<String> = Event::KINDS.iter().map(|kind| (*kind).to_owned()).collect();
     let docs = read("docs/api.md");
     let table = docs.split("| event | when |").nth(1).unwrap().split("\n\n").next().unwrap();
     let rows = table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()));
     assert_same("events", &events, &rows.collect());
+}
+
+#[test]
+fn the_events_of_the_docs_are_those_of_the_code() {
+    let docs = read("docs/api.md");
+    let lines: Vec<&str> = section(&docs, "`GET /v1/events`").lines().collect();
+    let mut shown = 0;
+    for pair in lines.windows(2) {
+        let [Some(kind), Some(data)] = [pair[0].strip_prefix("event: "), pair[1].strip_prefix("data: ")]
+        else {
+            continue;
+        };
+        let fields: Value = serde_json::from_str(data).unwrap();
+        let event = Event::read(kind, &fields).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let mut text = String::new();
+        event::append(
+            &mut text,
+            None,
+            fields["at"].as_str().map(|at| at.parse().unwrap()),
+            kind,
+            &event.fields(),
+        );
+        assert_eq!(text, format!("{}\n{}\n\n", pair[0], pair[1]));
+        shown += 1;
+    }
+    assert!(shown >= 3, "{shown} events");
 }
 
 #[test]

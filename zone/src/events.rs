@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use weir_model::Timestamp;
+use weir_model::event::Event;
 
 use crate::arena::{Locked, Mutex, Zone};
 use crate::block::{Block, BlockKind, Index, pack, unpack};
@@ -11,10 +12,10 @@ use crate::hash::place_of;
 
 const ID: usize = 2;
 const TIME: usize = 3;
-/// From the lowest bit: length of the kind, length of the data, and the address of a refusal as a hash, 0 for any other
+/// From the lowest bit: length of the kind, length of the fields, and the address of a refusal as a hash, 0 for any other
 /// event.
 const SHAPE: usize = 4;
-const DATA_FROM: u32 = 8;
+const FIELDS_FROM: u32 = 8;
 const WHOSE_FROM: u32 = 32;
 
 /// Refusals may be one of this many kept events, and refusals of one address one of this many kept refusals.
@@ -33,8 +34,8 @@ pub struct StoredEvent {
     pub at: Timestamp,
     /// The kind, such as `stream.started`.
     pub kind: String,
-    /// The data, a JSON object.
-    pub data: String,
+    /// The fields, a JSON object: what [`Event::fields`] returned.
+    pub fields: String,
 }
 
 /// The position from which a reader resumes.
@@ -57,7 +58,7 @@ impl<M: Mutex> Zone<'_, M> {
 impl<M: Mutex> Locked<'_, '_, M> {
     /// Adds the event of a refusal. Refusals replace only other refusals, and the refusals of one address replace those
     /// of the same address first, so that a client that is refused repeatedly removes no other events.
-    pub fn push_refusal(&self, kind: &str, data: &str, bucket: Bucket, now: Timestamp) {
+    pub fn push_refusal(&self, event: &Event, bucket: Bucket, now: Timestamp) {
         let whose = place_of(self.zone.seed(), &[&bucket]) as u64 & 0xffff_ffff | 1;
         let most = (self.most_events() / REFUSALS).max(1);
         let (mut count, mut own, mut oldest, mut oldest_own) = (0, 0, None, None);
@@ -74,26 +75,27 @@ impl<M: Mutex> Locked<'_, '_, M> {
         } else if count >= most {
             self.forget_event(oldest);
         }
-        self.append(kind, data, whose, now);
+        self.append(event, whose, now);
     }
 
     /// Adds an event. In a full zone it replaces old events. The id is counted even if no block is free, so that
     /// followers notice the gap.
-    pub fn push_event(&self, kind: &str, data: &str, now: Timestamp) {
+    pub fn push_event(&self, event: &Event, now: Timestamp) {
         let others = || self.events().filter(|(_, block)| whose_of(block) == 0);
         let most = self.most_events() - self.most_events() / REFUSALS;
         while others().count() >= most.max(1) && self.forget_event(others().next().map(|(at, _)| at)) {}
-        self.append(kind, data, 0, now);
+        self.append(event, 0, now);
     }
 
-    fn append(&self, kind: &str, data: &str, whose: u64, now: Timestamp) {
+    fn append(&self, event: &Event, whose: u64, now: Timestamp) {
         let root = self.zone.root;
         let id = root.last_event.load(Relaxed) + 1;
-        let text = [kind.as_bytes(), data.as_bytes()].concat();
+        let (kind, fields) = (event.kind(), event.fields());
+        let text = [kind.as_bytes(), fields.as_bytes()].concat();
         let placed = self.write(BlockKind::Event, &text, 0, |block| {
             block.set(ID, id);
             block.set(TIME, now.as_millis());
-            block.set(SHAPE, kind.len() as u64 | (data.len() as u64) << DATA_FROM | whose << WHOSE_FROM);
+            block.set(SHAPE, kind.len() as u64 | (fields.len() as u64) << FIELDS_FROM | whose << WHOSE_FROM);
         });
         if let Ok(index) = placed {
             root.event_blocks.fetch_add(BlockKind::Event.blocks_for(text.len()) as u64, Relaxed);
@@ -141,8 +143,8 @@ impl<M: Mutex> Locked<'_, '_, M> {
         }
         let root = self.zone.root;
         let blocks = |(_, block): &(Index, &Block)| {
-            let (kind, data) = lengths_of(block);
-            BlockKind::Event.blocks_for(kind + data) as u64
+            let (kind, fields) = lengths_of(block);
+            BlockKind::Event.blocks_for(kind + fields) as u64
         };
         root.event_blocks.store(all.iter().map(blocks).sum(), Relaxed);
         root.oldest_event.store(pack(all.first().map(|(at, _)| *at)), Relaxed);
@@ -182,22 +184,22 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 
     fn read_event(&self, block: &Block) -> StoredEvent {
-        let (kind, data) = lengths_of(block);
-        let text = self.text(block, kind + data);
+        let (kind, fields) = lengths_of(block);
+        let text = self.text(block, kind + fields);
         let part = |range| String::from_utf8_lossy(text.get(range).unwrap_or_default()).into_owned();
         StoredEvent {
             id: block.word(ID),
             at: Timestamp::from_millis(block.word(TIME)),
             kind: part(0..kind.min(text.len())),
-            data: part(kind.min(text.len())..text.len()),
+            fields: part(kind.min(text.len())..text.len()),
         }
     }
 }
 
-/// Returns the lengths of an event's kind and data.
+/// Returns the lengths of an event's kind and fields.
 fn lengths_of(block: &Block) -> (usize, usize) {
     let shape = block.word(SHAPE);
-    ((shape & 0xff) as usize, (shape >> DATA_FROM & 0xff_ffff) as usize)
+    ((shape & 0xff) as usize, (shape >> FIELDS_FROM & 0xff_ffff) as usize)
 }
 
 /// Returns the address hash of a refusal, 0 for any other event.

@@ -5,9 +5,9 @@ mod row;
 
 use std::{collections::HashSet, fmt, sync::atomic::Ordering::Relaxed};
 
-use serde_json::json;
 use weir_model::{
     KeyId, Server, Timestamp,
+    event::{EndReason, Event, StreamEnded, StreamKind, StreamStarted},
     media::{AudioFacts, VideoFacts},
     verdict::Credential,
 };
@@ -212,12 +212,17 @@ impl<M: Mutex> Locked<'_, '_, M> {
             Credential::Key(id) => Some(id),
             Credential::Open | Credential::Token | Credential::Stopgap | Credential::Pull => None,
         };
-        let data = json!({
-            "server": stream.server, "app": stream.app, "name": stream.name, "session": id.to_string(),
-            "kind": kind_of(stream.credential),
-            "key_id": key_id, "addr": stream.addr, "worker_pid": stream.worker_pid,
+        let event = Event::StreamStarted(StreamStarted {
+            addr: stream.addr,
+            app: stream.app,
+            key_id,
+            kind: kind_of(stream.credential),
+            name: stream.name,
+            server: stream.server.to_string(),
+            session: id.to_string(),
+            worker_pid: stream.worker_pid,
         });
-        self.push_event("stream.started", &data.to_string(), now);
+        self.push_event(&event, now);
     }
 
     /// Records that the publisher itself has ended the stream.
@@ -247,20 +252,25 @@ impl<M: Mutex> Locked<'_, '_, M> {
         let orders = row.word(ORDER);
         let started = orders & STARTED != 0;
         let reason = match orders {
-            orders if orders & TOO_FAST != 0 => "bitrate",
-            orders if orders & CLOSE != 0 => "dropped",
-            orders if orders & UNPUBLISHED != 0 => "unpublished",
-            _ => "disconnected",
+            orders if orders & TOO_FAST != 0 => EndReason::Bitrate,
+            orders if orders & CLOSE != 0 => EndReason::Dropped,
+            orders if orders & UNPUBLISHED != 0 => EndReason::Unpublished,
+            _ => EndReason::Disconnected,
         };
         self.remove(self.row_hash(row), place);
         if started {
-            let data = json!({
-                "server": stream.server, "app": stream.app, "name": stream.name, "session": stream.id.to_string(),
-                "kind": kind_of(stream.credential),
-                "bytes_in": stream.bytes_in, "bytes_out": stream.bytes_out,
-                "duration_ms": now.millis_since(stream.since), "reason": reason,
+            let event = Event::StreamEnded(StreamEnded {
+                app: stream.app,
+                bytes_in: stream.bytes_in,
+                bytes_out: stream.bytes_out,
+                duration_ms: now.millis_since(stream.since),
+                kind: kind_of(stream.credential),
+                name: stream.name,
+                reason,
+                server: stream.server.to_string(),
+                session: stream.id.to_string(),
             });
-            self.push_event("stream.ended", &data.to_string(), now);
+            self.push_event(&event, now);
         }
     }
 
@@ -429,12 +439,12 @@ impl<M: Mutex> Locked<'_, '_, M> {
     }
 }
 
-/// Returns the kind of publisher for events.
-fn kind_of(credential: Credential) -> &'static str {
+/// Returns the source of a stream's media, for events.
+fn kind_of(credential: Credential) -> StreamKind {
     match credential {
-        Credential::Open | Credential::Key(_) | Credential::Token => "publisher",
-        Credential::Stopgap => "slate",
-        Credential::Pull => "pull",
+        Credential::Open | Credential::Key(_) | Credential::Token => StreamKind::Publisher,
+        Credential::Stopgap => StreamKind::Slate,
+        Credential::Pull => StreamKind::Pull,
     }
 }
 

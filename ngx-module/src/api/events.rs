@@ -1,10 +1,13 @@
 //! `GET /v1/events`: events as server-sent events (HTML Standard, section 9.2).
 
-use std::fmt::Write;
-
 use ngx_rtmp::event_stream::Events;
 use ngx_rtmp::request::{Response, Step};
-use weir_model::{Timestamp, api::ApiError, audience::Told};
+use weir_model::{
+    Timestamp,
+    api::ApiError,
+    audience::Told,
+    event::{self, Event, Missed},
+};
 use weir_zone::{Resume, StoredEvent};
 
 use super::call::{Answer, Call};
@@ -90,10 +93,7 @@ impl Audience {
         self.next_look = Timestamp::from_millis(now.as_millis() + EACH_MS);
         self.changes = Some(changes);
         for one in self.told.news(snapshot::audiences(runtime), now) {
-            // Only a map with keys that are not text could fail, and this value has none.
-            let data = serde_json::to_string(&one).unwrap_or_default();
-            let fields = data.strip_prefix('{').unwrap_or(&data);
-            let _ = write!(text, "event: viewers\ndata: {{\"at\":\"{}\",{fields}\n\n", process::now());
+            append(text, Some(process::now()), &Event::Viewers(one));
         }
     }
 }
@@ -102,7 +102,7 @@ impl Audience {
 fn hello(position: &Position) -> String {
     let mut text = ": events of weir\n\n".to_owned();
     if let Some(id) = position.unknown {
-        let _ = write!(text, "event: missed\ndata: {{\"after\":{id},\"count\":null}}\n\n");
+        append(&mut text, None, &Event::Missed(Missed { after: id, count: None }));
     }
     text
 }
@@ -111,12 +111,15 @@ fn hello(position: &Position) -> String {
 fn wire(events: &[StoredEvent], after: u64, missed: u64) -> String {
     let mut text = String::new();
     if missed > 0 {
-        let _ = write!(text, "event: missed\ndata: {{\"after\":{after},\"count\":{missed}}}\n\n");
+        append(&mut text, None, &Event::Missed(Missed { after, count: Some(missed) }));
     }
-    for event in events {
-        let (id, kind, at, data) = (event.id, &event.kind, event.at, &event.data);
-        let fields = data.strip_prefix('{').unwrap_or(data);
-        let _ = write!(text, "id: {id}\nevent: {kind}\ndata: {{\"at\":\"{at}\",{fields}\n\n");
+    for StoredEvent { id, at, kind, fields } in events {
+        event::append(&mut text, Some(*id), Some(*at), kind, fields);
     }
     text
+}
+
+/// Appends an event that the zone does not keep.
+fn append(text: &mut String, at: Option<Timestamp>, event: &Event) {
+    event::append(text, None, at, event.kind(), &event.fields());
 }

@@ -1,8 +1,12 @@
 //! Audio and video of a publisher: counts them, and checks the name of the stream.
 
 use ngx_rtmp::{incoming::Passage, log::Level, timer};
-use serde_json::json;
-use weir_model::{Refusal, bitrate, guard::Violation, verdict::Credential};
+use weir_model::{
+    Refusal, bitrate,
+    event::{Event, PublishBitrate},
+    guard::Violation,
+    verdict::Credential,
+};
 use weir_zone::NewStream;
 
 use super::{
@@ -28,22 +32,27 @@ pub fn limit_bitrate(session: &mut Session) {
     let verdict = watch.sample(process::uptime(), rate, &limit);
     let Some(runtime) = runtime::current().filter(|_| verdict != bitrate::Verdict::Fine) else { return };
     let (app, most) = (session.app(), limit.rate);
-    let (event, closed) = match verdict {
+    let (what, closed) = match verdict {
         bitrate::Verdict::Close => ("publisher disconnected: bitrate above weir_max_bitrate for 20 s", true),
         _ => ("bitrate above weir_max_bitrate for 10 s", false),
     };
     session.log(
         Level::Warning,
         format_args!(
-            "{event}, app: \"{app}\", stream: \"{name}\", bitrate: {rate} bit/s, limit: {most} bit/s"
+            "{what}, app: \"{app}\", stream: \"{name}\", bitrate: {rate} bit/s, limit: {most} bit/s"
         ),
     );
-    let data = json!({
-        "server": session.server(), "app": app, "name": name, "session": id.to_string(),
-        "bitrate": rate, "limit": most, "closed": closed,
+    let event = Event::PublishBitrate(PublishBitrate {
+        app: app.to_owned(),
+        bitrate: rate,
+        closed,
+        limit: most,
+        name,
+        server: session.server().to_string(),
+        session: id.to_string(),
     });
     let zone = runtime.zone().lock(process::pid());
-    zone.push_event("publish.bitrate", &data.to_string(), process::now());
+    zone.push_event(&event, process::now());
     if !closed {
         return;
     }

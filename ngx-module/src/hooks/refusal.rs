@@ -6,9 +6,10 @@ use ngx_rtmp::{
     log::{self, Level},
     module::PublishFlow as Flow,
 };
-use serde_json::json;
 use weir_model::{
-    ClientAddr, Refusal, network,
+    ClientAddr, Refusal,
+    event::{Denied, Event},
+    network,
     refusal::{RefusedCommand, Topic},
     throttle::LogLine,
 };
@@ -48,10 +49,7 @@ fn log_refusal(session: &mut Session, command: RefusedCommand, refusal: Refusal)
         return;
     }
     if command != RefusedCommand::Play {
-        let data = json!({
-            "server": session.server(), "app": session.app(), "reason": refusal.label(), "addr": session.addr(),
-        });
-        tell(session, "publish.denied", &data);
+        tell(session, &Event::PublishDenied(denied(session, refusal.label())));
     }
     let (reason, more) = refusal.log_parts();
     let stream = session.known_state().and_then(|state| match (command, &state.publish) {
@@ -84,10 +82,20 @@ pub(super) fn may_tell(session: &Session, topic: Topic) -> bool {
 }
 
 /// Reports a refusal as an event, within the address's share of events.
-pub(super) fn tell(session: &Session, kind: &str, data: &serde_json::Value) {
+pub(super) fn tell(session: &Session, event: &Event) {
     if let Some(runtime) = runtime::current() {
         let zone = runtime.zone().lock(process::pid());
-        zone.push_refusal(kind, &data.to_string(), bucket_of(session), process::now());
+        zone.push_refusal(event, bucket_of(session), process::now());
+    }
+}
+
+/// Returns the fields of the event of a refusal.
+pub(super) fn denied(session: &Session, reason: &str) -> Denied {
+    Denied {
+        addr: session.addr(),
+        app: session.app().to_owned(),
+        reason: reason.to_owned(),
+        server: session.server().to_string(),
     }
 }
 

@@ -1,15 +1,11 @@
 //! Refusals of the guard. Weir counts and logs them, and reports them to the push that owns the connection.
 
 use ngx_rtmp::log::{self, Level};
-use serde_json::json;
-use weir_model::{guard::Violation, push::LastError, throttle::LogLine};
+use weir_model::{event::Event, guard::Violation, push::LastError, throttle::LogLine};
 use weir_zone::Summary;
 
 use super::refusal;
-use crate::{
-    process, push, runtime,
-    session::{Session, SessionExt as _},
-};
+use crate::{process, push, runtime, session::Session};
 
 /// Counts a refusal, and logs it once per minute for each address and reason. Reports it to the push that owns the connection.
 pub(super) fn refuse(session: &mut Session, violation: Violation) {
@@ -26,10 +22,8 @@ pub(super) fn refuse(session: &mut Session, violation: Violation) {
         LogLine::Each => String::new(),
         LogLine::Summary { unlogged } => format!(", {unlogged} more since the last line"),
     };
-    let data = json!({
-        "server": session.server(), "app": session.app(), "reason": violation.label(), "addr": session.addr(),
-    });
-    refusal::tell(session, "guard.refused", &data);
+    let denied = refusal::denied(session, violation.label());
+    refusal::tell(session, &Event::GuardRefused(denied));
     let app = match session.app() {
         "" => String::new(),
         app => format!(", app: \"{app}\""),

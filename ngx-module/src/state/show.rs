@@ -7,10 +7,10 @@ use ngx_rtmp::{
     sessions::Sessions,
     wake,
 };
-use serde_json::json;
 use weir_model::{
     KeyId,
     api::ApiError,
+    event::{Event, KeyChange, KeyChanged},
     state_file::{Change, ChangeError},
 };
 use weir_zone::{Adoption, Locked, Misfit, Mutex, ZoneFull};
@@ -203,11 +203,11 @@ fn revoked_meanwhile(id: KeyId) -> ApiError {
 /// Writes the event `key.changed`.
 pub(super) fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
     let (id, change) = match change {
-        Change::AddKey(key) => (key.id, "added"),
-        Change::RevokeKey(id) => (*id, "revoked"),
-        Change::RotateKey { id, .. } => (*id, "rotated"),
-        Change::PutKey { was: None, key } => (key.id, "added"),
-        Change::PutKey { key, .. } => (key.id, "rotated"),
+        Change::AddKey(key) => (key.id, KeyChange::Added),
+        Change::RevokeKey(id) => (*id, KeyChange::Revoked),
+        Change::RotateKey { id, .. } => (*id, KeyChange::Rotated),
+        Change::PutKey { was: None, key } => (key.id, KeyChange::Added),
+        Change::PutKey { key, .. } => (key.id, KeyChange::Rotated),
         Change::PutTarget { .. }
         | Change::Mark(_)
         | Change::Hold(_)
@@ -216,8 +216,7 @@ pub(super) fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
         | Change::RemoveTarget(_)
         | Change::RevokeTokens(_) => return,
     };
-    let data = json!({ "id": id, "change": change });
-    zone.push_event("key.changed", &data.to_string(), process::now());
+    zone.push_event(&Event::KeyChanged(KeyChanged { change, id }), process::now());
 }
 
 /// Takes back the pending parts of a change. A revocation is not taken back: the key or the tokens stay invalid in the zone.

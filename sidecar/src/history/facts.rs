@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value};
 use weir_model::Timestamp;
+use weir_model::event::{Event as ModuleEvent, StreamEnded, StreamStarted};
+use weir_model::snapshot::Viewers;
 use weir_model::target::TargetView;
 
 use crate::config::{Config, Delivery, rendition_of};
-use crate::nginx::{self, Viewers};
+use crate::nginx;
 
 /// Fields that are never kept of an administrator's action: addresses, and secrets that should not be in an event.
 const DROPPED: [&str; 10] =
@@ -165,26 +167,15 @@ impl Fact {
         let number = |field: &str| data[field].as_u64().unwrap_or_default();
         let at = data["at"].as_str().and_then(|at| at.parse().ok()).unwrap_or(now);
         let stream = || text("name").or_else(|| text("stream"));
-        let begin = |at| {
-            Some(Begin {
-                session: text("session").filter(|session| !session.is_empty())?,
-                app: text("app")?,
-                stream: stream()?,
-                kind: text("kind").unwrap_or_else(|| "publisher".into()),
-                key_id: text("key_id"),
-                at,
-            })
-        };
         let file = || text("file");
+        match ModuleEvent::read(kind, data) {
+            Ok(ModuleEvent::StreamStarted(started)) => return started_at(started, at).map(Self::Started),
+            Ok(ModuleEvent::StreamEnded(ended)) => return ended_at(ended, at).map(Self::Ended),
+            // Nothing is kept of the module's other events.
+            Ok(_) => return None,
+            Err(_) => {}
+        }
         Some(match kind {
-            "stream.started" => Self::Started(begin(at)?),
-            "stream.ended" => Self::Ended(End {
-                begin: begin(Timestamp::from_millis(at.as_millis().saturating_sub(number("duration_ms"))))?,
-                reason: text("reason").unwrap_or_default(),
-                bytes_in: number("bytes_in"),
-                bytes_out: number("bytes_out"),
-                at,
-            }),
             "recording.finished" => Self::Recorded(Recorded {
                 file: file()?,
                 app: text("app")?,
@@ -213,6 +204,33 @@ impl Fact {
             _ => return None,
         })
     }
+}
+
+fn started_at(started: StreamStarted, at: Timestamp) -> Option<Begin> {
+    let StreamStarted { app, key_id, kind, name, session, .. } = started;
+    let key_id = key_id.map(|id| id.to_string());
+    (!session.is_empty()).then(|| Begin {
+        session,
+        app,
+        stream: name,
+        kind: kind.as_str().into(),
+        key_id,
+        at,
+    })
+}
+
+fn ended_at(ended: StreamEnded, at: Timestamp) -> Option<End> {
+    let StreamEnded { app, bytes_in, bytes_out, duration_ms, kind, name, reason, session, .. } = ended;
+    let since = Timestamp::from_millis(at.as_millis().saturating_sub(duration_ms));
+    let kind = kind.as_str().into();
+    let begin = Begin { session, app, stream: name, kind, key_id: None, at: since };
+    (!begin.session.is_empty()).then(|| End {
+        begin,
+        reason: reason.as_str().into(),
+        bytes_in,
+        bytes_out,
+        at,
+    })
 }
 
 /// Removes addresses and secrets.

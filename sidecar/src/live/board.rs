@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use weir_model::Timestamp;
+use weir_model::snapshot::Viewers;
 
 use crate::demand::{self, Demand};
 use crate::nginx;
@@ -21,7 +22,7 @@ pub struct Entry {
     /// Bitrate from the publisher, in bit/s; 0 if unknown.
     pub bitrate: u64,
     /// Viewers that nginx served at the last query.
-    pub viewers: nginx::Viewers,
+    pub viewers: Viewers,
 }
 
 impl Entry {

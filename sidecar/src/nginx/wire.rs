@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use weir_model::key::KeyView;
+use weir_model::snapshot::{AudienceSnapshot, Viewers, WorkerSnapshot, ZoneSnapshot};
 use weir_model::target::TargetView;
 use weir_model::token::{Revocation, TokenId};
 use weir_model::{Network, Secret, ServerAddr, Timestamp};
@@ -144,49 +145,11 @@ pub struct Audio {
     pub channels: u32,
 }
 
-/// Numbers of viewers of a stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Viewers {
-    /// RTMP players.
-    pub rtmp: u64,
-    /// HLS viewers.
-    pub hls: u64,
-    /// DASH viewers.
-    pub dash: u64,
-    /// Viewers of the daemon's Low-Latency HLS.
-    pub llhls: u64,
-    /// Viewers over the daemon's WebSocket.
-    pub ws: u64,
-    /// Viewers over the daemon's WebRTC.
-    pub webrtc: u64,
-}
-
-impl Viewers {
-    /// Returns the sum.
-    pub fn total(&self) -> u64 {
-        let all = [self.rtmp, self.hls, self.dash, self.llhls, self.ws, self.webrtc];
-        all.into_iter().fold(0, u64::saturating_add)
-    }
-}
-
 /// Answer of `GET /v1/viewers`.
 #[derive(Debug, Deserialize)]
 pub struct Watched {
-    /// The streams that have viewers.
-    pub streams: Vec<WatchedStream>,
-}
-
-/// A stream that has viewers. It may be not live.
-#[derive(Debug, Deserialize)]
-pub struct WatchedStream {
-    /// nginx-rtmp application.
-    pub app: String,
-    /// Public name.
-    pub name: String,
-    /// Viewers at this nginx and its daemon.
-    #[serde(default)]
-    pub viewers: Viewers,
+    /// The streams that have viewers. They may be not live.
+    pub streams: Vec<AudienceSnapshot>,
 }
 
 /// The publisher of a stream.
@@ -226,31 +189,9 @@ pub struct Health {
     #[serde(default)]
     pub reasons: Vec<String>,
     /// All workers, including draining ones.
-    pub workers: Vec<Worker>,
+    pub workers: Vec<WorkerSnapshot>,
     /// The shared memory.
-    pub zone: Zone,
-}
-
-/// A worker of nginx.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Worker {
-    /// Process id.
-    pub pid: u32,
-    /// The worker is draining: it only ends its sessions.
-    #[serde(default)]
-    pub draining: bool,
-    /// Time since the last turn of its event loop, in milliseconds.
-    #[serde(default)]
-    pub heartbeat_ms: u64,
-}
-
-/// Shared memory, in bytes.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub struct Zone {
-    /// Total size.
-    pub size: u64,
-    /// Used size.
-    pub used: u64,
+    pub zone: ZoneSnapshot,
 }
 
 /// Answer of `GET /v1/targets`.

@@ -7,11 +7,12 @@ use axum::extract::ws::Utf8Bytes;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
+use weir_model::event::{EndReason, Event as ModuleEvent};
+use weir_model::snapshot::Viewers;
 
 use crate::clock;
 use crate::events::Event;
 use crate::live::board::Entry;
-use crate::nginx::Viewers;
 use crate::streams::StreamId;
 
 mod machine;
@@ -78,11 +79,11 @@ impl Newsroom {
 
     /// Handles an event of the module or the daemon.
     pub(super) fn hear(&self, event: &Event) {
-        let text = |field: &str| event.data[field].as_str().unwrap_or_default();
-        if event.kind != "stream.ended" || text("reason") != "disconnected" {
+        let Some(ModuleEvent::StreamEnded(ended)) = event.of_module() else { return };
+        if ended.reason != EndReason::Disconnected {
             return;
         }
-        if let (Ok(app), Ok(name)) = (text("app").parse(), text("name").parse()) {
+        if let (Ok(app), Ok(name)) = (ended.app.parse(), ended.name.parse()) {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(machine) = known.streams.get_mut(&(app, name)) {
                 machine.lost();
@@ -138,10 +139,7 @@ fn message((app, name): &StreamId, news: News) -> Utf8Bytes {
 }
 
 fn of_viewers((app, name): &StreamId, viewers: Viewers) -> Utf8Bytes {
-    let Viewers { rtmp, hls, dash, llhls, ws, webrtc } = viewers;
-    let counts =
-        json!({ "rtmp": rtmp, "hls": hls, "dash": dash, "llhls": llhls, "ws": ws, "webrtc": webrtc });
-    text(&json!({ "type": "viewers", "app": app, "stream": name, "viewers": counts }))
+    text(&json!({ "type": "viewers", "app": app, "stream": name, "viewers": viewers }))
 }
 
 fn text(message: &Value) -> Utf8Bytes {

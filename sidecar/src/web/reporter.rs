@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use weir_model::snapshot::Viewers;
 
 use super::common::Web;
 use crate::live::board::Entry;
-use crate::nginx::Viewers;
 
 /// Interval between counts of viewers.
 const VIEWERS: Duration = Duration::from_secs(2);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 use weir_model::token::RevokedTokens;
+use weir_model::viewers::{Report, Reported};
 
 use super::common::Web;
 use crate::config::web::Play;
@@ -27,10 +27,10 @@ pub(super) async fn run(web: Arc<Web>) {
         tokio::select! {
             _ = revoked.tick() => learn(&web).await,
             _ = viewers.tick() => {
-                let streams = watched(&web);
-                if had_viewers || !streams.is_empty() {
-                    had_viewers = !streams.is_empty();
-                    tell(&web, &streams).await;
+                let report = report(&web);
+                if had_viewers || !report.streams.is_empty() {
+                    had_viewers = !report.streams.is_empty();
+                    tell(&web, &report).await;
                 }
             }
         }
@@ -64,18 +64,18 @@ async fn learn(web: &Web) {
     }
 }
 
-fn watched(web: &Web) -> Vec<Value> {
+fn report(web: &Web) -> Report {
     let counts = web.hub.counts().into_iter().filter(|(_, counts)| *counts != Counts::default());
-    counts
-        .map(|((app, name), Counts { ws, llhls, webrtc })| {
-            json!({ "app": app, "stream": name, "llhls": llhls, "ws": ws, "webrtc": webrtc })
-        })
-        .collect()
+    let streams = counts.map(|((app, name), Counts { ws, llhls, webrtc })| {
+        let [llhls, ws, webrtc] = [llhls, ws, webrtc].map(|count| count as u64);
+        Reported { app: app.to_string(), stream: name.to_string(), llhls, ws, webrtc }
+    });
+    Report { streams: streams.collect() }
 }
 
-async fn tell(web: &Web, streams: &[Value]) {
+async fn tell(web: &Web, report: &Report) {
     if let Some(nginx) = nginx(web)
-        && let Err(error) = nginx.report_viewers(streams).await
+        && let Err(error) = nginx.report_viewers(report).await
     {
         tracing::debug!("viewers not reported: {error}");
     }

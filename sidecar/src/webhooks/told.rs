@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use weir_model::event::{EndReason, Event as ModuleEvent};
 
 use crate::config::{Config, Delivery, Rule, rendition_of};
 use crate::events::Event;
@@ -54,14 +55,14 @@ impl Teller {
         if told.data["kind"].as_str().is_some_and(|kind| kind == "slate") {
             return told;
         }
-        match (event.kind.as_str(), event.data["reason"].as_str()) {
-            ("stream.started", _) => {
+        match event.of_module() {
+            Some(ModuleEvent::StreamStarted(_)) => {
                 let Some(away) = self.away.remove(&key) else { return told };
                 told.kind = "stream.resumed".into();
                 told.data["interrupted_session"] = away.end.data["session"].clone();
                 told
             }
-            ("stream.ended", Some("disconnected")) => {
+            Some(ModuleEvent::StreamEnded(ended)) if ended.reason == EndReason::Disconnected => {
                 let linger = self.linger(&key);
                 if linger.is_zero() {
                     return told;
@@ -72,7 +73,7 @@ impl Teller {
                 told.data["linger_ms"] = json!(u64::try_from(linger.as_millis()).unwrap_or(u64::MAX));
                 told
             }
-            ("stream.ended", _) => {
+            Some(ModuleEvent::StreamEnded(_)) => {
                 // The publisher or an administrator has ended the stream, so no return is expected.
                 self.away.remove(&key);
                 told

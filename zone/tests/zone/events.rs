@@ -1,11 +1,30 @@
 //! Events are delivered once and in order. They are bounded, make space for all other records, and survive a death.
 
+use weir_model::KeyId;
+use weir_model::event::{Denied, Event, KeyChange, KeyChanged};
 use weir_zone::{Resume, Stage, heap::Heap};
 
 use crate::{NOW, PID, bucket, insert, key, register, stream};
 
 fn heap() -> Heap {
     Heap::new(256 * 1024, 240 * 1024).unwrap()
+}
+
+fn changed(key: u64) -> Event {
+    Event::KeyChanged(KeyChanged { change: KeyChange::Added, id: KeyId(key) })
+}
+
+fn denied(reason: &str) -> Event {
+    Event::PublishDenied(refused(reason))
+}
+
+fn guarded() -> Event {
+    Event::GuardRefused(refused("depth"))
+}
+
+fn refused(reason: &str) -> Denied {
+    let (addr, app) = ("192.0.2.1".into(), "live".into());
+    Denied { addr, app, reason: reason.into(), server: String::new() }
 }
 
 /// Ids of the events after `id`, and how many were missed.
@@ -18,14 +37,14 @@ fn after(heap: &Heap, id: u64) -> (Vec<u64>, u64) {
 fn what_is_told_is_read_back() {
     let heap = heap();
     let zone = heap.zone();
-    let long = format!("{{\"name\":\"{}\"}}", "n".repeat(400));
-    zone.lock(PID).push_event("key.changed", "{}", NOW);
-    zone.lock(PID).push_event("stream.started", &long, NOW);
+    let long = denied(&"n".repeat(400));
+    zone.lock(PID).push_event(&changed(1), NOW);
+    zone.lock(PID).push_event(&long, NOW);
     let (events, missed) = zone.lock(PID).events_after(0, 10);
     assert_eq!(missed, 0);
     let told: Vec<_> =
-        events.iter().map(|event| (event.id, event.kind.as_str(), event.data.as_str())).collect();
-    assert_eq!(told, [(1, "key.changed", "{}"), (2, "stream.started", long.as_str())]);
+        events.iter().map(|event| (event.id, event.kind.as_str(), event.fields.clone())).collect();
+    assert_eq!(told, [(1, "key.changed", changed(1).fields()), (2, "publish.denied", long.fields())]);
     assert!(events.iter().all(|event| event.at == NOW));
     assert_eq!((zone.last_event(), after(&heap, 2)), (2, (vec![], 0)));
     assert_eq!(zone.lock(PID).events_after(0, 1).0.len(), 1);
@@ -38,7 +57,7 @@ fn the_oldest_goes_and_is_missed() {
     (1..=20).for_each(|id| insert(&heap.zone(), &key(id), Stage::Valid));
     let before = heap.zone().usage();
     for _ in 0..500 {
-        heap.zone().lock(PID).push_event("key.changed", "{\"id\":\"k\"}", NOW);
+        heap.zone().lock(PID).push_event(&changed(1), NOW);
     }
     let (ids, missed) = after(&heap, 0);
     assert!(ids.len() < 100, "{}", ids.len());
@@ -52,7 +71,7 @@ fn a_full_zone_takes_from_the_events() {
     let heap = heap();
     let zone = heap.zone();
     for _ in 0..50 {
-        zone.lock(PID).push_event("key.changed", "{}", NOW);
+        zone.lock(PID).push_event(&changed(1), NOW);
     }
     let worker = register(&zone, PID);
     let names: Vec<String> = (0..10_000).map(|n| format!("s{n}")).collect();
@@ -60,7 +79,7 @@ fn a_full_zone_takes_from_the_events() {
     let full = names.iter().take_while(claim).count();
     assert_eq!(2 * full, zone.usage().1 & !1, "streams have every block but an odd one");
     assert!(after(&heap, 0).0.is_empty());
-    zone.lock(PID).push_event("publish.denied", "{}", NOW);
+    zone.lock(PID).push_event(&denied("expired"), NOW);
     assert_eq!(zone.last_event(), 51, "counted, though there is no room to keep it");
 }
 
@@ -69,13 +88,13 @@ fn a_death_inside_leaves_them_in_order() {
     let heap = heap();
     let zone = heap.zone();
     for _ in 0..20 {
-        zone.lock(PID).push_event("key.changed", "{}", NOW);
+        zone.lock(PID).push_event(&changed(1), NOW);
     }
     let before = after(&heap, 0);
     std::mem::forget(zone.lock(PID));
     heap.break_lock();
     assert_eq!(after(&heap, 0), before);
-    zone.lock(PID).push_event("key.changed", "{}", NOW);
+    zone.lock(PID).push_event(&changed(1), NOW);
     assert_eq!(after(&heap, 20), (vec![21], 0));
 }
 
@@ -86,29 +105,30 @@ fn refusals_make_room_for_each_other() {
     let zone = heap.zone();
     let kinds = |kind: &str| {
         let (events, _) = zone.lock(PID).events_after(0, 10_000);
-        events.into_iter().filter(|event| event.kind == kind).map(|event| event.data).collect::<Vec<_>>()
+        events.into_iter().filter(|event| event.kind == kind).map(|event| event.fields).collect::<Vec<_>>()
     };
-    (0..5).for_each(|n| zone.lock(PID).push_event("key.changed", &format!("{{{n}}}"), NOW));
-    zone.lock(PID).push_refusal("publish.denied", "{2}", bucket(2), NOW);
+    (0..5).for_each(|n| zone.lock(PID).push_event(&changed(n), NOW));
+    zone.lock(PID).push_refusal(&denied("of 2"), bucket(2), NOW);
     for n in 0..5000 {
-        zone.lock(PID).push_refusal("publish.denied", &format!("{{1:{n}}}"), bucket(1), NOW);
+        zone.lock(PID).push_refusal(&denied(&format!("of 1: {n}")), bucket(1), NOW);
     }
     assert_eq!(kinds("key.changed").len(), 5);
-    let denied = kinds("publish.denied");
-    assert_eq!((denied[0].as_str(), denied.last().unwrap().as_str()), ("{2}", "{1:4999}"));
-    assert!((2..50).contains(&denied.len()), "{}", denied.len());
+    let kept = kinds("publish.denied");
+    let [first, last] = [denied("of 2"), denied("of 1: 4999")].map(|event| event.fields());
+    assert_eq!((&kept[0], kept.last().unwrap()), (&first, &last));
+    assert!((2..50).contains(&kept.len()), "{}", kept.len());
     // The ids that are gone are told as missed, once each.
     let (events, missed) = zone.lock(PID).events_after(0, 10_000);
     assert_eq!(missed + events.len() as u64, 5006);
     assert!(events.windows(2).all(|pair| pair[0].id < pair[1].id));
     // Many addresses take the share of refusals, and no more.
     for address in 10..5000 {
-        zone.lock(PID).push_refusal("guard.refused", "{}", bucket(address), NOW);
+        zone.lock(PID).push_refusal(&guarded(), bucket(address), NOW);
     }
     assert_eq!(kinds("key.changed").len(), 5);
     let refusals = kinds("guard.refused").len();
     for _ in 0..5000 {
-        zone.lock(PID).push_event("key.changed", "{}", NOW);
+        zone.lock(PID).push_event(&changed(1), NOW);
     }
     assert_eq!(kinds("guard.refused").len(), refusals);
     assert!(kinds("key.changed").len() > 2 * refusals);
@@ -123,7 +143,7 @@ fn an_id_that_was_never_given_is_told_from_the_oldest_on() {
         (Resume::After(0), Resume::FromOldest(0), Resume::FromOldest(0))
     );
     for _ in 0..500 {
-        heap.zone().lock(PID).push_event("key.changed", "{}", NOW);
+        heap.zone().lock(PID).push_event(&changed(1), NOW);
     }
     let oldest = after(&heap, 0).0[0];
     assert!(oldest > 1);

@@ -3,6 +3,7 @@
 
 use weir_model::{
     KeyId, VideoFacts,
+    event::{EndReason, Event},
     media::AudioFacts,
     target::{PushState, TargetId},
     verdict::Credential,
@@ -59,15 +60,16 @@ fn why_a_stream_ended() {
         assert_eq!(missed, 0);
         let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
         assert_eq!(kinds, ["stream.started", "stream.ended"]);
-        let ended: serde_json::Value = serde_json::from_str(&events[1].data).unwrap();
-        assert_eq!(ended["duration_ms"], 1500);
-        ended["reason"].as_str().unwrap().to_owned()
+        let fields: serde_json::Value = serde_json::from_str(&events[1].fields).unwrap();
+        let Ok(Event::StreamEnded(ended)) = Event::read(&events[1].kind, &fields) else { panic!("{fields}") };
+        assert_eq!(ended.duration_ms, 1500);
+        ended.reason
     };
-    assert_eq!(reason(false, 0), "disconnected");
-    assert_eq!(reason(true, 0), "unpublished");
-    assert_eq!(reason(false, 1), "dropped");
-    assert_eq!(reason(false, 2), "dropped");
-    assert_eq!(reason(true, 1), "dropped");
+    assert_eq!(reason(false, 0), EndReason::Disconnected);
+    assert_eq!(reason(true, 0), EndReason::Unpublished);
+    assert_eq!(reason(false, 1), EndReason::Dropped);
+    assert_eq!(reason(false, 2), EndReason::Dropped);
+    assert_eq!(reason(true, 1), EndReason::Dropped);
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 
 use weir_model::Timestamp;
-use weir_model::snapshot::WorkerSnapshot;
+use weir_model::snapshot::{WorkerSnapshot, ZoneSnapshot};
 use weir_model::target::{PushState, TargetView};
 
 use crate::ctl::table::{age, frame_rate, plain, rate, video};
-use crate::nginx::{Health, Stream, Worker, Zone};
+use crate::nginx::{Health, Stream};
 
 /// The data to show.
 #[derive(Default)]
@@ -119,13 +119,13 @@ fn head(live: &Live) -> Vec<String> {
     lines
 }
 
-fn worker(worker: &Worker) -> String {
+fn worker(worker: &WorkerSnapshot) -> String {
     let draining = if worker.draining { " draining" } else { "" };
     let stuck = if worker.heartbeat_ms > WorkerSnapshot::STUCK_MS { " stuck" } else { "" };
     format!("{}{draining}{stuck}", worker.pid)
 }
 
-fn zone(zone: Zone) -> String {
+fn zone(zone: ZoneSnapshot) -> String {
     format!("{} % of {} KB", zone.used.saturating_mul(100) / zone.size.max(1), zone.size / 1024)
 }
 
