@@ -4,7 +4,6 @@
 //! their values ([`mutate`], [`amf`]), and cut into chunks that are not always correct ([`wire`]). The result is only
 //! bytes and pauses (`sequence`), which many connections send simultaneously ([`drive`]). Meanwhile [`watch`] checks
 //! that no worker dies or grows, and that an independent player loses nothing. The seed alone decides the content.
-//! that has nothing to do with it misses nothing. The seed alone decides what is sent.
 
 mod amf;
 mod drive;
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use drive::Drivers;
 pub use sequence::Sequence;
-pub use watch::Guarded;
+pub use watch::{Disturbance, Guarded};
 
 use crate::harness::Random;
 use watch::Watched;
@@ -70,13 +69,13 @@ pub fn run(options: &Options) -> Result<Report, Finding> {
         Ok(()) => Ok(Report { sequences: count, growth: server.growth(), gap: server.gap() }),
         Err(what) => {
             drop(server);
-            Err(narrow_down(options, what, recent))
+            Err(narrow_down(options, &what, recent))
         }
     }
 }
 
 /// Sends these sequences, one after the other, to a separate server.
-pub fn replay(server: Guarded, sequences: &[Sequence]) -> Result<(), String> {
+pub fn replay(server: Guarded, sequences: &[Sequence]) -> Result<(), Disturbance> {
     let server = Watched::start(server);
     for sequence in sequences {
         drive::send(server.port(), sequence);
@@ -89,7 +88,7 @@ pub fn replay(server: Guarded, sequences: &[Sequence]) -> Result<(), String> {
 const SEARCH: Duration = Duration::from_secs(60);
 
 /// Returns the last sequence that causes the failure alone, or all of them.
-fn narrow_down(options: &Options, what: String, recent: Vec<Sequence>) -> Finding {
+fn narrow_down(options: &Options, what: &Disturbance, recent: Vec<Sequence>) -> Finding {
     let begin = Instant::now();
     let mut tried = recent.iter().rev().take_while(|_| begin.elapsed() < SEARCH);
     let alone = tried.find(|&sequence| replay(options.server, std::slice::from_ref(sequence)).is_err());
@@ -98,7 +97,7 @@ fn narrow_down(options: &Options, what: String, recent: Vec<Sequence>) -> Findin
     let file = options.folder.join(format!("failed-{}.txt", options.seed));
     let text: String = kept.iter().map(Sequence::to_string).collect();
     std::fs::write(&file, text).unwrap();
-    Finding { what, file, sequences: kept.len() }
+    Finding { what: what.to_string(), file, sequences: kept.len() }
 }
 
 /// Returns the sequence with this number.

@@ -228,9 +228,8 @@ mod tests {
         }
     }
 
-    fn lines(files: &[(&str, &str)]) -> Result<Vec<String>, String> {
-        let tree =
-            read(Path::new("/etc/nginx/nginx.conf"), &Memory::new(files)).map_err(|e| e.to_string())?;
+    fn lines(files: &[(&str, &str)]) -> Result<Vec<String>, ReadError> {
+        let tree = read(Path::new("/etc/nginx/nginx.conf"), &Memory::new(files))?;
         let mut lines = Vec::new();
         outline(&tree, 0, &mut lines);
         Ok(lines)
@@ -284,11 +283,11 @@ mod tests {
                 "/etc/nginx/b:1: the file is included by itself",
             ),
         ] {
-            assert_eq!(lines(files).unwrap_err(), message);
+            assert_eq!(lines(files).unwrap_err().to_string(), message);
         }
         let nested = format!("{}{}", "a {".repeat(100), "}".repeat(100));
-        assert!(lines(&[(main, &nested)]).unwrap_err().ends_with("nested deeper than is read"));
-        assert!(lines(&[("/other", "")]).unwrap_err().starts_with("/etc/nginx/nginx.conf: "));
+        assert!(lines(&[(main, &nested)]).unwrap_err().to_string().ends_with("nested deeper than is read"));
+        assert!(lines(&[("/other", "")]).unwrap_err().to_string().starts_with("/etc/nginx/nginx.conf: "));
     }
 
     #[test]
@@ -301,7 +300,7 @@ mod tests {
         }
         files.push(("/etc/nginx/20".to_owned(), String::new()));
         let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-        assert!(lines(&files).unwrap_err().ends_with("larger than is read"));
+        assert!(lines(&files).unwrap_err().to_string().ends_with("larger than is read"));
     }
 
     #[test]

@@ -239,8 +239,8 @@ mod tests {
         Timestamp::from_millis(NOW.as_millis().saturating_add_signed(offset_s * 1000))
     }
 
-    fn asked(body: &str) -> Result<Revocation, String> {
-        Revocation::from_json(body.as_bytes(), NOW).map_err(|error| error.message)
+    fn asked(body: &str) -> Result<Revocation, ApiError> {
+        Revocation::from_json(body.as_bytes(), NOW)
     }
 
     #[test]
@@ -264,9 +264,11 @@ mod tests {
                 "field \"expires_at\": in the past: the token is not valid any more",
             ),
         ] {
-            assert_eq!(asked(body).unwrap_err(), message);
+            assert_eq!(asked(body).unwrap_err().message, message);
         }
-        assert!(asked(r#"{"jti":"a b"}"#).unwrap_err().starts_with("field \"jti\": not a token's id"));
+        assert!(
+            asked(r#"{"jti":"a b"}"#).unwrap_err().message.starts_with("field \"jti\": not a token's id")
+        );
     }
 
     #[test]

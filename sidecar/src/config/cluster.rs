@@ -410,10 +410,10 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, parse};
+    use crate::config::{Config, Error, parse};
 
-    fn read(text: &str) -> Result<Config, String> {
-        parse(Path::new("weir.toml"), text).map_err(|error| error.to_string())
+    fn read(text: &str) -> Result<Config, Error> {
+        parse(Path::new("weir.toml"), text)
     }
 
     #[test]
@@ -458,7 +458,7 @@ mod tests {
             ("[loadbalancer]\nreload = []", "upstream_file is missing"),
             ("[loadbalancer]\nupstream_file = \"/f\"\nreload = []", "write a program and its arguments"),
         ] {
-            let error = read(text).unwrap_err();
+            let error = read(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

@@ -56,10 +56,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::parse;
+    use crate::config::{Error, parse};
 
-    fn read(text: &str) -> Result<Option<Notify>, String> {
-        parse(Path::new("weir.toml"), text).map(|config| config.notify).map_err(|error| error.to_string())
+    fn read(text: &str) -> Result<Option<Notify>, Error> {
+        parse(Path::new("weir.toml"), text).map(|config| config.notify)
     }
 
     #[test]
@@ -82,7 +82,7 @@ mod tests {
             ),
             ("pipe = \"/x\"", "pipe"),
         ] {
-            let error = read(&format!("[notify]\n{text}\n")).unwrap_err();
+            let error = read(&format!("[notify]\n{text}\n")).unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
         }
     }

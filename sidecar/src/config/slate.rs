@@ -62,11 +62,11 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::parse;
+    use crate::config::{Error, parse};
 
-    fn read(text: &str) -> Result<Option<Slate>, String> {
+    fn read(text: &str) -> Result<Option<Slate>, Error> {
         let text = format!("[slate]\n{text}");
-        parse(Path::new("weir.toml"), &text).map(|config| config.slate).map_err(|error| error.to_string())
+        parse(Path::new("weir.toml"), &text).map(|config| config.slate)
     }
 
     #[test]
@@ -98,7 +98,7 @@ mod tests {
             ),
             ("picture = \"/s.png\"\n", "picture"),
         ] {
-            let error = read(text).unwrap_err();
+            let error = read(text).unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
         }
     }

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use super::*;
 
-fn read(text: &str) -> Result<Config, String> {
-    parse(Path::new("weir.toml"), text).map_err(|error| error.to_string())
+fn read(text: &str) -> Result<Config, Error> {
+    parse(Path::new("weir.toml"), text)
 }
 
 const LADDER: &str = "[ladder.two]\nrungs = [\"source\", \"360p\"]\n";
@@ -116,7 +116,7 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
         ),
         ("[nginx\n".into(), "weir.toml:1: "),
     ] {
-        let error = read(&text).unwrap_err();
+        let error = read(&text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}\n{error}\n{expected}");
         assert!(!error.contains('\n'), "{error}");
     }

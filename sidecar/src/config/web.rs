@@ -264,10 +264,10 @@ fn network(text: &Spanned<String>) -> Checked<Network> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse;
+    use crate::config::{Error, parse};
 
-    fn read(text: &str) -> Result<Web, String> {
-        parse(Path::new("weir.toml"), text).map(|config| config.web).map_err(|error| error.to_string())
+    fn read(text: &str) -> Result<Web, Error> {
+        parse(Path::new("weir.toml"), text).map(|config| config.web)
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
             ("brand = { imprint = \"javascript:x\" }", "write it as https://www.example.org/imprint"),
             ("port = 1", "weir.toml:2: unknown field `port`"),
         ] {
-            let error = read(&format!("[web]\n{text}\n")).unwrap_err();
+            let error = read(&format!("[web]\n{text}\n")).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
             assert!(!error.contains('\n'), "{error}");
         }

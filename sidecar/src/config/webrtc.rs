@@ -140,10 +140,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::parse;
+    use crate::config::{Error, parse};
 
-    fn read(text: &str) -> Result<Option<WebRtc>, String> {
-        parse(Path::new("weir.toml"), text).map(|config| config.webrtc).map_err(|error| error.to_string())
+    fn read(text: &str) -> Result<Option<WebRtc>, Error> {
+        parse(Path::new("weir.toml"), text).map(|config| config.webrtc)
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
             ("max_sessions = 0", "weir.toml:2: max_sessions = 0"),
             ("port = 1", "weir.toml:2: unknown field `port`"),
         ] {
-            let error = read(&format!("[webrtc]\n{text}\n")).unwrap_err();
+            let error = read(&format!("[webrtc]\n{text}\n")).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }

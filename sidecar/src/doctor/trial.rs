@@ -39,12 +39,20 @@ pub(super) async fn examine(program: &Path, conf: &Path) -> Vec<Finding> {
     vec![trial]
 }
 
+/// Reason why nginx gave no answer.
+#[derive(Debug, thiserror::Error)]
+enum Unrun {
+    #[error("no end after {LIMIT:?}")]
+    Endless,
+    #[error(transparent)]
+    Failed(#[from] std::io::Error),
+}
+
 /// Runs nginx; returns whether it succeeded, and its output.
-async fn run(program: &Path, args: &[&std::ffi::OsStr]) -> Result<(bool, String), String> {
+async fn run(program: &Path, args: &[&std::ffi::OsStr]) -> Result<(bool, String), Unrun> {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).kill_on_drop(true);
-    let output = timeout(LIMIT, command.output()).await.map_err(|_| format!("no end after {LIMIT:?}"))?;
-    let output = output.map_err(|error| error.to_string())?;
+    let output = timeout(LIMIT, command.output()).await.map_err(|_| Unrun::Endless)??;
     let said = [output.stderr, output.stdout].concat();
     Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
 }

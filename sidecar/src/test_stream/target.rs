@@ -109,10 +109,9 @@ fn read_key(path: &Path) -> Result<Secret, Error> {
 mod tests {
     use super::*;
 
-    fn names(text: &str, key: Option<&str>) -> Result<(Vec<(String, String)>, bool), String> {
+    fn names(text: &str, key: Option<&str>) -> Result<(Vec<(String, String)>, bool), Error> {
         with_key(text, key.map(Secret::new).as_ref())
             .map(|(urls, exposed)| (urls.into_iter().map(|url| (url.app, url.name)).collect(), exposed))
-            .map_err(|e| e.to_string())
     }
 
     #[test]
@@ -154,7 +153,7 @@ mod tests {
             ("rtmps://h/live", Some("wk_a"), "rtmps:// is not supported"),
             ("rtmp://h:0/live/show", None, "port"),
         ] {
-            let error = names(url, key).unwrap_err();
+            let error = names(url, key).unwrap_err().to_string();
             assert!(error.contains(why) && !error.contains("wk_a"), "{url}: {error}");
         }
     }

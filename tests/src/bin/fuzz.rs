@@ -2,6 +2,7 @@
 //!
 //! `fuzz [SECONDS] [--seed N] [--without-guard]`, or `fuzz --replay FILE [--without-guard]`. Without a seed the time gives one.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -67,9 +68,11 @@ fn run(options: &Options) -> ExitCode {
 }
 
 fn replay(server: Guarded, file: &std::path::Path) -> ExitCode {
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
-    let sequences = text.and_then(|text| Sequence::read_all(&text).map_err(|error| error.to_string()));
-    match sequences.and_then(|sequences| fuzz::replay(server, &sequences)) {
+    let replay = || -> Result<(), Box<dyn Error>> {
+        let sequences = Sequence::read_all(&std::fs::read_to_string(file)?)?;
+        Ok(fuzz::replay(server, &sequences)?)
+    };
+    match replay() {
         Ok(()) => {
             println!("nothing happened");
             ExitCode::SUCCESS

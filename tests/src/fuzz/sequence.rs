@@ -30,14 +30,9 @@ pub struct Sequence {
 }
 
 /// Why a file cannot be replayed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a step of a sequence: {0:?}")]
 pub struct Unreadable(String);
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a step of a sequence: {:?}", self.0)
-    }
-}
 
 impl Sequence {
     /// Returns all sequences of a file.

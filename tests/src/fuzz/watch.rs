@@ -27,6 +27,29 @@ pub enum Guarded {
     Off,
 }
 
+/// A disturbance of the server or of its independent users.
+#[derive(Debug, thiserror::Error)]
+pub enum Disturbance {
+    /// The log has this line.
+    #[error("{0}")]
+    Complaint(String),
+    /// A worker with this process id has ended.
+    #[error("worker {0} ended")]
+    Ended(i32),
+    /// A worker has grown by this many bytes.
+    #[error("a worker grew by {0} bytes")]
+    Grown(u64),
+    /// The server closed an independent publisher.
+    #[error("a publisher was sent away")]
+    SentAway,
+    /// A player received no video for this time, at this load of the machine.
+    #[error("a player saw nothing for {0:?}, load: {1}")]
+    Starved(Duration, String),
+    /// A worker of `GET /v1/health` does not run its event loop.
+    #[error("a worker does nothing else any more: {0}")]
+    Busy(String),
+}
+
 /// A server with two workers, and a publisher and players that are independent of the fuzz.
 pub(super) struct Watched {
     // They end before their server.
@@ -65,7 +88,7 @@ impl Watched {
     }
 
     /// Checks the server until `is_over` returns true, or until a failure occurs.
-    pub(super) fn watch(&self, is_over: impl Fn() -> bool) -> Result<(), String> {
+    pub(super) fn watch(&self, is_over: impl Fn() -> bool) -> Result<(), Disturbance> {
         until_ok(f64::from(u32::MAX), || match self.check() {
             Err(what) => Some(Err(what)),
             Ok(()) => is_over().then_some(Ok(())),
@@ -74,40 +97,40 @@ impl Watched {
     }
 
     /// Returns a failure, if there is one.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Disturbance> {
         if let Some(line) = self.new_complaints().into_iter().next() {
-            return Err(line);
+            return Err(Disturbance::Complaint(line));
         }
         for (worker, before) in &self.workers {
             if !worker.is_alive() {
-                return Err(format!("worker {} ended", worker.0));
+                return Err(Disturbance::Ended(worker.0));
             }
             self.grown.set(self.grown.get().max(worker.memory().saturating_sub(*before)));
         }
         if self.grown.get() > GROWTH {
-            return Err(format!("a worker grew by {} bytes", self.grown.get()));
+            return Err(Disturbance::Grown(self.grown.get()));
         }
         if self.publishers.iter().any(Publisher::is_closed) {
-            return Err("a publisher was sent away".to_owned());
+            return Err(Disturbance::SentAway);
         }
         match self.gap() {
             gap if gap > GAP => {
                 let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-                Err(format!("a player saw nothing for {gap:?}, load: {}", load.trim()))
+                Err(Disturbance::Starved(gap, load.trim().to_owned()))
             }
             _ => Ok(()),
         }
     }
 
     /// Checks again after the fuzz has ended: the players continue, and no worker is busy.
-    pub(super) fn settle(&self) -> Result<(), String> {
+    pub(super) fn settle(&self) -> Result<(), Disturbance> {
         for player in &self.players {
             let goal = player.seen().video + 20;
             self.watch(|| player.seen().video >= goal)?;
         }
         for worker in self.nginx.api().get("/v1/health").json["workers"].as_array().into_iter().flatten() {
             if worker["heartbeat_ms"].as_u64().is_none_or(|since| since > BEAT_MS) {
-                return Err(format!("a worker does nothing else any more: {worker}"));
+                return Err(Disturbance::Busy(worker.to_string()));
             }
         }
         self.check()

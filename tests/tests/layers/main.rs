@@ -17,20 +17,33 @@ const CRATES: [&str; 7] = ["model", "rtmp", "media", "zone", "sidecar", "ngx-rtm
 /// Most lines of a file of the product: a reader cannot keep more in mind.
 const MOST_LINES: usize = 500;
 
+/// Why the floors of a crate are not known.
+#[derive(Debug, thiserror::Error)]
+enum Misstated {
+    #[error("its documentation has no block `floors`")]
+    Nowhere,
+    #[error("{0} has two floors")]
+    Twice(String),
+    #[error("no module is {0}, which its floors name")]
+    NoModule(String),
+    #[error("{0} has no floor")]
+    Left(String),
+}
+
 /// Rooms, and the number of each room's floor, counted from the top. A room is a module with everything below it that is not a room itself.
 struct Floors(BTreeMap<Name, usize>);
 
 impl Floors {
     /// Reads the floors from a crate's documentation. Anything between two rooms that is not the name of a module separates them.
-    fn stated(docs: &str) -> Result<Self, String> {
+    fn stated(docs: &str) -> Result<Self, Misstated> {
         let block = docs.split("```floors\n").nth(1).and_then(|rest| rest.split("```").next());
-        let block = block.ok_or("its documentation has no block `floors`")?;
+        let block = block.ok_or(Misstated::Nowhere)?;
         let mut rooms = BTreeMap::new();
         for (floor, line) in block.lines().filter(|line| !line.trim().is_empty()).enumerate() {
             for room in line.split_whitespace() {
                 let name: Name = room.split('/').map(str::to_owned).collect();
                 if rooms.insert(name, floor).is_some() {
-                    return Err(format!("{room} has two floors"));
+                    return Err(Misstated::Twice(room.to_owned()));
                 }
             }
         }
@@ -60,16 +73,16 @@ struct Found {
     between: Vec<Import>,
 }
 
-fn examine(read: &Crate) -> Result<Found, String> {
+fn examine(read: &Crate) -> Result<Found, Misstated> {
     let floors = Floors::stated(&read.docs)?;
     let files = read.files();
     for room in floors.0.keys() {
         if !files.contains(room) {
-            return Err(format!("no module is {}, which its floors name", room.join("/")));
+            return Err(Misstated::NoModule(room.join("/")));
         }
     }
     for file in files.iter().filter(|file| !file.is_empty()) {
-        floors.room(file).ok_or_else(|| format!("{} has no floor", file.join("/")))?;
+        floors.room(file).ok_or_else(|| Misstated::Left(file.join("/")))?;
     }
     let imports = read.imports();
     let circles = circles(&files, &imports);
@@ -151,17 +164,15 @@ fn every_crate_has_one_direction() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Returns the files of a folder that have too many lines.
-fn long_files(folder: &Path) -> Vec<String> {
+/// Returns the Rust files of a folder, each with its text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {
-            found.extend(long_files(&entry));
+            found.extend(sources(&entry));
         } else if entry.extension().is_some_and(|extension| extension == "rs") {
-            let lines = fs::read_to_string(&entry).unwrap().lines().count();
-            if lines > MOST_LINES {
-                found.push(format!("{}: {lines} lines", entry.display()));
-            }
+            let text = fs::read_to_string(&entry).unwrap();
+            found.push((entry, text));
         }
     }
     found
@@ -169,9 +180,47 @@ fn long_files(folder: &Path) -> Vec<String> {
 
 #[test]
 fn no_file_of_the_product_is_longer_than_a_reader_holds_in_mind() {
-    let long: Vec<String> =
-        CRATES.iter().flat_map(|name| long_files(&root().join(name).join("src"))).collect();
+    let all = CRATES.iter().flat_map(|name| sources(&root().join(name).join("src")));
+    let long: Vec<String> = all
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| *lines > MOST_LINES)
+        .map(|(path, lines)| format!("{}: {lines} lines", path.display()))
+        .collect();
     assert!(long.is_empty(), "more than {MOST_LINES} lines: {long:#?}");
+}
+
+/// Returns the last argument of a type that has several; `text` begins behind its `<`.
+fn last_argument(text: &str) -> &str {
+    let (mut depth, mut begin) = (0, 0);
+    for (at, character) in text.char_indices() {
+        match character {
+            '<' | '(' | '[' => depth += 1,
+            '>' if text[..at].ends_with('-') => {}
+            '>' | ')' | ']' if depth == 0 && begin == 0 => return "",
+            '>' | ')' | ']' if depth == 0 => return text[begin..at].trim(),
+            '>' | ')' | ']' => depth -= 1,
+            ',' if depth == 0 => begin = at + 1,
+            _ => {}
+        }
+    }
+    ""
+}
+
+#[test]
+fn no_error_is_a_mere_text() {
+    assert_eq!(last_argument("Vec<(u8, String)>, String> {"), "String");
+    assert_eq!(last_argument("(bool, String), Error>;"), "Error");
+    assert_eq!(last_argument("String>;"), "");
+    let folders = CRATES
+        .iter()
+        .chain(&["tests"])
+        .flat_map(|name| ["src", "tests"].map(|part| root().join(name).join(part)));
+    let mut found = Vec::new();
+    for (path, text) in folders.filter(|folder| folder.is_dir()).flat_map(|folder| sources(&folder)) {
+        let errors = text.split("Result<").skip(1).map(last_argument);
+        found.extend(errors.filter(|error| *error == "String").map(|_| path.display().to_string()));
+    }
+    assert!(found.is_empty(), "errors that are mere texts: {found:#?}");
 }
 
 /// Examines a crate of one file; `body` has its modules.
@@ -245,6 +294,6 @@ fn a_crate_names_each_of_its_rooms_once() {
     ] {
         let docs: String = floors.lines().map(|line| format!("//! {line}\n")).collect();
         let read = Crate::of_text(&format!("{docs}mod a {{}} mod b {{}}"));
-        assert_eq!(examine(&read).err().as_deref(), Some(why));
+        assert_eq!(examine(&read).err().map(|error| error.to_string()).as_deref(), Some(why));
     }
 }

@@ -1,12 +1,12 @@
 use std::path::Path;
 
-use super::{Fleet, Provider, parse};
+use super::{Error, Fleet, Provider, parse};
 
 /// The sample of the documentation must be valid.
 const SAMPLE: &str = include_str!("../../../../nginx-conf/fleet/event.toml");
 
-fn read(text: &str) -> Result<Fleet, String> {
-    parse(Path::new("event.toml"), text).map_err(|error| error.to_string())
+fn read(text: &str) -> Result<Fleet, Error> {
+    parse(Path::new("event.toml"), text)
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("#sha256=", "#sha=", "https://ADDRESS.deb#sha256=64-HEX-DIGITS"),
     ] {
         assert!(SAMPLE.contains(from), "{from}");
-        let error = read(&SAMPLE.replacen(from, to, 1)).unwrap_err();
+        let error = read(&SAMPLE.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(error.contains(why), "{from}: {error}");
         if !to.is_empty() && !why.contains("is missing") && from != "#sha256=" {
             assert!(error.starts_with(&format!("event.toml:{}: ", line(from))), "{error}");

@@ -1,10 +1,10 @@
 use std::path::Path;
 
-use super::super::parse;
+use super::super::{Error, parse};
 use super::*;
 
-fn read(text: &str) -> Result<Hooks, String> {
-    parse(Path::new("weir.toml"), text).map(|config| config.hooks).map_err(|error| error.to_string())
+fn read(text: &str) -> Result<Hooks, Error> {
+    parse(Path::new("weir.toml"), text).map(|config| config.hooks)
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
         ("[hooks.admission]\nwhen_down = \"ask\"".into(), "url is missing"),
         ("[hooks]\nqueue = \"q\"".into(), "write a path that begins with /"),
     ] {
-        let error = read(&text).unwrap_err();
+        let error = read(&text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}\n{error}\n{expected}");
     }
 }

@@ -1,19 +1,19 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::parse;
+use crate::config::{Error, parse};
 
-fn read(text: &str) -> Result<Vec<Input>, String> {
+fn read(text: &str) -> Result<Vec<Input>, Error> {
     let text = format!("[nginx]\nsecret_file = \"/s\"\n{text}");
-    parse(Path::new("weir.toml"), &text).map(|config| config.inputs).map_err(|error| error.to_string())
+    parse(Path::new("weir.toml"), &text).map(|config| config.inputs)
 }
 
-fn of_url(url: &str) -> Result<Source, String> {
+fn of_url(url: &str) -> Result<Source, Error> {
     read(&format!("[[input]]\napp = \"live\"\nstream = \"a\"\nurl = \"{url}\"\n"))
         .map(|mut all| all.remove(0).source)
 }
 
-fn start_of(text: &str) -> Result<Start, String> {
+fn start_of(text: &str) -> Result<Start, Error> {
     let line = format!("start = \"{text}\"");
     read(&format!("[[input]]\napp = \"live\"\nstream = \"a\"\nurl = \"udp://:5000\"\n{line}\n"))
         .map(|mut all| all.remove(0).start)
@@ -76,21 +76,21 @@ fn what_is_wrong_is_named_and_secrets_are_not_repeated() {
         ("playlist:a.m3u", "needs a path that begins with /, such as playlist:/srv"),
         ("rtsp://h/a b", "has a space or a control character in it"),
     ] {
-        let error = of_url(url).unwrap_err();
+        let error = of_url(url).unwrap_err().to_string();
         assert!(error.contains(why), "{url}: {error}");
         assert!(!error.contains("hidden") && !error.contains('\n'), "{error}");
     }
     for start in ["sometimes", "8:00..9:00", "24:00..25:00", "10:00..10:00", "10:00-12:00", "08:60..09:00"] {
-        assert!(start_of(start).unwrap_err().starts_with("weir.toml:7: start = "), "{start}");
+        assert!(start_of(start).unwrap_err().to_string().starts_with("weir.toml:7: start = "), "{start}");
     }
     let whole = "[[input]]\napp = \"live\"\nstream = \"a\"\nurl = \"udp://:5000\"\n";
     for key in ["app", "stream", "url"] {
         let without: String =
             whole.lines().filter(|line| !line.starts_with(key)).map(|l| format!("{l}\n")).collect();
-        let error = read(&without).unwrap_err();
+        let error = read(&without).unwrap_err().to_string();
         assert!(error.contains(&format!("[[input]]: {key} is missing, such as {key} = ")), "{error}");
     }
-    let error = read(&whole.repeat(2)).unwrap_err();
+    let error = read(&whole.repeat(2)).unwrap_err().to_string();
     assert!(
         error.starts_with("weir.toml:7: [[input]]: stream = \"a\" of app = \"live\" has an input"),
         "{error}"
@@ -133,9 +133,14 @@ fn a_stream_of_another_node_is_named_in_two_ways() {
         ("whep+https://h?token=", "token= is empty"),
         ("whep+httpx://h", "write it as whep+https://"),
     ] {
-        let error = of_url(url).unwrap_err();
+        let error = of_url(url).unwrap_err().to_string();
         assert!(error.contains(why) && !error.contains("hidden"), "{url}: {error}");
     }
     let text = "[[input]]\napp = \"live\"\nstream = \"a\"\nurl = \"weir+ws://h\"\ntranscode = true\n";
-    assert!(read(text).unwrap_err().contains("transcode = true: a stream of another node comes as it is"));
+    assert!(
+        read(text)
+            .unwrap_err()
+            .to_string()
+            .contains("transcode = true: a stream of another node comes as it is")
+    );
 }

@@ -2,11 +2,11 @@ use std::path::Path;
 
 use weir_model::Timestamp;
 
-use super::super::{Config, parse};
+use super::super::{Config, Error, parse};
 use super::*;
 
-fn read(text: &str) -> Result<Config, String> {
-    parse(Path::new("weir.toml"), text).map_err(|error| error.to_string())
+fn read(text: &str) -> Result<Config, Error> {
+    parse(Path::new("weir.toml"), text)
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
         (upload("prefix = \"/x\""), "write the beginning of keys"),
         ("[[thumbnail]]\napp = \"live\"\nstream = \"*\"\nevery = \"0s\"".into(), "must be from 1s to 1h"),
     ] {
-        let error = read(&text).unwrap_err();
+        let error = read(&text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}\n{error}\n{expected}");
     }
 }

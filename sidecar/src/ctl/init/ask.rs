@@ -315,16 +315,10 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
-    fn asked(words: &[&str]) -> Result<Answers, String> {
+    fn asked(words: &[&str]) -> Result<Answers, Box<dyn std::error::Error>> {
         let line = ["weir", "init"].iter().chain(words);
-        let Command::Init(args) = Cli::try_parse_from(line).map_err(|error| error.to_string())?.command
-        else {
-            panic!("not init")
-        };
-        Asker { is_terminal: false }
-            .answers(&args)
-            .map(|(answers, _)| answers)
-            .map_err(|error| error.to_string())
+        let Command::Init(args) = Cli::try_parse_from(line)?.command else { panic!("not init") };
+        Ok(Asker { is_terminal: false }.answers(&args)?.0)
     }
 
     #[test]
@@ -352,14 +346,18 @@ mod tests {
             (&["edge", "--cache", "--secret", "x"], "--cache: an edge of nginx alone has no daemon"),
             (&["single", "--url", "ftp://l"], "write it as https://live.example.org"),
         ] {
-            let error = asked(words).unwrap_err();
+            let error = asked(words).unwrap_err().to_string();
             assert!(error.contains(expected), "{words:?}: {error}");
         }
         let restream =
             |more: &[&str]| asked(&[&["restream", "--public-name", "l"], &pair[..], more].concat());
-        assert!(restream(&[]).unwrap_err().starts_with("--machine-b is missing"));
-        assert!(restream(&["--machine-b", "192.0.2.11"]).unwrap_err().contains("three addresses"));
-        assert!(restream(&["--machine-b", "::1"]).unwrap_err().contains("must be an IPv4 address"));
+        assert!(restream(&[]).unwrap_err().to_string().starts_with("--machine-b is missing"));
+        assert!(
+            restream(&["--machine-b", "192.0.2.11"]).unwrap_err().to_string().contains("three addresses")
+        );
+        assert!(
+            restream(&["--machine-b", "::1"]).unwrap_err().to_string().contains("must be an IPv4 address")
+        );
         let good = restream(&["--machine-b", "192.0.2.12"]).unwrap().pair.unwrap();
         assert_eq!((good.prefix, good.interface.as_str(), good.router_id), (24, "eth0", 51));
     }
