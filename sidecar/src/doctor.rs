@@ -4,9 +4,9 @@
 //! Each file checks one part. Pure functions judge the results; only the checks themselves query the machine.
 
 use weir_model::lint;
+use weir_nginx_files::Disk;
 
 use crate::config;
-use crate::files::configuration::Disk;
 use crate::nginx::Nginx;
 
 mod api;

@@ -10,7 +10,6 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
-pub mod configuration;
 pub mod durable;
 
 /// Modes for files that only the daemon's user reads.

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde_json::json;
 use weir_model::lint::{self, Advice, FileSystem, Files};
+use weir_nginx_files::Disk;
 
 use super::{Error, Output};
 use crate::cli::LintArgs;
-use crate::files::configuration::Disk;
 
 /// Returns the output, and whether anything was found.
 pub(super) fn run(args: &LintArgs) -> Result<(Output, bool), Error> {

@@ -160,7 +160,7 @@ fn is_local(url: &str, ports: &[&str]) -> bool {
 mod tests {
     use std::path::Path;
 
-    use crate::files::configuration::Disk;
+    use weir_nginx_files::Disk;
 
     use super::*;
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use weir_model::lint;
+use weir_nginx_files::Disk;
 
 use super::finding::Finding;
 use super::installation::Installation;
 use super::{api, clock, cluster, daemon, ports, rtmp};
 use crate::config::{self, Config};
-use crate::files::configuration::Disk;
 use crate::health::{self, Papers, WebUrl};
 use crate::nginx::Nginx;
 
