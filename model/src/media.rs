@@ -4,11 +4,13 @@
 
 pub mod content;
 
-use serde::{Serialize, Serializer};
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Facts about a stream's video. In JSON: `{codec,profile,level,width,height,fps}`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(into = "VideoView")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "VideoView", from = "VideoView")]
 pub struct VideoFacts {
     /// FLV's CodecID: 7 is H.264. Codecs of Enhanced RTMP have numbers that Weir defines, see [`VideoFacts::id_of`].
     pub codec_id: u8,
@@ -27,8 +29,8 @@ pub struct VideoFacts {
 }
 
 /// Facts about a stream's audio. In JSON: `{codec,profile,sample_rate,channels}`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(into = "AudioView")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "AudioView", from = "AudioView")]
 pub struct AudioFacts {
     /// FLV's SoundFormat: 10 is AAC. Codecs of Enhanced RTMP have numbers that Weir defines, see [`AudioFacts::id_of`].
     pub codec_id: u8,
@@ -223,8 +225,23 @@ impl AudioFacts {
 }
 
 /// A frame rate in thousandths, written as `30` or `29.97`, in text and in JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "f64")]
 pub struct Fps(pub u32);
+
+impl Fps {
+    /// Returns the frames per second.
+    pub fn per_second(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
+}
+
+impl From<f64> for Fps {
+    fn from(rate: f64) -> Fps {
+        // A number that does not fit becomes the nearest one.
+        Fps((rate * 1000.0).round() as u32)
+    }
+}
 
 impl std::fmt::Display for Fps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -242,16 +259,22 @@ impl Serialize for Fps {
         if self.0.is_multiple_of(1000) {
             serializer.serialize_u32(self.0 / 1000)
         } else {
-            serializer.serialize_f64(f64::from(self.0) / 1000.0)
+            serializer.serialize_f64(self.per_second())
         }
     }
 }
 
+/// Returns the first number whose name is this one; `None` if there is none.
+fn number_of(name: &str, name_of: impl Fn(u8) -> &'static str) -> Option<u8> {
+    (0..=u8::MAX).find(|number| name_of(*number) == name)
+}
+
 /// Video as the API shows it.
-#[derive(Serialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct VideoView {
-    codec: &'static str,
-    profile: &'static str,
+    codec: Cow<'static, str>,
+    profile: Cow<'static, str>,
     level: String,
     width: u16,
     height: u16,
@@ -261,8 +284,8 @@ struct VideoView {
 impl From<VideoFacts> for VideoView {
     fn from(video: VideoFacts) -> VideoView {
         VideoView {
-            codec: video.codec(),
-            profile: video.profile(),
+            codec: video.codec().into(),
+            profile: video.profile().into(),
             level: video.level(),
             width: video.width,
             height: video.height,
@@ -271,11 +294,32 @@ impl From<VideoFacts> for VideoView {
     }
 }
 
+/// The API does not show all facts: those that it leaves out are 0.
+impl From<VideoView> for VideoFacts {
+    fn from(view: VideoView) -> VideoFacts {
+        let named = |codec_id| VideoFacts { codec_id, ..VideoFacts::default() };
+        let video = named(number_of(&view.codec, |id| named(id).codec()).unwrap_or(UNKNOWN));
+        let profile = number_of(&view.profile, |profile| VideoFacts { profile, ..video }.profile());
+        let level = view.level.split_once('.').and_then(|(whole, tenth)| {
+            whole.parse::<u8>().ok()?.checked_mul(10)?.checked_add(tenth.parse().ok()?)
+        });
+        VideoFacts {
+            profile: profile.unwrap_or_default(),
+            level: level.unwrap_or_default(),
+            width: view.width,
+            height: view.height,
+            fps_milli: view.fps.0,
+            ..video
+        }
+    }
+}
+
 /// Audio as the API shows it.
-#[derive(Serialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct AudioView {
-    codec: &'static str,
-    profile: &'static str,
+    codec: Cow<'static, str>,
+    profile: Cow<'static, str>,
     sample_rate: u32,
     channels: u8,
 }
@@ -283,10 +327,25 @@ struct AudioView {
 impl From<AudioFacts> for AudioView {
     fn from(audio: AudioFacts) -> AudioView {
         AudioView {
-            codec: audio.codec(),
-            profile: audio.profile(),
+            codec: audio.codec().into(),
+            profile: audio.profile().into(),
             sample_rate: audio.sample_rate,
             channels: audio.channels,
+        }
+    }
+}
+
+impl From<AudioView> for AudioFacts {
+    fn from(view: AudioView) -> AudioFacts {
+        let AudioView { codec, profile, sample_rate, channels } = view;
+        let (codec_id, aac_profile) = (UNKNOWN, 0);
+        let audio = AudioFacts { codec_id, aac_profile, channels, sample_rate };
+        let codec_id = number_of(&codec, |codec_id| AudioFacts { codec_id, ..audio }.codec());
+        let aac_profile = number_of(&profile, |aac_profile| AudioFacts { aac_profile, ..audio }.profile());
+        AudioFacts {
+            codec_id: codec_id.unwrap_or(UNKNOWN),
+            aac_profile: aac_profile.unwrap_or_default(),
+            ..audio
         }
     }
 }
@@ -313,6 +372,31 @@ mod tests {
         assert_eq!((AUDIO.codec(), AUDIO.profile()), ("AAC", "LC"));
         assert_eq!(AudioFacts { codec_id: 2, ..AUDIO }.codec(), "MP3");
         assert_eq!(VideoFacts { level: 9, ..VIDEO }.level(), "0.9");
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_api_shows_is_read_back(
+            (codec_id, profile, level, width, height) in any::<(u8, u8, u8, u16, u16)>(),
+            (fps_milli, aac_profile, channels, sample_rate) in (0_u32..500_000, any::<u8>(), any::<u8>(), any::<u32>()),
+        ) {
+            let video = VideoFacts { codec_id, profile, level, width, height, fps_milli, compat: 0 };
+            let shown = serde_json::to_string(&video).unwrap();
+            let read: VideoFacts = serde_json::from_str(&shown).unwrap();
+            prop_assert_eq!(serde_json::to_string(&read).unwrap(), shown);
+            let audio = AudioFacts { codec_id, aac_profile, channels, sample_rate };
+            let shown = serde_json::to_string(&audio).unwrap();
+            let read: AudioFacts = serde_json::from_str(&shown).unwrap();
+            prop_assert_eq!(serde_json::to_string(&read).unwrap(), shown);
+        }
+    }
+
+    #[test]
+    fn facts_that_are_missing_are_unknown() {
+        let video: VideoFacts = serde_json::from_str(r#"{"codec":"H264","width":1280,"fps":25.1}"#).unwrap();
+        assert_eq!((video.codec(), video.width, video.fps_milli, video.level), ("H264", 1280, 25_100, 0));
+        let later: AudioFacts = serde_json::from_str(r#"{"codec":"from 2040"}"#).unwrap();
+        assert_eq!((later.codec(), later.profile(), later.channels), ("", "", 0));
     }
 
     #[test]

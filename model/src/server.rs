@@ -190,6 +190,13 @@ impl Serialize for Server {
     }
 }
 
+/// Reads the name: the block then has this address alone.
+impl<'de> Deserialize<'de> for Server {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Server, D::Error> {
+        String::deserialize(deserializer).map(|name| Server::from_text(&name))
+    }
+}
+
 /// A `server` block of the configuration, with its applications.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerBlock {

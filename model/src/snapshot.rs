@@ -84,17 +84,18 @@ pub struct ZoneSnapshot {
     pub used: u64,
 }
 
-/// A live stream. Serialised as the API's Stream.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// A live stream: the API's Stream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StreamSnapshot {
     /// The application.
     pub app: String,
     /// The public name; never a key.
     pub name: String,
     /// The `server` block of the publisher, serialised as its first address. Omitted if nginx has only one block.
-    #[serde(skip_serializing_if = "Server::is_nowhere")]
+    #[serde(default, skip_serializing_if = "Server::is_nowhere")]
     pub server: Server,
     /// The id of the publish.
+    #[serde(default)]
     pub session: String,
     /// The start of the publish.
     pub since: Timestamp,
@@ -105,12 +106,16 @@ pub struct StreamSnapshot {
     /// The audio, or `None` until an audio header has arrived.
     pub audio: Option<AudioFacts>,
     /// Bytes received from the publisher.
+    #[serde(default)]
     pub bytes_in: u64,
     /// Bytes sent to all players.
+    #[serde(default)]
     pub bytes_out: u64,
     /// Rate from the publisher, in bits per second.
+    #[serde(default)]
     pub bitrate_in: u64,
     /// Rate to all players, in bits per second.
+    #[serde(default)]
     pub bitrate_out: u64,
     /// The audio's part of `bitrate_in`.
     #[serde(skip)]
@@ -125,25 +130,30 @@ pub struct StreamSnapshot {
     #[serde(skip)]
     pub avsync_ms: i32,
     /// Whether a slate replaces a lost publisher. Any publisher replaces the slate. Omitted if false.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub slate: bool,
     /// The number of viewers.
+    #[serde(default)]
     pub viewers: Viewers,
     /// The most simultaneous viewers since `since`.
+    #[serde(default)]
     pub viewers_peak: u64,
     /// The number of viewers since `since`.
+    #[serde(default)]
     pub viewers_total: u64,
     /// The RTMP players; the API has a separate route for them.
     #[serde(skip)]
     pub players: Vec<PlayerSnapshot>,
     /// The targets of the stream, each with its session of this stream.
+    #[serde(default)]
     pub targets: Vec<TargetView>,
 }
 
 /// The publisher of a stream. In JSON: `{addr,key_id,worker_pid}`, or `{worker_pid}` when redacted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct PublisherSnapshot {
     /// The client's address; empty when redacted.
+    #[serde(default)]
     pub addr: String,
     /// The key of the publish; `None` if the application requires no key.
     pub key_id: Option<KeyId>,
@@ -361,6 +371,23 @@ mod tests {
                 }],
             }],
         }
+    }
+
+    #[test]
+    fn a_stream_is_read_as_the_api_shows_it() {
+        let mut redacted = stream();
+        redacted.redact();
+        for stream in [stream(), redacted] {
+            let shown = serde_json::to_string(&stream).unwrap();
+            let read: StreamSnapshot = serde_json::from_str(&shown).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), shown);
+        }
+        let least = r#"{"app":"live","name":"a","since":"2026-11-20T18:00:00Z","publisher":{"worker_pid":1},"more":1}"#;
+        let read: StreamSnapshot = serde_json::from_str(least).unwrap();
+        assert_eq!(
+            (read.publisher.unwrap().worker_pid, read.video, read.server),
+            (1, None, Server::nowhere())
+        );
     }
 
     #[test]

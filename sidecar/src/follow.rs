@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use weir_model::Secret;
+use weir_model::snapshot::StreamSnapshot;
 
 use crate::nginx::{self, ApiEvent, Application, Nginx};
 
@@ -30,7 +31,7 @@ pub enum Update {
     /// An event of the module, unchanged.
     Event(ApiEvent),
     /// All live streams.
-    Streams(Vec<nginx::Stream>),
+    Streams(Vec<StreamSnapshot>),
     /// nginx does not answer.
     Lost(String),
 }

@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
+use weir_model::snapshot::StreamSnapshot;
 
 use crate::clock;
 use crate::config::{Config, history::History as Settings};
 use crate::events::{Bus, Event};
-use crate::nginx;
 
 pub mod facts;
 pub mod read;
@@ -81,7 +81,7 @@ impl History {
     }
 
     /// Records that exactly these streams are live, as nginx reports.
-    pub fn see(&self, config: &Config, streams: &[nginx::Stream]) {
+    pub fn see(&self, config: &Config, streams: &[StreamSnapshot]) {
         if let Some(running) = &*self.lock() {
             running.writer.put(Fact::Sample(Sample::of(config, streams, clock::now())));
         }

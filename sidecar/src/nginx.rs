@@ -34,8 +34,8 @@ pub use events::{ApiEvent, Events};
 pub use replica::{Banned, Pushes, Replica, ReplicaState};
 pub use targets::{NewTarget, Removed, TargetList};
 pub use wire::{
-    Audio, Dropped, FreshKey, Health, Keys, LinkRequest, Links, Minted, NewKey, Publisher, Revocations,
-    RevokeTokens, Revoked, SavedState, Stream, Streams, Target, Targets, TokenRequest, Video, Watched,
+    Dropped, FreshKey, Health, Keys, LinkRequest, Links, Minted, NewKey, Revocations, RevokeTokens, Revoked,
+    SavedState, Streams, Target, Targets, TokenRequest, Watched,
 };
 
 /// Longest answer, in bytes. 4,000 keys are about 1 MB.

@@ -20,12 +20,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use weir_model::Timestamp;
 use weir_model::event::{EndReason, Event as ModuleEvent};
+use weir_model::snapshot::StreamSnapshot;
 
 use crate::clock;
 use crate::config::slate::Slate;
 use crate::config::{Config, RtmpServer};
 use crate::events::{Bus, Event};
-use crate::nginx::{self, Nginx};
+use crate::nginx::Nginx;
 use crate::publisher::{self, token};
 use crate::streams::StreamId;
 
@@ -138,7 +139,7 @@ impl Slates {
 }
 
 /// Sends the live streams at regular intervals.
-async fn look(nginx: Nginx, seen: mpsc::Sender<Vec<nginx::Stream>>) {
+async fn look(nginx: Nginx, seen: mpsc::Sender<Vec<StreamSnapshot>>) {
     loop {
         if let Ok(Ok(answer)) = timeout(LOOK, nginx.streams()).await
             && seen.send(answer.value.streams).await.is_err()
@@ -208,7 +209,7 @@ impl Watch {
     }
 
     /// Remembers the geometry of streams, and makes clips before they are needed.
-    fn see(&mut self, streams: &[nginx::Stream]) {
+    fn see(&mut self, streams: &[StreamSnapshot]) {
         let now = clock::now();
         // Events may arrive after the snapshot.
         let is_old = |look: &Look| look.at.is_some_and(|at| now.millis_since(at) > KNOWN_MS);
@@ -222,7 +223,7 @@ impl Watch {
             let known = stream.video.is_some() || stream.audio.is_some();
             if known && self.env.slate.fits(&stream.app, &stream.name) {
                 let look = Look { geometry: Geometry::of(stream), since: Some(stream.since), at: Some(now) };
-                let server = stream.server.clone();
+                let server = stream.server.to_string();
                 self.looks.insert(Place { stream: (app, name), server }, look);
                 self.prepare(look.geometry);
             }

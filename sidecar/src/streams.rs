@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use weir_model::{AppName, StreamName, Timestamp};
-
-use crate::nginx;
+use weir_model::snapshot::StreamSnapshot;
+use weir_model::{AppName, StreamName, Timestamp, VideoFacts};
 
 /// Time after which missing headers of a new publisher count as absent, in milliseconds. The first headers may arrive one after the
 /// other.
@@ -81,7 +80,7 @@ impl Streams {
     }
 
     /// Applies a snapshot from time `now`. Streams whose names Weir does not allow are ignored, because names become paths of files.
-    pub fn update(&mut self, snapshot: &[nginx::Stream], now: Timestamp) -> Changes {
+    pub fn update(&mut self, snapshot: &[StreamSnapshot], now: Timestamp) -> Changes {
         let mut changes = Changes::default();
         let mut next = BTreeMap::new();
         for (id, stream) in self.one_a_name(snapshot) {
@@ -108,10 +107,10 @@ impl Streams {
     }
 
     /// Chooses one stream per name: the one that was followed before, or the first one at the block that the daemon plays from.
-    fn one_a_name<'s>(&self, snapshot: &'s [nginx::Stream]) -> BTreeMap<StreamId, &'s nginx::Stream> {
-        let mut chosen: BTreeMap<StreamId, &nginx::Stream> = BTreeMap::new();
-        let rank = |id: &StreamId, stream: &nginx::Stream| {
-            let here = self.port.is_some_and(|port| stream.server.ends_with(&format!(":{port}")));
+    fn one_a_name<'s>(&self, snapshot: &'s [StreamSnapshot]) -> BTreeMap<StreamId, &'s StreamSnapshot> {
+        let mut chosen: BTreeMap<StreamId, &StreamSnapshot> = BTreeMap::new();
+        let rank = |id: &StreamId, stream: &StreamSnapshot| {
+            let here = self.port.is_some_and(|port| stream.server.name().ends_with(&format!(":{port}")));
             (here, self.live.get(id).is_some_and(|known| known.session == stream.session))
         };
         for stream in snapshot {
@@ -134,20 +133,23 @@ impl Streams {
     }
 }
 
-fn has_media(stream: &nginx::Stream) -> bool {
+fn has_media(stream: &StreamSnapshot) -> bool {
     stream.video.is_some() || stream.audio.is_some()
 }
 
-fn facts((app, name): &StreamId, stream: &nginx::Stream) -> Live {
-    let video =
-        |video: &nginx::Video| Video { codec: video.codec.clone(), width: video.width, height: video.height };
+fn facts((app, name): &StreamId, stream: &StreamSnapshot) -> Live {
+    let video = |video: VideoFacts| Video {
+        codec: video.codec().to_owned(),
+        width: video.width.into(),
+        height: video.height.into(),
+    };
     Live {
         app: app.clone(),
         name: name.clone(),
         session: stream.session.clone(),
         slate: stream.slate,
-        video: stream.video.as_ref().map(video),
-        audio: stream.audio.as_ref().map(|audio| Audio { codec: audio.codec.clone() }),
+        video: stream.video.map(video),
+        audio: stream.audio.map(|audio| Audio { codec: audio.codec().to_owned() }),
     }
 }
 
@@ -157,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    fn stream(name: &str, session: &str, media: bool) -> nginx::Stream {
+    fn stream(name: &str, session: &str, media: bool) -> StreamSnapshot {
         let video = media.then(|| json!({ "codec": "H264", "width": 1280, "height": 720, "fps": 25.1 }));
         let audio = media.then(|| json!({ "codec": "AAC" }));
         let publisher = json!({ "addr": "127.0.0.1", "worker_pid": 1 });
@@ -208,7 +210,7 @@ mod tests {
     fn of_one_name_at_two_server_blocks_one_is_followed() {
         let at_port = |port: u16, session: &str| {
             let mut stream = stream("a", session, true);
-            stream.server = format!("0.0.0.0:{port}");
+            stream.server = weir_model::Server::new([port.to_string().parse().unwrap()]);
             stream
         };
         let mut streams = Streams::at_port(1935);

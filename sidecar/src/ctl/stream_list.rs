@@ -1,35 +1,36 @@
 //! `weir stream list`
 
 use weir_model::Timestamp;
+use weir_model::snapshot::StreamSnapshot;
 
 use super::table::{age, frame_rate, quoted, rate, sparse_table, video};
 use super::{Error, Output, now};
 use crate::cli::StreamListArgs;
-use crate::nginx::{Nginx, Stream};
+use crate::nginx::Nginx;
 
 pub(super) async fn run(args: &StreamListArgs, nginx: &Nginx) -> Result<Output, Error> {
     let answer = nginx.streams().await?;
     Ok(if args.json.json { Output::json(&answer.text) } else { render(&answer.value.streams, now()).into() })
 }
 
-fn render(streams: &[Stream], now: Timestamp) -> String {
+fn render(streams: &[StreamSnapshot], now: Timestamp) -> String {
     let several = streams.windows(2).any(|pair| pair[0].server != pair[1].server);
     let rows: Vec<_> = streams
         .iter()
         .map(|stream| {
-            let publisher = &stream.publisher;
+            let publisher = stream.publisher.clone().unwrap_or_default();
             [
                 quoted(&stream.app),
                 quoted(&stream.name),
-                if several { stream.server.clone() } else { String::new() },
+                if several { stream.server.to_string() } else { String::new() },
                 age(stream.since, now),
                 picture(stream),
                 rate(stream.bitrate_in),
                 rate(stream.bitrate_out),
                 stream.viewers.total().to_string(),
                 stream.viewers.rtmp.to_string(),
-                publisher.addr.clone(),
-                publisher.key_id.clone().unwrap_or_default(),
+                publisher.addr,
+                publisher.key_id.map(|id| id.to_string()).unwrap_or_default(),
                 publisher.worker_pid.to_string(),
             ]
         })
@@ -52,7 +53,7 @@ fn render(streams: &[Stream], now: Timestamp) -> String {
 }
 
 /// Returns the known video properties, such as `H264 1280x720@30`.
-fn picture(stream: &Stream) -> String {
+fn picture(stream: &StreamSnapshot) -> String {
     let (video, fps) = (video(stream.video.as_ref()), frame_rate(stream.video.as_ref()));
     if fps.is_empty() { video } else { format!("{video}@{fps}") }
 }
@@ -78,8 +79,8 @@ mod tests {
              live  b     10s    -                 0     0     0        0        unix:      -                  43\n"
         );
         let mut streams = streams.streams;
-        streams[0].server = "0.0.0.0:1935".into();
-        streams[1].server = "0.0.0.0:1936".into();
+        streams[0].server = weir_model::Server::from_text("0.0.0.0:1935");
+        streams[1].server = weir_model::Server::from_text("0.0.0.0:1936");
         let text = render(&streams, "2026-11-20T18:05:00Z".parse().unwrap());
         assert!(text.lines().nth(2).unwrap().starts_with("live  b     0.0.0.0:1936  10s "), "{text}");
     }

@@ -1,9 +1,7 @@
 //! Aligned tables, and formats for their cells.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
-use weir_model::Timestamp;
-
-use crate::nginx::Video;
+use weir_model::{Timestamp, VideoFacts};
 
 /// Returns a table with columns as wide as their widest cell, separated by two spaces, without trailing spaces.
 ///
@@ -94,15 +92,15 @@ pub(super) fn rate(bits: u64) -> String {
 }
 
 /// Returns codec and size, such as `H264 1280x720`; an empty text if neither is known.
-pub(super) fn video(video: Option<&Video>) -> String {
+pub(super) fn video(video: Option<&VideoFacts>) -> String {
     let Some(video) = video else { return String::new() };
     let size = if video.width > 0 { format!("{}x{}", video.width, video.height) } else { String::new() };
-    format!("{} {size}", video.codec).trim().into()
+    format!("{} {size}", video.codec()).trim().into()
 }
 
 /// Formats frames per second: rounded if nearly a whole number, because measurements vary; an empty text if unknown.
-pub(super) fn frame_rate(video: Option<&Video>) -> String {
-    let fps = video.map_or(0.0, |video| video.fps);
+pub(super) fn frame_rate(video: Option<&VideoFacts>) -> String {
+    let fps = video.map_or(0.0, |video| video.fps().per_second());
     match fps {
         _ if fps <= 0.0 => String::new(),
         _ if (fps - fps.round()).abs() < 0.2 => format!("{fps:.0}"),
@@ -169,9 +167,10 @@ mod tests {
 
     #[test]
     fn pictures() {
-        let h264 = Video { codec: "H264".into(), width: 1280, height: 720, fps: 29.97 };
+        let h264 =
+            VideoFacts { codec_id: 7, width: 1280, height: 720, fps_milli: 29_970, ..Default::default() };
         assert_eq!((video(Some(&h264)), frame_rate(Some(&h264))), ("H264 1280x720".into(), "30".into()));
-        let measured = Video { width: 0, fps: 12.5, ..h264 };
+        let measured = VideoFacts { width: 0, fps_milli: 12_500, ..h264 };
         assert_eq!((video(Some(&measured)), frame_rate(Some(&measured))), ("H264".into(), "12.5".into()));
         assert_eq!((video(None), frame_rate(None)), (String::new(), String::new()));
     }

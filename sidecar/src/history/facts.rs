@@ -3,11 +3,10 @@
 use serde_json::{Map, Value};
 use weir_model::Timestamp;
 use weir_model::event::{Event as ModuleEvent, StreamEnded, StreamStarted};
-use weir_model::snapshot::Viewers;
+use weir_model::snapshot::{StreamSnapshot, Viewers};
 use weir_model::target::TargetView;
 
 use crate::config::{Config, Delivery, rendition_of};
-use crate::nginx;
 
 /// Fields that are never kept of an administrator's action: addresses, and secrets that should not be in an event.
 const DROPPED: [&str; 10] =
@@ -253,13 +252,13 @@ fn impersonal(data: &Value) -> Value {
 
 impl Sample {
     /// Returns the facts about the live streams.
-    pub fn of(config: &Config, streams: &[nginx::Stream], at: Timestamp) -> Self {
+    pub fn of(config: &Config, streams: &[StreamSnapshot], at: Timestamp) -> Self {
         let publishes = streams.iter().filter(|stream| !stream.session.is_empty());
         Self { at, streams: publishes.map(|stream| seen(config, stream)).collect() }
     }
 }
 
-fn seen(config: &Config, stream: &nginx::Stream) -> Seen {
+fn seen(config: &Config, stream: &StreamSnapshot) -> Seen {
     let has_rungs = config.rules.iter().any(|rule| matches!(rule.delivery, Delivery::Rtmp(_)));
     let is_rendition = has_rungs && rendition_of(&config.rules, &stream.app, &stream.name).is_some();
     let kind = match (stream.slate, is_rendition) {
@@ -273,18 +272,17 @@ fn seen(config: &Config, stream: &nginx::Stream) -> Seen {
             app: stream.app.clone(),
             stream: stream.name.clone(),
             kind: kind.into(),
-            key_id: stream.publisher.key_id.clone(),
+            key_id: stream.publisher.as_ref().and_then(|publisher| publisher.key_id).map(|id| id.to_string()),
             at: stream.since,
         },
         media: Media {
-            video: stream
-                .video
-                .as_ref()
-                .map(|video| (video.codec.clone(), video.width, video.height, video.fps)),
+            video: stream.video.map(|video| {
+                let fps = video.fps().per_second();
+                (video.codec().to_owned(), video.width.into(), video.height.into(), fps)
+            }),
             audio: stream
                 .audio
-                .as_ref()
-                .map(|audio| (audio.codec.clone(), audio.sample_rate, audio.channels)),
+                .map(|audio| (audio.codec().to_owned(), audio.sample_rate, audio.channels.into())),
         },
         bytes_in: stream.bytes_in,
         bytes_out: stream.bytes_out,

@@ -209,7 +209,7 @@ mod tests {
     use crate::nginx;
 
     const STREAMS: &str = r#"{"streams":[{"app":"live","name":"show","session":"s1","since":"2026-11-20T18:00:00Z",
-        "publisher":{"addr":"192.0.2.1","key_id":"k1","worker_pid":42},"bytes_in":9,"bitrate_in":800000,
+        "publisher":{"addr":"192.0.2.1","key_id":"k0123456789abcdef","worker_pid":42},"bytes_in":9,"bitrate_in":800000,
         "viewers":{"rtmp":2,"hls":3,"ws":1},"viewers_peak":7,"viewers_total":9,
         "video":{"codec":"H264","width":1280,"height":720,"fps":30.05},"audio":{"codec":"AAC","sample_rate":48000,"channels":2},
         "targets":[{"id":"t0000000000000001","app":"live","stream":"*","url":"rtmp://a/app/***","enabled":true,"note":"club",

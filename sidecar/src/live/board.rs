@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use weir_model::Timestamp;
-use weir_model::snapshot::Viewers;
+use weir_model::snapshot::{StreamSnapshot, Viewers};
 
 use crate::demand::{self, Demand};
-use crate::nginx;
 use crate::streams::{Live, StreamId};
 
 /// A live stream.
@@ -48,13 +47,13 @@ impl Default for Board {
 
 impl Board {
     /// Sets the live streams, with the facts of nginx's snapshot.
-    pub fn tell<'l>(&self, live: impl Iterator<Item = &'l Live>, snapshot: &[nginx::Stream]) {
+    pub fn tell<'l>(&self, live: impl Iterator<Item = &'l Live>, snapshot: &[StreamSnapshot]) {
         let entry = |live: &Live| {
             let stream = snapshot.iter().find(|stream| stream.session == live.session)?;
             Some(Entry {
                 live: live.clone(),
                 since: stream.since,
-                fps: stream.video.as_ref().map_or(0.0, |video| video.fps),
+                fps: stream.video.map_or(0.0, |video| video.fps().per_second()),
                 bitrate: stream.bitrate_in,
                 viewers: stream.viewers,
             })

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use weir_model::key::KeyView;
-use weir_model::snapshot::{AudienceSnapshot, Viewers, WorkerSnapshot, ZoneSnapshot};
-use weir_model::target::TargetView;
+use weir_model::snapshot::{AudienceSnapshot, StreamSnapshot, WorkerSnapshot, ZoneSnapshot};
 use weir_model::token::{Revocation, TokenId};
 use weir_model::{Network, Secret, ServerAddr, Timestamp};
 
@@ -67,84 +66,6 @@ pub struct NewKey<'a> {
     pub publish_from: &'a [Network],
 }
 
-/// A live stream. The API may send more fields.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Stream {
-    /// nginx-rtmp application.
-    pub app: String,
-    /// Public name.
-    pub name: String,
-    /// First address of the publisher's `server` block.
-    #[serde(default)]
-    pub server: String,
-    /// Id of this publish.
-    #[serde(default)]
-    pub session: String,
-    /// Start of the publish.
-    pub since: Timestamp,
-    /// The publisher.
-    pub publisher: Publisher,
-    /// The stream is a slate that replaces a lost publisher.
-    #[serde(default)]
-    pub slate: bool,
-    /// `None` until it is known.
-    #[serde(default)]
-    pub video: Option<Video>,
-    /// `None` until it is known.
-    #[serde(default)]
-    pub audio: Option<Audio>,
-    /// Bitrate from the publisher, in bit/s.
-    #[serde(default)]
-    pub bitrate_in: u64,
-    /// Bitrate to all players, in bit/s.
-    #[serde(default)]
-    pub bitrate_out: u64,
-    /// Bytes from the publisher.
-    #[serde(default)]
-    pub bytes_in: u64,
-    /// Bytes to all players.
-    #[serde(default)]
-    pub bytes_out: u64,
-    /// Current viewers.
-    #[serde(default)]
-    pub viewers: Viewers,
-    /// Most simultaneous viewers since the start.
-    #[serde(default)]
-    pub viewers_peak: u64,
-    /// Number of viewers since the start.
-    #[serde(default)]
-    pub viewers_total: u64,
-    /// Targets that the stream is pushed to, or may be.
-    #[serde(default)]
-    pub targets: Vec<TargetView>,
-}
-
-/// Known facts about a stream's video; empty or 0 if unknown.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Video {
-    /// Codec, for example `H264`.
-    pub codec: String,
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// Frames per second.
-    pub fps: f64,
-}
-
-/// Known facts about a stream's audio.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Audio {
-    /// Codec, for example `AAC`.
-    pub codec: String,
-    /// Sample rate in Hz.
-    pub sample_rate: u32,
-    /// Number of channels: 1 or 2.
-    pub channels: u32,
-}
-
 /// Answer of `GET /v1/viewers`.
 #[derive(Debug, Deserialize)]
 pub struct Watched {
@@ -152,23 +73,11 @@ pub struct Watched {
     pub streams: Vec<AudienceSnapshot>,
 }
 
-/// The publisher of a stream.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Publisher {
-    /// Address, as nginx sees it.
-    pub addr: String,
-    /// Id of the key that it used; `None` with a token or `weir_publish open`.
-    #[serde(default)]
-    pub key_id: Option<String>,
-    /// Process id of the nginx worker that has the connection.
-    pub worker_pid: u32,
-}
-
 /// Answer of `GET /v1/streams`.
 #[derive(Debug, Deserialize)]
 pub struct Streams {
     /// The streams of all workers.
-    pub streams: Vec<Stream>,
+    pub streams: Vec<StreamSnapshot>,
 }
 
 /// Answer of `DELETE /v1/streams/...`, for a publisher or a player.

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use weir_model::snapshot::StreamSnapshot;
 use weir_rtmp::flv::{Reader, Tag, TagKind};
 
 use crate::files::SHARED;
-use crate::nginx;
 use crate::supervise::child::command;
 
 /// Length of the clip of an image, and longest clip, in seconds.
@@ -62,14 +62,16 @@ impl Default for Geometry {
 
 impl Geometry {
     /// Returns the geometry of a live stream, with usual values for unknown ones.
-    pub fn of(stream: &nginx::Stream) -> Self {
+    pub fn of(stream: &StreamSnapshot) -> Self {
         let mut geometry = Self::default();
         if let Some(video) = &stream.video {
             if video.width >= 16 && video.height >= 16 {
-                (geometry.width, geometry.height) = (video.width & !1, video.height & !1);
+                let even = |length: u16| u32::from(length & !1);
+                (geometry.width, geometry.height) = (even(video.width), even(video.height));
             }
-            if video.fps >= 1.0 {
-                let off = |rate: &u32| (f64::from(*rate) - video.fps).abs();
+            let fps = video.fps().per_second();
+            if fps >= 1.0 {
+                let off = |rate: &u32| (f64::from(*rate) - fps).abs();
                 let nearest = RATES.into_iter().min_by(|a, b| off(a).total_cmp(&off(b)));
                 geometry.rate = nearest.unwrap_or(geometry.rate);
             }
@@ -79,7 +81,7 @@ impl Geometry {
                 geometry.sample_rate = audio.sample_rate;
             }
             if (1..=2).contains(&audio.channels) {
-                geometry.channels = audio.channels;
+                geometry.channels = audio.channels.into();
             }
         }
         geometry

@@ -166,7 +166,7 @@ impl Mail {
             Some(OnAir {
                 app: stream.app,
                 name: stream.name,
-                key: stream.publisher.key_id?,
+                key: stream.publisher?.key_id?.to_string(),
                 since: stream.since.as_millis(),
                 sends: stream.bitrate_in > 0,
             })

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 
 use weir_model::Timestamp;
-use weir_model::snapshot::{WorkerSnapshot, ZoneSnapshot};
+use weir_model::snapshot::{PublisherSnapshot, StreamSnapshot, WorkerSnapshot, ZoneSnapshot};
 use weir_model::target::{PushState, TargetView};
 
 use crate::ctl::table::{age, frame_rate, plain, rate, video};
-use crate::nginx::{Health, Stream};
+use crate::nginx::Health;
 
 /// The data to show.
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub(super) struct Live {
     /// Workers, zone, and problems.
     pub health: Health,
     /// Live streams.
-    pub streams: Vec<Stream>,
+    pub streams: Vec<StreamSnapshot>,
 }
 
 /// Size of a terminal.
@@ -44,12 +44,12 @@ struct Column {
     right: bool,
     /// Order in which columns are dropped if a line is too short: the highest first; 0 is never dropped.
     spare: u8,
-    cell: fn(&Stream, Timestamp) -> String,
+    cell: fn(&StreamSnapshot, Timestamp) -> String,
 }
 
 const COLUMNS: [Column; 12] = [
     Column { head: "STREAM", right: false, spare: 0, cell: |stream, _| name(stream) },
-    Column { head: SERVER, right: false, spare: 2, cell: |stream, _| stream.server.clone() },
+    Column { head: SERVER, right: false, spare: 2, cell: |stream, _| stream.server.to_string() },
     Column { head: "UP", right: true, spare: 2, cell: |stream, now| age(stream.since, now) },
     Column { head: "VIDEO", right: false, spare: 3, cell: |stream, _| video(stream.video.as_ref()) },
     Column { head: "FPS", right: true, spare: 4, cell: |stream, _| frame_rate(stream.video.as_ref()) },
@@ -62,9 +62,9 @@ const COLUMNS: [Column; 12] = [
         head: "WORKER",
         right: true,
         spare: 5,
-        cell: |stream, _| stream.publisher.worker_pid.to_string(),
+        cell: |stream, _| publisher(stream).worker_pid.to_string(),
     },
-    Column { head: "PUBLISHER", right: false, spare: 6, cell: |stream, _| stream.publisher.addr.clone() },
+    Column { head: "PUBLISHER", right: false, spare: 6, cell: |stream, _| publisher(stream).addr },
 ];
 
 /// Column that appears only if the streams arrive through several `server` blocks.
@@ -99,7 +99,7 @@ pub(super) fn render(view: &View, size: Option<Size>) -> Vec<String> {
 }
 
 fn head(live: &Live) -> Vec<String> {
-    let sum = |of: fn(&Stream) -> u64| live.streams.iter().map(of).fold(0, u64::saturating_add);
+    let sum = |of: fn(&StreamSnapshot) -> u64| live.streams.iter().map(of).fold(0, u64::saturating_add);
     let workers: Vec<String> = live.health.workers.iter().map(worker).collect();
     let mut lines = vec![
         format!(
@@ -121,7 +121,7 @@ fn head(live: &Live) -> Vec<String> {
 
 fn worker(worker: &WorkerSnapshot) -> String {
     let draining = if worker.draining { " draining" } else { "" };
-    let stuck = if worker.heartbeat_ms > WorkerSnapshot::STUCK_MS { " stuck" } else { "" };
+    let stuck = if worker.is_stuck() { " stuck" } else { "" };
     format!("{}{draining}{stuck}", worker.pid)
 }
 
@@ -129,12 +129,16 @@ fn zone(zone: ZoneSnapshot) -> String {
     format!("{} % of {} KB", zone.used.saturating_mul(100) / zone.size.max(1), zone.size / 1024)
 }
 
-fn name(stream: &Stream) -> String {
+fn publisher(stream: &StreamSnapshot) -> PublisherSnapshot {
+    stream.publisher.clone().unwrap_or_default()
+}
+
+fn name(stream: &StreamSnapshot) -> String {
     format!("{}/{}", stream.app, stream.name)
 }
 
 /// Returns how many of the enabled targets receive the stream.
-fn targets(stream: &Stream) -> String {
+fn targets(stream: &StreamSnapshot) -> String {
     let wanted = stream.targets.iter().filter(|target| target.enabled);
     let live = |target: &&TargetView| target.sessions.iter().any(|push| push.state == PushState::Live);
     match wanted.clone().count() {
@@ -145,9 +149,15 @@ fn targets(stream: &Stream) -> String {
 
 /// Returns the header and one line per stream, sorted by outgoing, then by incoming bitrate.
 fn table(live: &Live, width: usize) -> Vec<String> {
-    let mut streams: Vec<&Stream> = live.streams.iter().collect();
+    let mut streams: Vec<&StreamSnapshot> = live.streams.iter().collect();
     streams.sort_by_key(|stream| {
-        (Reverse(stream.bitrate_out), Reverse(stream.bitrate_in), &stream.app, &stream.name, &stream.server)
+        (
+            Reverse(stream.bitrate_out),
+            Reverse(stream.bitrate_in),
+            &stream.app,
+            &stream.name,
+            stream.server.name(),
+        )
     });
     let several = streams.windows(2).any(|pair| pair[0].server != pair[1].server);
     let mut columns: Vec<(&Column, Vec<String>, usize)> = COLUMNS
