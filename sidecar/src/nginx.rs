@@ -13,7 +13,8 @@ use reqwest::header::{self, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use weir_model::key::KeyId;
+use weir_model::key::{KeyId, NewKey, RotateKey};
+use weir_model::target::PatchTarget;
 use weir_model::token::Revocation;
 use weir_model::viewers::Report;
 use weir_model::{AppName, Secret, ServerAddr, StreamName};
@@ -32,9 +33,9 @@ mod wire;
 pub use applications::Application;
 pub use events::{ApiEvent, Events};
 pub use replica::{Banned, Pushes, Replica, ReplicaState};
-pub use targets::{NewTarget, Removed, TargetList};
+pub use targets::{Removed, TargetList};
 pub use wire::{
-    Dropped, FreshKey, Health, Keys, LinkRequest, Links, Minted, NewKey, Revocations, RevokeTokens, Revoked,
+    Dropped, FreshKey, Health, Keys, LinkRequest, Links, Minted, Revocations, RevokeTokens, Revoked,
     SavedState, Streams, Target, Targets, TokenRequest, Watched,
 };
 
@@ -225,7 +226,7 @@ impl Nginx {
     }
 
     /// Creates a key.
-    pub async fn create_key(&self, key: &NewKey<'_>) -> Result<Answer<FreshKey>, Error> {
+    pub async fn create_key(&self, key: &NewKey) -> Result<Answer<FreshKey>, Error> {
         self.ask(Method::POST, "v1/keys", Some(key)).await
     }
 
@@ -236,7 +237,7 @@ impl Nginx {
 
     /// Gives a key a new secret. The old secret stays valid for `overlap_s` seconds.
     pub async fn rotate_key(&self, id: KeyId, overlap_s: u64) -> Result<Answer<FreshKey>, Error> {
-        let body = serde_json::json!({ "overlap_s": overlap_s });
+        let body = RotateKey { overlap_s };
         self.ask(Method::POST, &format!("v1/keys/{id}/rotate"), Some(&body)).await
     }
 
@@ -291,7 +292,7 @@ impl Nginx {
 
     /// Enables or disables a target.
     pub async fn enable_target(&self, id: &str, enabled: bool) -> Result<Answer<Target>, Error> {
-        let body = serde_json::json!({ "enabled": enabled });
+        let body = PatchTarget { enabled: Some(enabled), ..PatchTarget::default() };
         self.ask(Method::PATCH, &format!("v1/targets/{id}"), Some(&body)).await
     }
 

@@ -1,5 +1,7 @@
 //! The requests of the API about keys.
 
+use serde::Serialize;
+
 use super::{KeyId, KeySecret, MAX_NETWORKS, StreamKey, check_note};
 use crate::api::ApiError;
 use crate::fields::Fields;
@@ -13,19 +15,23 @@ use crate::time::Timestamp;
 pub const MAX_OVERLAP_S: u64 = 31_536_000;
 
 /// The body of `POST /v1/keys`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewKey {
     /// The application that the key permits.
     pub app: AppName,
     /// The public name of the stream.
     pub stream: StreamName,
     /// The `server` block to which the key is limited, by an address that the block listens on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerAddr>,
     /// A note for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
     /// The time from which the key is invalid, in the future.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// The networks from which the key is valid. An empty list means all addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub publish_from: Vec<Network>,
 }
 
@@ -77,7 +83,7 @@ fn networks(texts: Vec<String>) -> Result<Vec<Network>, ApiError> {
 }
 
 /// The body of `POST /v1/keys/{id}/rotate`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RotateKey {
     /// How long the old secret stays valid, in seconds.
     pub overlap_s: u64,
@@ -111,7 +117,9 @@ mod tests {
 
     #[test]
     fn a_key_needs_application_and_stream() {
-        let new = NewKey::from_json(br#"{"app":"live","stream":"show"}"#, NOW).unwrap();
+        let least = br#"{"app":"live","stream":"show"}"#;
+        let new = NewKey::from_json(least, NOW).unwrap();
+        assert_eq!(serde_json::to_vec(&new).unwrap(), least);
         let key = new.into_key(KeyId(1), Digest::of(b"x"), NOW);
         assert_eq!((key.app.as_str(), key.stream.as_str(), key.note.as_str()), ("live", "show", ""));
         assert_eq!(key.secrets, [KeySecret { digest: Digest::of(b"x"), expires_at: None }]);
@@ -126,6 +134,7 @@ mod tests {
             br#"{"app":"live/eu","stream":"show","server":"*:1936","note":"caf\u00e9","expires_at":"2026-11-20T19:00:01+01:00",
             "publish_from":["192.0.2.0/24","2001:db8::1"]}"#;
         let new = NewKey::from_json(body, NOW).unwrap();
+        assert_eq!(NewKey::from_json(&serde_json::to_vec(&new).unwrap(), NOW).unwrap(), new);
         assert_eq!(new.note, "caf\u{e9}");
         assert_eq!(new.server.as_ref().map(ServerAddr::as_str), Some("0.0.0.0:1936"));
         assert_eq!(new.expires_at, Some(NOW.plus_seconds(1)));

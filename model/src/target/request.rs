@@ -1,5 +1,7 @@
 //! The requests of the API about targets.
 
+use serde::{Serialize, Serializer};
+
 use super::{StreamPattern, Target, TargetId, TargetSource, TargetUrl};
 use crate::api::ApiError;
 use crate::fields::Fields;
@@ -7,20 +9,23 @@ use crate::key::check_note;
 use crate::server::ServerAddr;
 use crate::stream_name::AppName;
 
-/// The body of `POST /v1/targets`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The body of `POST /v1/targets`. Serialised with its secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewTarget {
     /// The application whose streams are pushed.
     pub app: AppName,
     /// The streams of the application.
     pub stream: StreamPattern,
     /// The `server` block that it is limited to, by an address that the block listens on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerAddr>,
     /// The URL.
+    #[serde(serialize_with = "exposed")]
     pub url: TargetUrl,
     /// Whether the target is enabled, which is the default.
     pub enabled: bool,
     /// A note for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
 }
 
@@ -56,14 +61,25 @@ impl NewTarget {
     }
 }
 
-/// The body of `PATCH /v1/targets/{id}`. Fields that are absent stay unchanged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+fn exposed<S: Serializer>(url: &TargetUrl, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(url.expose())
+}
+
+fn exposed_if_any<S: Serializer>(url: &Option<TargetUrl>, serializer: S) -> Result<S::Ok, S::Error> {
+    url.as_ref().map(TargetUrl::expose).serialize(serializer)
+}
+
+/// The body of `PATCH /v1/targets/{id}`. Fields that are absent stay unchanged. Serialised with its secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PatchTarget {
     /// Whether the target is enabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// The whole URL. A URL that contains the mask of an answer is refused.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed_if_any")]
     pub url: Option<TargetUrl>,
     /// A note for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 

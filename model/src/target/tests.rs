@@ -121,6 +121,21 @@ fn a_wrong_url_is_named_and_not_repeated() {
 }
 
 #[test]
+fn a_request_is_read_as_it_was_written() {
+    for body in [
+        r#"{"app":"live","stream":"*","url":"rtmps://user:pass@host/app/sk_1","enabled":true}"#,
+        r#"{"app":"live","stream":"show","server":"0.0.0.0:1936","url":"rtmp://host/app/sk_1","enabled":false,"note":"n"}"#,
+    ] {
+        let new = NewTarget::from_json(body.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&new).unwrap(), body);
+    }
+    for body in ["{}", r#"{"enabled":false}"#, r#"{"url":"rtmp://host/app/sk_1","note":""}"#] {
+        let patch = PatchTarget::from_json(body.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&patch).unwrap(), body);
+    }
+}
+
+#[test]
 fn a_patch_changes_what_is_in_it() {
     let patch = |body: &str| PatchTarget::from_json(body.as_bytes()).unwrap();
     let mut changed = target();

@@ -3,25 +3,26 @@
 use std::io::Read;
 use std::path::Path;
 
+use weir_model::target::NewTarget;
 use weir_model::{Secret, TargetUrl};
 
 use super::applications::{self, Made};
 use super::table::plain;
 use super::{Error, Output};
 use crate::cli::target::TargetAddArgs;
-use crate::nginx::{NewTarget, Nginx};
+use crate::nginx::Nginx;
 
 /// Maximum size of the file in bytes: more than the longest URL with a line end.
 const MAX_FILE: u64 = 4096;
 
 pub(super) async fn run(args: &TargetAddArgs, url: &TargetUrl, nginx: &Nginx) -> Result<Output, Error> {
     let target = NewTarget {
-        app: args.app.as_str(),
-        stream: args.stream.as_str(),
-        server: args.block.server_block.as_ref(),
-        url: url.expose(),
+        app: args.app.clone(),
+        stream: args.stream.clone(),
+        server: args.block.server_block.clone(),
+        url: url.clone(),
         enabled: !args.disabled,
-        note: args.note.as_deref(),
+        note: args.note.clone().unwrap_or_default(),
     };
     let answer = nginx.create_target(&target).await?;
     let warning = applications::warning(nginx, args.app.as_str(), Made::Target, args.json.json).await;

@@ -1,30 +1,10 @@
 //! Creates, lists and removes push targets.
 
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
-use weir_model::ServerAddr;
-use weir_model::target::{TargetId, TargetView};
+use serde::Deserialize;
+use weir_model::target::{NewTarget, TargetId, TargetView};
 
 use super::{Answer, Error, Nginx};
-
-/// Body of `POST /v1/targets`. The URL is a secret, so the type has no `Debug`.
-#[derive(Serialize)]
-pub struct NewTarget<'a> {
-    /// nginx-rtmp application.
-    pub app: &'a str,
-    /// Public name or `*`.
-    pub stream: &'a str,
-    /// The `server` block that the target is limited to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub server: Option<&'a ServerAddr>,
-    /// URL with its secrets.
-    pub url: &'a str,
-    /// Whether streams are pushed to the target.
-    pub enabled: bool,
-    /// Note for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<&'a str>,
-}
 
 /// Answer of `GET /v1/targets` with all fields of each target.
 #[derive(Debug, Deserialize)]
@@ -39,7 +19,7 @@ pub struct Removed {}
 
 impl Nginx {
     /// Creates a target.
-    pub async fn create_target(&self, target: &NewTarget<'_>) -> Result<Answer<TargetView>, Error> {
+    pub async fn create_target(&self, target: &NewTarget) -> Result<Answer<TargetView>, Error> {
         self.ask(Method::POST, "v1/targets", Some(target)).await
     }
 

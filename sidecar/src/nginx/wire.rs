@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use weir_model::key::KeyView;
 use weir_model::snapshot::{AudienceSnapshot, StreamSnapshot, WorkerSnapshot, ZoneSnapshot};
 use weir_model::token::{Revocation, TokenId};
-use weir_model::{Network, Secret, ServerAddr, Timestamp};
+use weir_model::{Network, Secret, Timestamp};
 
 /// Answer of `GET /v1/keys`.
 #[derive(Debug, Deserialize)]
@@ -43,27 +43,6 @@ pub struct Revoked {
     /// Number of publishers that were disconnected.
     #[serde(default)]
     pub dropped: u64,
-}
-
-/// Body of `POST /v1/keys`.
-#[derive(Debug, Serialize)]
-pub struct NewKey<'a> {
-    /// nginx-rtmp application.
-    pub app: &'a str,
-    /// Public name.
-    pub stream: &'a str,
-    /// The `server` block that the key is limited to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub server: Option<&'a ServerAddr>,
-    /// Note for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<&'a str>,
-    /// End of the key's validity.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    /// Networks from which the key is accepted.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub publish_from: &'a [Network],
 }
 
 /// Answer of `GET /v1/viewers`.
