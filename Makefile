@@ -31,7 +31,7 @@ UNITDIR ?= $(LIBDIR)/systemd/system
 NGINX_GROUP ?= www-data
 
 .PHONY: help deps build-deps headers build run test test-long sanitized fuzz check fmt clippy doc deny shellcheck layers docs \
-	msrv msrv-version other-nginx bench bench-quick install uninstall deb deb-test deb-reproducible dist dist-test packaging-test vendor-web clean
+	msrv msrv-version miri other-nginx bench bench-quick install uninstall deb deb-test deb-reproducible dist dist-test packaging-test vendor-web clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -153,6 +153,12 @@ msrv-version:
 
 msrv: headers ## compile everything with the oldest supported Rust (needs rustup and that toolchain)
 	cargo +$(MSRV) check --locked --workspace --all-targets
+
+# Miri runs neither nginx nor system calls, so it cannot run the fence: what it can run is the zone, which the fence lends to all workers.
+MIRI := threads:: rows:: pushes:: abandoned:: events::what_is_told events::a_death
+
+miri: ## run the zone's tests under Miri (needs rustup, and a nightly toolchain with miri)
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p weir-zone --test zone -- $(MIRI)
 
 other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE
 	@scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
