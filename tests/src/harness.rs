@@ -39,6 +39,7 @@ pub mod sanitized;
 pub mod sidecar;
 pub mod silent;
 pub mod tmpfs;
+pub mod totp;
 pub mod trace;
 pub mod valgrind;
 pub mod wait;

@@ -3,6 +3,7 @@
 //!
 //! A reader detects a change by the file's metadata.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
@@ -89,6 +90,9 @@ pub struct Accounts {
     pub accounts: Vec<Account>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     links: Vec<Link>,
+    /// 30-second steps of the last codes of second factors, by account.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    codes: BTreeMap<Name, u64>,
     /// By which a node of a pair knows the file again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mark: Option<String>,
@@ -103,6 +107,11 @@ impl Accounts {
     /// Returns the account with this name.
     pub fn find(&self, name: &str) -> Option<&Account> {
         self.accounts.iter().find(|account| account.name.as_str() == name)
+    }
+
+    /// Returns the 30-second steps of the last codes of second factors, by account.
+    pub fn codes(&self) -> &BTreeMap<Name, u64> {
+        &self.codes
     }
 
     /// Returns whether an account has the role `Admin`.
@@ -144,6 +153,23 @@ impl Accounts {
         let account = account.filter(|account| account.stamp() == checked).ok_or(Error::Changed)?;
         (account.password, account.changed_at) = (hash, now);
         Ok(account.clone())
+    }
+
+    /// Records the code of a step as used. Returns false if it was used before.
+    fn use_code(&mut self, name: &Name, step: u64, now: Timestamp) -> Result<bool, Error> {
+        if self.find(name.as_str()).is_none() {
+            return Err(Error::Changed);
+        }
+        let is_new = !totp::is_used(self.codes.get(name).copied(), step, now);
+        if is_new {
+            self.codes.insert(name.clone(), step);
+        }
+        Ok(is_new)
+    }
+
+    fn remove(&mut self, name: &Name) {
+        self.accounts.retain(|account| account.name != *name);
+        self.codes.remove(name);
     }
 
     fn add_link(&mut self, digest: String, now: Timestamp, expires_at: Timestamp) {
@@ -263,11 +289,10 @@ impl Store {
     /// Removes an account.
     pub fn remove(&self, name: &Name) -> Result<(), Error> {
         self.change(|accounts| {
-            let before = accounts.accounts.len();
-            accounts.accounts.retain(|account| account.name != *name);
-            if accounts.accounts.len() == before {
+            if accounts.find(name.as_str()).is_none() {
                 return Err(Error::Unknown(name.as_str().to_owned()));
             }
+            accounts.remove(name);
             Ok(())
         })
     }
@@ -286,13 +311,34 @@ impl Store {
                 if was.is_none() {
                     accounts.links.clear();
                 }
-                accounts.accounts.retain(|account| account.name != *name);
-                accounts.accounts.extend(is);
+                match is {
+                    None => accounts.remove(name),
+                    Some(is) => {
+                        accounts.accounts.retain(|account| account.name != *name);
+                        accounts.accounts.push(is);
+                    }
+                }
                 accounts.accounts.sort_by(|a, b| a.name.cmp(&b.name));
             }
             Ok(())
         })?;
         Ok(done)
+    }
+
+    /// Records the code of a step as used, in the file, so that it stays used after a restart. Returns false if it was used before.
+    pub fn use_code(&self, name: &Name, step: u64, now: Timestamp) -> Result<bool, Error> {
+        self.change(|accounts| accounts.use_code(name, step, now))
+    }
+
+    /// Records the last used code of another node. Returns false, without a change, if the last one here is no longer as expected (`was`).
+    pub fn replicate_code(&self, name: &Name, was: Option<u64>, is: u64) -> Result<bool, Error> {
+        self.change(|accounts| {
+            let is_same = accounts.codes.get(name).copied() == was;
+            if is_same {
+                accounts.codes.insert(name.clone(), is);
+            }
+            Ok(is_same)
+        })
     }
 
     /// Gives the file another mark, unless it is not the one any more that was seen (`was`).
@@ -372,7 +418,8 @@ impl Store {
             .map_err(|error| Error::Damaged { path: self.path.clone(), why: error.to_string() })
     }
 
-    fn failed(&self, why: io::Error) -> Error {
+    /// Returns an error of the file.
+    pub fn failed(&self, why: io::Error) -> Error {
         Error::File { path: self.path.clone(), why }
     }
 }
@@ -385,114 +432,4 @@ pub fn new_token() -> Result<Secret, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> Name {
-        text.parse().unwrap()
-    }
-
-    fn later(seconds: u64) -> Timestamp {
-        Timestamp::from_millis(clock::now().as_millis() + seconds * 1000)
-    }
-
-    #[test]
-    fn a_change_is_seen_by_everybody_who_has_the_file_open() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a/admins");
-        let (daemon, cli) = (Store::new(&path), Store::new(&path));
-        assert!(!daemon.accounts().unwrap().has_admin());
-        cli.put(&name("ana"), None, &Secret::new("password 1")).unwrap();
-        cli.put(&name("Bo"), Some(Role::Viewer), &Secret::new("password 2")).unwrap();
-        let first = daemon.accounts().unwrap();
-        assert!(first.has_admin() && first.find("ana").unwrap().role == Role::Admin);
-        cli.put(&name("ana"), None, &Secret::new("password 3")).unwrap();
-        let second = daemon.accounts().unwrap();
-        assert_ne!(first.find("ana").unwrap().stamp(), second.find("ana").unwrap().stamp());
-        cli.remove(&name("Bo")).unwrap();
-        assert!(matches!(cli.remove(&name("Bo")), Err(Error::Unknown(_))));
-        assert!(daemon.accounts().unwrap().find("Bo").is_none());
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        assert!(!fs::read_to_string(&path).unwrap().contains("password 3"));
-        fs::write(&path, "[").unwrap();
-        assert!(matches!(
-            cli.put(&name("ana"), None, &Secret::new("password 4")),
-            Err(Error::Damaged { .. })
-        ));
-        assert_eq!(fs::read(&path).unwrap(), b"[");
-    }
-
-    #[test]
-    fn a_password_changes_only_on_the_account_that_was_checked() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(&folder.path().join("admins"));
-        let stamp = || store.accounts().unwrap().find("vi").map(Account::stamp);
-        let change =
-            |checked| store.change_password(&name("vi"), checked, &Secret::new("password of a thief"));
-        store.put(&name("vi"), Some(Role::Viewer), &Secret::new("password 1")).unwrap();
-        let link = store.make_link(later(60)).unwrap();
-        let old = stamp().unwrap();
-        change(old).unwrap();
-        assert!(store.accounts().unwrap().opens(&link, clock::now()));
-        // An administrator resets the password, then removes the account, while a change is on its way.
-        let checked = stamp().unwrap();
-        store.put(&name("vi"), None, &Secret::new("password 2")).unwrap();
-        let reset = stamp().unwrap();
-        assert!(matches!(change(checked), Err(Error::Changed)));
-        assert_eq!(stamp(), Some(reset));
-        store.remove(&name("vi")).unwrap();
-        assert!(matches!(change(reset), Err(Error::Changed)));
-        assert_eq!(stamp(), None);
-    }
-
-    #[test]
-    fn a_second_factor_stays_until_it_is_taken_away() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(&folder.path().join("admins"));
-        let key = totp::Key::new().unwrap();
-        let refused = store.set_totp(&name("vi"), Some(key.clone()));
-        assert!(matches!(refused, Err(Error::Unknown(who)) if who == "vi"));
-        store.put(&name("vi"), None, &Secret::new("password 1")).unwrap();
-        let of = || store.accounts().unwrap().find("vi").cloned().unwrap();
-        let plain = of();
-        store.set_totp(&name("vi"), Some(key.clone())).unwrap();
-        let with = of();
-        assert!(with.stamp() != plain.stamp() && with.totp == Some(key.clone()));
-        // A change of the password keeps the second factor.
-        store.put(&name("vi"), None, &Secret::new("password 2")).unwrap();
-        assert_eq!(of().totp, Some(key));
-        let changed = store.change_password(&name("vi"), of().stamp(), &Secret::new("password 3")).unwrap();
-        assert_eq!(changed, of());
-        store.set_totp(&name("vi"), None).unwrap();
-        assert_eq!(of().totp, None);
-        assert!(!fs::read_to_string(folder.path().join("admins")).unwrap().contains("totp"));
-    }
-
-    #[test]
-    fn a_link_makes_one_administrator() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(&folder.path().join("admins"));
-        let password = Secret::new("password 1");
-        let (old, token) = (store.make_link(later(0)).unwrap(), store.make_link(later(60)).unwrap());
-        assert!(!fs::read_to_string(folder.path().join("admins")).unwrap().contains(token.expose()));
-        for wrong in [&old, &Secret::new("")] {
-            let refused = store.set_up(wrong, None, &name("eve"), &password);
-            assert!(matches!(refused, Err(Error::Link)));
-        }
-        store.set_up(&token, None, &name("ana"), &password).unwrap();
-        assert!(matches!(store.set_up(&token, None, &name("eve"), &password), Err(Error::Link)));
-        // The daemon's own link is valid only while there is no administrator.
-        let again = store.make_link(later(60)).unwrap();
-        assert!(matches!(store.set_up(&again, None, &name("ana"), &password), Err(Error::Exists(_))));
-        // An account that the other node of a pair has created ends the links, too.
-        let other = Account { name: name("bo"), ..store.accounts().unwrap().find("ana").cloned().unwrap() };
-        assert!(store.replicate(&name("bo"), None, Some(other)).unwrap());
-        assert!(matches!(store.set_up(&again, None, &name("eve"), &password), Err(Error::Link)));
-        store.remove(&name("bo")).unwrap();
-        let first = new_token().unwrap();
-        assert!(store.set_up(&first, Some(&first), &name("eve"), &password).is_err());
-        store.remove(&name("ana")).unwrap();
-        store.set_up(&first, Some(&first), &name("ana"), &password).unwrap();
-        assert!(store.accounts().unwrap().has_admin());
-    }
-}
+mod tests;

@@ -2,12 +2,15 @@
 //!
 //! A name waits for a short time only. It does not wait for an address from which its owner has logged in, nor for the first try from a
 //! network without failures. So failed tries from elsewhere cannot lock an administrator out.
+//!
+//! Wrong codes of a second factor count per account, too, from whatever addresses. Only clients with the right password get that far.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use weir_model::Digest;
 
 /// Number of failures without a wait.
 const FREE: u32 = 5;
@@ -19,6 +22,11 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 const LONGEST: Duration = Duration::from_secs(300);
 /// Longest wait of a name, and of a network.
 const SHORT: Duration = Duration::from_secs(15);
+/// Longest wait of an account after wrong codes. With the three codes that are valid simultaneously, a year of tries finds one with a
+/// probability of 3 %.
+const LONGEST_OF_CODES: Duration = Duration::from_secs(3600);
+/// Time without another wrong code after which wrong codes are forgotten.
+const WINDOW_OF_CODES: Duration = Duration::from_secs(24 * 3600);
 /// Most addresses, networks and names that are remembered.
 const MOST: usize = 10_000;
 
@@ -38,10 +46,20 @@ struct Failures {
     last: Instant,
 }
 
+/// Wrong codes of a second factor.
+#[derive(Debug)]
+struct WrongCodes {
+    /// Stamp of the account. Another password or second factor begins a new count.
+    stamp: Digest,
+    failures: Failures,
+}
+
 /// The recent failures.
 #[derive(Debug, Default)]
 pub struct Limits {
     failures: HashMap<Who, Failures>,
+    /// Wrong codes by account. Strangers cannot fill this map: they would need the passwords of as many accounts.
+    codes: HashMap<String, WrongCodes>,
     /// Addresses from which the owners of names have logged in.
     known: HashSet<(String, IpAddr)>,
 }
@@ -96,7 +114,32 @@ impl Limits {
         }
     }
 
-    /// Notes that the password was right.
+    /// Notes that a client with the right password tries a code. Returns the number of wrong codes of the account including this one, or
+    /// how long the client must wait. The try counts as failed until [`succeeded`](Self::succeeded). An address from which the owner has
+    /// logged in does not wait for the account.
+    pub fn begin_code(
+        &mut self,
+        address: IpAddr,
+        name: &str,
+        stamp: Digest,
+        now: Instant,
+    ) -> Result<u32, Duration> {
+        let is_known = self.is_known(address, name);
+        let none = Failures { count: 0, last: now };
+        let of = self.codes.entry(name.to_owned()).or_insert(WrongCodes { stamp, failures: none });
+        if of.stamp != stamp || now.duration_since(of.failures.last) >= WINDOW_OF_CODES {
+            *of = WrongCodes { stamp, failures: none };
+        }
+        let until = pause(of.failures.count, FREE, LONGEST_OF_CODES).map(|pause| of.failures.last + pause);
+        let left = until.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero());
+        if let Some(left) = left.filter(|_| !is_known) {
+            return Err(left);
+        }
+        of.failures = Failures { count: of.failures.count.saturating_add(1), last: now };
+        Ok(of.failures.count)
+    }
+
+    /// Notes that a login was right.
     pub fn succeeded(&mut self, address: IpAddr, name: &str) {
         let neighbours = Who::Network(network(address));
         let address = client(address);
@@ -109,6 +152,7 @@ impl Limits {
             }
         }
         self.failures.remove(&Who::Name(name.to_owned()));
+        self.codes.remove(name);
         if self.known.len() < MOST {
             self.known.insert((name.to_owned(), address));
         }
@@ -198,6 +242,30 @@ mod tests {
         assert_eq!(limits.wait(at(9), "ana", now), Some(LONGEST));
         limits.succeeded(at(9), "ana");
         assert_eq!(limits.wait(at(9), "ana", now), None);
+    }
+
+    #[test]
+    fn codes_are_counted_for_the_account_from_all_addresses() {
+        let (mut limits, mut now) = (Limits::default(), Instant::now());
+        let [old, new] = ["old", "new"].map(|text| Digest::of(text.as_bytes()));
+        let far = |n: u32| IpAddr::from((0xc000_0200_u32.wrapping_add(n * 65_536)).to_be_bytes());
+        limits.succeeded(at(9), "ana");
+        let mut tries = 0;
+        for n in 0..24 * 3600 / 10 {
+            tries += u32::from(limits.begin_code(far(n), "ana", old, now).is_ok());
+            now += Duration::from_secs(10);
+        }
+        assert!((20..60).contains(&tries), "{tries}");
+        assert!(limits.begin_code(far(1), "ana", old, now).is_err());
+        // The owner does not wait, nor another account, nor the account with a new password.
+        assert!(limits.begin_code(at(9), "ana", old, now).is_ok());
+        assert_eq!(limits.begin_code(far(1), "bo", old, now), Ok(1));
+        assert_eq!(limits.begin_code(far(1), "ana", new, now), Ok(1));
+        // A client without the password does not count.
+        limits.begin(far(2), "bo", now);
+        assert_eq!(limits.begin_code(far(2), "bo", old, now), Ok(2));
+        limits.succeeded(at(9), "bo");
+        assert_eq!(limits.begin_code(far(1), "bo", old, now), Ok(1));
     }
 
     #[test]

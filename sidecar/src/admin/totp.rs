@@ -10,6 +10,10 @@ use weir_model::Timestamp;
 
 use super::name::Name;
 
+/// Length of a step in seconds.
+const STEP_S: u64 = 30;
+/// Number of steps by which a code may be early or late.
+const SKEW: u64 = 1;
 /// Length of the key in bytes, as RFC 4226 requires.
 const LEN: usize = 20;
 
@@ -78,14 +82,30 @@ impl Key {
     }
 }
 
-/// The used codes: each code is valid once (RFC 6238, 5.2). The list is lost at a restart.
+/// Returns whether the code of a step was used, if `last` is the step of the last used code: each code is valid once (RFC 6238, 5.2), and
+/// none that is earlier than the last one. A last step that lies in the future does not count, because the clock was set back since. It would
+/// refuse all codes until then.
+pub fn is_used(last: Option<u64>, step: u64, now: Timestamp) -> bool {
+    last.is_some_and(|last| step <= last && last <= step_at(now) + SKEW)
+}
+
+/// Returns the time in milliseconds since 1970 from which the code of a step is refused anyway.
+pub fn end_of(step: u64) -> u64 {
+    step.saturating_add(1 + SKEW).saturating_mul(STEP_S * 1000)
+}
+
+fn step_at(now: Timestamp) -> u64 {
+    now.as_millis() / 1000 / STEP_S
+}
+
+/// The used codes, in memory. They are enough if the file of the accounts cannot be written.
 #[derive(Debug, Default)]
 pub struct Used(HashMap<Name, u64>);
 
 impl Used {
-    /// Uses the code of this step. Returns false if the code of this step or a later one was used.
-    pub fn take(&mut self, name: &Name, step: u64) -> bool {
-        let is_new = self.0.get(name).is_none_or(|last| *last < step);
+    /// Uses the code of this step. Returns false if it was used before.
+    pub fn take(&mut self, name: &Name, step: u64, now: Timestamp) -> bool {
+        let is_new = !is_used(self.0.get(name).copied(), step, now);
         if is_new {
             self.0.insert(name.clone(), step);
         }
@@ -131,10 +151,23 @@ mod tests {
     #[test]
     fn a_code_opens_once() {
         let (ana, bo) = ("ana".parse().unwrap(), "bo".parse().unwrap());
+        let (mut used, now) = (Used::default(), at(7 * STEP_S));
+        assert!(used.take(&ana, 7, now));
+        assert!(!used.take(&ana, 7, now) && !used.take(&ana, 6, now));
+        assert!(used.take(&bo, 7, now) && used.take(&ana, 8, now));
+        // The clock was a year ahead, and is right again: codes open, and each one once.
         let mut used = Used::default();
-        assert!(used.take(&ana, 7));
-        assert!(!used.take(&ana, 7) && !used.take(&ana, 6));
-        assert!(used.take(&bo, 7) && used.take(&ana, 8));
+        assert!(used.take(&ana, 1_000_000, at(1_000_000 * STEP_S)));
+        assert!(used.take(&ana, 7, now) && !used.take(&ana, 7, now));
+    }
+
+    #[test]
+    fn a_used_code_is_remembered_until_it_is_refused_anyway() {
+        let step = 1_111_111_109 / STEP_S;
+        let last = end_of(step) - 1;
+        assert_eq!(key().step_of("081804", Timestamp::from_millis(last)), Some(step));
+        assert!(is_used(Some(step), step, Timestamp::from_millis(last)));
+        assert_eq!(key().step_of("081804", Timestamp::from_millis(last + 1)), None);
     }
 
     #[test]

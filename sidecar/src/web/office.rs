@@ -1,5 +1,6 @@
 //! State of the dashboard: accounts, sessions, and the daemon's jobs and files. This module knows nothing of HTTP.
 
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 use weir_model::Secret;
 
 use super::past::Past;
-use crate::admin::accounts::{self, Account, Role, Store};
+use crate::admin::accounts::{self, Account, Accounts, Role, Store};
 use crate::admin::limits::Limits;
 use crate::admin::name::Name;
 use crate::admin::password;
@@ -28,6 +29,8 @@ use crate::record::Recordings;
 const HASHED_AT_ONCE: usize = 2;
 /// Maximum number of requests that wait for hashing.
 const WAITING: usize = 32;
+/// Number of wrong codes after the right password from which the log names the account.
+const SUSPICIOUS: u32 = 5;
 /// Number of messages that a dashboard may be behind; a slower one starts again.
 const BEHIND: usize = 256;
 
@@ -57,7 +60,9 @@ pub(super) struct Message {
 #[derive(Debug)]
 pub(super) struct Office {
     pub(super) running: Running,
-    pub(super) store: Store,
+    store: Store,
+    /// Held by the one thread that reads the file of the accounts.
+    reading: Arc<tokio::sync::Mutex<()>>,
     pub(super) sessions: Sessions,
     /// Messages to open dashboards.
     pub(super) told: broadcast::Sender<Arc<Message>>,
@@ -86,6 +91,8 @@ pub(super) enum Refused {
     WrongCode,
     #[error("too many wrong passwords: try again in {} seconds", .0.as_secs().max(1))]
     Wait(Duration),
+    #[error("too many wrong codes for this account: try again in {} seconds", .0.as_secs().max(1))]
+    WaitForCode(Duration),
     #[error("too many people log in at the moment: try again")]
     Busy,
     #[error(transparent)]
@@ -116,6 +123,7 @@ impl Office {
         Self {
             running,
             store,
+            reading: Arc::default(),
             sessions: match config.web.listen {
                 Some(_) => Sessions::kept(config.web.admins_file.with_extension("sessions"), clock::now()),
                 None => Sessions::default(),
@@ -140,23 +148,69 @@ impl Office {
         code: Option<&str>,
     ) -> Result<(Account, Secret), Refused> {
         let account = self.check(client, name, password).await?;
-        self.check_code(client, &account, code)?;
+        self.check_code(client, &account, code).await?;
         self.limits().succeeded(client, name);
         self.open_session(account)
     }
 
+    /// Returns the accounts. Another thread reads the file, because a disk may be slow. Only one thread reads it, so that a disk that hangs
+    /// does not take all threads.
+    pub(super) async fn accounts(self: &Arc<Self>) -> Result<Arc<Accounts>, accounts::Error> {
+        let turn = self.reading.clone().lock_owned().await;
+        let office = self.clone();
+        let read = move || {
+            let read = office.store.accounts();
+            drop(turn);
+            read
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|error| Err(self.store.failed(io::Error::other(error))))
+    }
+
     /// Checks the code of a second factor. A wrong code counts like a wrong password: the attempt counts until
     /// [`Limits::succeeded`].
-    fn check_code(&self, client: IpAddr, account: &Account, code: Option<&str>) -> Result<(), Refused> {
+    async fn check_code(
+        self: &Arc<Self>,
+        client: IpAddr,
+        account: &Account,
+        code: Option<&str>,
+    ) -> Result<(), Refused> {
         let Some(key) = &account.totp else { return Ok(()) };
         let code = code.ok_or(Refused::NoCode)?;
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        match key.step_of(code, clock::now()).filter(|step| used.take(&account.name, *step)) {
-            Some(_) => Ok(()),
-            None => {
-                tracing::warn!("login to the dashboard refused: wrong code, client: {client}");
-                Err(Refused::WrongCode)
+        let name = account.name.as_str();
+        let begun = self.limits().begin_code(client, name, account.stamp(), Instant::now());
+        let tries = begun.map_err(Refused::WaitForCode)?;
+        let now = clock::now();
+        let step = key.step_of(code, now).filter(|step| self.used().take(&account.name, *step, now));
+        let is_new = match step {
+            Some(step) => self.use_code(&account.name, step).await?,
+            None => false,
+        };
+        if is_new {
+            return Ok(());
+        }
+        tracing::warn!("login to the dashboard refused: wrong code, client: {client}");
+        if tries == SUSPICIOUS {
+            tracing::error!(
+                "{tries} wrong codes after the right password, account: {name}; if it was not you, somebody knows the password: set \
+                 another one with weir admin add {name}"
+            );
+        }
+        Err(Refused::WrongCode)
+    }
+
+    /// Records a code as used, for later runs of the daemon and for the other node of a pair.
+    async fn use_code(self: &Arc<Self>, name: &Name, step: u64) -> Result<bool, Refused> {
+        let (office, of) = (self.clone(), name.clone());
+        let used = tokio::task::spawn_blocking(move || office.store.use_code(&of, step, clock::now()));
+        match used.await.map_err(|_| Refused::Busy)? {
+            // A full disk keeps no administrator out. This daemon still remembers the code.
+            Err(error @ accounts::Error::File { .. }) => {
+                tracing::warn!("the used code of a second factor is lost at a restart: {error}");
+                Ok(true)
             }
+            done => Ok(done?),
         }
     }
 
@@ -176,7 +230,7 @@ impl Office {
         // An invalid name gets no own entry.
         let counted = name.parse::<Name>().map_or("", |_| name);
         let place = self.begin(client, counted)?;
-        let account = self.store.accounts()?.find(name).cloned();
+        let account = self.accounts().await?.find(name).cloned();
         let hash = account.as_ref().map(|account| account.password.clone());
         let is_right = self.hashing(place, move || password::verify(&password, hash.as_deref())).await?;
         match account.filter(|_| is_right) {
@@ -202,7 +256,7 @@ impl Office {
         let made = move || office.store.set_up(&token, office.first.as_ref(), &of_name, &new);
         self.hashing(place, made).await??;
         self.limits().succeeded(client, "");
-        let accounts = self.store.accounts()?;
+        let accounts = self.accounts().await?;
         let account = accounts.find(name.as_str()).cloned().ok_or(Refused::Wrong)?;
         self.open_session(account)
     }
@@ -266,6 +320,10 @@ impl Office {
     /// Returns the daemon's jobs.
     pub(super) fn jobs(&self) -> MutexGuard<'_, Jobs> {
         self.running.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn limits(&self) -> MutexGuard<'_, Limits> {

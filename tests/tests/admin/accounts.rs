@@ -1,20 +1,18 @@
 //! Accounts: `weir admin` creates, lists and removes them while the daemon runs. Sessions end with the password and the account. Wrong
-//! passwords take more and more time, and do not show whether a name exists. A one-time link works once.
+//! passwords take more and more time, and do not show whether a name exists. A one-time link works once. A slow disk stops nobody who
+//! does not log in.
 
+use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use nix::sys::stat::Mode;
+use reqwest::blocking::Client;
 use serde_json::{Value, json};
-use weir_tests::harness::browser::Browser;
 use weir_tests::harness::{Sidecar, until};
 
-use super::look::{complaints, look_at, open, wait_for};
-use super::{PASSWORD, Visitor, WEB, add, admin, nginx};
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use super::{PASSWORD, Visitor, WEB, add, admin, nginx, text};
 
 #[test]
 fn the_command_line_makes_lists_and_removes_accounts() {
@@ -65,101 +63,6 @@ fn the_command_line_makes_lists_and_removes_accounts() {
     assert_eq!(bo.get("session").0, 401);
     let log = sidecar.log();
     assert!(!log.contains("correct horse") && !log.contains(ana.cookie.as_deref().unwrap()), "{log}");
-}
-
-/// Returns the code of a secret, `steps` of 30 seconds from now, as computed by Python's standard library.
-fn code(secret: &str, steps: i32) -> String {
-    let program = "import sys, hmac, struct, time, base64\n\
-        mac = hmac.new(base64.b32decode(sys.argv[1]), struct.pack('>Q', int(time.time()) // 30 + int(sys.argv[2])), 'sha1').digest()\n\
-        at = mac[-1] & 15\n\
-        print('%06d' % ((struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000))";
-    let output = Command::new("python3").args(["-c", program, secret, &steps.to_string()]).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    text(&output.stdout).trim().to_owned()
-}
-
-#[test]
-fn a_second_factor_is_asked_for_and_each_code_opens_once() {
-    let nginx = nginx();
-    let sidecar = Sidecar::start(&nginx, &format!("{WEB}brand = {{ name = \"St. Ana\" }}\n"));
-    add(&sidecar, "ana", "admin");
-    let before = Visitor::logged_in(&sidecar, "ana");
-    let unknown = admin(&sidecar, &["totp", "bo"], "");
-    assert!(text(&unknown.stderr).contains("there is no account \"bo\""), "{unknown:?}");
-    let made = admin(&sidecar, &["totp", "ana", "--json"], "");
-    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
-    let secret = made["secret"].as_str().unwrap();
-    assert_eq!(made["uri"], format!("otpauth://totp/St%2E%20Ana:ana?secret={secret}&issuer=St%2E%20Ana"));
-    assert_eq!(before.get("session").0, 401);
-
-    let mut visitor = Visitor::at(&sidecar);
-    let log_in = |visitor: &mut Visitor, password: &str, code: Option<&str>| {
-        let body = json!({ "name": "ana", "password": password, "code": code });
-        let (status, answer) = visitor.log_in_with(&body);
-        (status, answer["error"]["code"].as_str().unwrap_or_default().to_owned())
-    };
-    let refused = |code: &str| (401, code.to_owned());
-    // The answer does not mention the code until the password is correct.
-    assert_eq!(log_in(&mut visitor, "wrong password", Some("000000")), refused("unauthorized"));
-    assert_eq!(log_in(&mut visitor, PASSWORD, None), refused("code_required"));
-    let far = code(secret, -20);
-    assert_eq!(log_in(&mut visitor, PASSWORD, Some(&far)), refused("wrong_code"));
-    assert!(visitor.cookie.is_none());
-    let present = code(secret, 0);
-    assert_eq!(log_in(&mut visitor, PASSWORD, Some(&present)).0, 200);
-    assert_eq!(visitor.get("session").0, 200);
-    assert_eq!(log_in(&mut Visitor::at(&sidecar), PASSWORD, Some(&present)), refused("wrong_code"));
-    assert_eq!(log_in(&mut Visitor::at(&sidecar), PASSWORD, Some(&code(secret, 1))).0, 200);
-
-    // A logged-in user changes the password without a code; the second factor stays.
-    let change = json!({ "current": PASSWORD, "new": "correct horse 2" });
-    let request = visitor.request("POST", "password").header("content-type", "application/json");
-    let answer = request.body(change.to_string()).send().unwrap();
-    assert_eq!((answer.status().as_u16(), visitor.get("session").0), (200, 401));
-    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
-    visitor.cookie = cookie.split(';').next().map(str::to_owned);
-    assert_eq!(visitor.get("session").0, 200);
-    assert_eq!(log_in(&mut Visitor::at(&sidecar), "correct horse 2", None), refused("code_required"));
-    let list = text(&admin(&sidecar, &["list"], "").stdout);
-    assert!(list.lines().any(|line| line.starts_with("ana") && line.ends_with("  on")), "{list}");
-    let off = admin(&sidecar, &["totp", "ana", "--off"], "");
-    assert!(text(&off.stdout).starts_with("ana logs in with the password alone"), "{off:?}");
-    assert_eq!(visitor.get("session").0, 401);
-    assert_eq!(log_in(&mut Visitor::at(&sidecar), "correct horse 2", None).0, 200);
-    let log = sidecar.log();
-    assert!(!log.contains(secret) && !log.contains(&present), "{log}");
-    assert!(log.contains("login to the dashboard refused: wrong code, client: 127.0.0.1"), "{log}");
-}
-
-#[test]
-fn the_page_asks_for_the_code_when_it_is_needed() {
-    let nginx = nginx();
-    let sidecar = Sidecar::start(&nginx, WEB);
-    add(&sidecar, "ana", "admin");
-    let made = text(&admin(&sidecar, &["totp", "ana"], "").stdout);
-    let secret = made.lines().find_map(|line| line.strip_prefix("secret  ")).unwrap().to_owned();
-    let browser = Browser::start();
-    open(&browser, &sidecar);
-    wait_for(&browser, "the form", 10.0, "document.querySelector('input[type=password]')");
-    assert_eq!(browser.run("return document.querySelector('input[name=code]')"), Value::Null);
-    browser.fill("input[name=name]", "ana");
-    browser.fill("input[type=password]", PASSWORD);
-    browser.click("form button");
-    let asked = "document.activeElement.matches('input[name=code]')";
-    wait_for(&browser, "the code is asked for", 10.0, asked);
-    assert_eq!(complaints(&browser), [""; 0]);
-    look_at(&browser, "totp");
-    browser.fill("input[name=code]", "12 34 56");
-    browser.click("form button");
-    wait_for(
-        &browser,
-        "the answer",
-        10.0,
-        "document.querySelector('[role=alert]').textContent.startsWith('Wrong code')",
-    );
-    browser.fill("input[name=code]", &code(&secret, 0));
-    browser.click("form button");
-    wait_for(&browser, "the dashboard", 10.0, "document.querySelector('nav a')");
 }
 
 #[test]
@@ -264,4 +167,35 @@ fn a_session_outlives_the_daemon_unless_it_has_ended() {
     sidecar.start_again();
     assert_eq!(ana.get("session").0, 401);
     assert!(sidecar.log().contains("everybody has to log in to the dashboard again"), "{}", sidecar.log());
+}
+
+#[test]
+fn a_disk_that_hangs_holds_up_logins_and_nothing_else() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "admin");
+    let ana = Visitor::logged_in(&sidecar, "ana");
+    // A pipe takes the place of the file: the daemon waits in the read until the test writes.
+    let (file, kept) = (sidecar.media().join("state/admins"), sidecar.media().join("state/kept"));
+    let pipe = sidecar.media().join("state/pipe");
+    std::fs::rename(&file, &kept).unwrap();
+    nix::unistd::mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    std::fs::rename(&pipe, &file).unwrap();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| ana.get("session").0)).collect();
+        // This returns when the daemon has opened the pipe.
+        let mut gate = File::options().write(true).open(&file).unwrap();
+        let client = Client::builder().timeout(Duration::from_secs(5)).no_proxy().build().unwrap();
+        for path in ["v1/live", "v1/node", "watch/live/show"] {
+            let answer = client.get(format!("http://127.0.0.1:{}/{path}", sidecar.web())).send();
+            assert!(answer.as_ref().is_ok_and(|answer| answer.status().is_success()), "{path}: {answer:?}");
+        }
+        assert!(waiting.iter().all(|one| !one.is_finished()), "the file was read");
+        std::fs::rename(&kept, &file).unwrap();
+        gate.write_all(&std::fs::read(&file).unwrap()).unwrap();
+        drop(gate);
+        for one in waiting {
+            assert_eq!(one.join().unwrap(), 200);
+        }
+    });
 }

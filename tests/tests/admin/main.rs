@@ -12,6 +12,7 @@ mod large;
 mod look;
 mod pages;
 mod requests;
+mod second_factor;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -45,6 +46,10 @@ fn admin(sidecar: &Sidecar, args: &[&str], input: &str) -> Output {
     // A command that refuses early does not read its input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// Creates an account.

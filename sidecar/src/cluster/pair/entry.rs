@@ -24,6 +24,8 @@ pub enum EntryKind {
     Token,
     /// An account of the dashboard.
     Admin,
+    /// The last used code of an account's second factor.
+    Code,
     /// A ban of a person from a chat.
     Chat,
     /// A time-out of a person in a chat.
@@ -34,12 +36,13 @@ pub enum EntryKind {
 
 impl EntryKind {
     /// All kinds, with the first part of their names.
-    const ALL: [(Self, &str); 8] = [
+    const ALL: [(Self, &str); 9] = [
         (Self::Key, "key"),
         (Self::Target, "target"),
         (Self::Ban, "ban"),
         (Self::Token, "token"),
         (Self::Admin, "admin"),
+        (Self::Code, "code"),
         (Self::Chat, "chat"),
         (Self::TimeOut, "timeout"),
         (Self::Slow, "slow"),
@@ -57,10 +60,10 @@ impl EntryKind {
         Self::ALL.iter().find(|(_, known)| *known == word).map(|(kind, _)| (*kind, rest))
     }
 
-    /// Returns whether a missing thing was removed. Bans and revocations end by themselves, and bans are only in memory. A moderator
-    /// changes slow mode, and never removes it.
+    /// Returns whether a missing thing was removed. Bans, revocations and used codes end by themselves, and bans are only in memory. A
+    /// moderator changes slow mode, and never removes it.
     pub fn is_removed_when_missing(self) -> bool {
-        !matches!(self, Self::Ban | Self::Token | Self::Slow)
+        !matches!(self, Self::Ban | Self::Token | Self::Slow | Self::Code)
     }
 
     /// Returns the weight of an edit. Of two independent edits, the heavier one is valid: the one that removes a right.
@@ -72,6 +75,8 @@ impl EntryKind {
             (Self::Slow, _) => number("seconds"),
             (_, None) => u64::MAX,
             (Self::Ban, _) => number("until"),
+            // No code opens the account twice: the later one counts.
+            (Self::Code, _) => number("step"),
             (Self::Admin, Some(value)) => match value["role"].as_str() {
                 Some("viewer") => 2,
                 Some("moderator") => 1,
@@ -191,6 +196,9 @@ mod tests {
         };
         let holds = merge(EntryKind::Slow, &slow("a", 1, 60), &slow("b", 9, 10)).unwrap();
         assert_eq!(holds.value.unwrap()["seconds"], 60);
+        let used = |node: &str, at, step: u64| entry(&[(node, at)], at, node, Some(json!({ "step": step })));
+        let holds = merge(EntryKind::Code, &used("a", 1, 8), &used("b", 9, 7)).unwrap();
+        assert_eq!(holds.value.unwrap()["step"], 8);
         // Otherwise, the later edit is valid.
         let holds = merge(EntryKind::Target, &role("a", 1, "x"), &role("b", 2, "y")).unwrap();
         assert_eq!(holds.by, "b");

@@ -85,7 +85,7 @@ impl Follower {
         }
         match sources.accounts() {
             Ok(seen) => {
-                kinds.push(EntryKind::Admin);
+                kinds.extend([EntryKind::Admin, EntryKind::Code]);
                 if let Some(seen) = seen {
                     self.observe(ACCOUNTS, sources, &seen).await?;
                 }

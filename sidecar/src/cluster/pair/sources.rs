@@ -159,10 +159,19 @@ impl Sources {
             return Ok(None);
         }
         let thing = |account: &Account| (EntryKind::Admin.name(account.name.as_str()), json!(account));
-        let things = all.accounts.iter().map(thing).collect();
+        let code =
+            |(name, step): (&Name, &u64)| (EntryKind::Code.name(name.as_str()), json!({ "step": step }));
+        let codes = all.codes().iter().map(code);
+        let things = all.accounts.iter().map(thing).chain(codes).collect();
         self.known = Some(all);
         let can_be_marked = mark.is_some();
-        Ok(Some(Seen { kinds: &[EntryKind::Admin], things, mark, can_be_marked, generation: 0 }))
+        Ok(Some(Seen {
+            kinds: &[EntryKind::Admin, EntryKind::Code],
+            things,
+            mark,
+            can_be_marked,
+            generation: 0,
+        }))
     }
 
     /// Returns the bans, time-outs and slow modes of the chat, if they have changed, or `None` if the chat is off.
@@ -212,8 +221,9 @@ impl Sources {
                 let until = want["until"].as_u64().map(Timestamp::from_millis);
                 self.put(&json!({ "ban": { "key": want["key"], "until": until } })).await
             }
-            (EntryKind::Token | EntryKind::Ban, None) => Ok(()),
+            (EntryKind::Token | EntryKind::Ban | EntryKind::Code, None) => Ok(()),
             (EntryKind::Admin, _) => self.account(rest, pending),
+            (EntryKind::Code, Some(want)) => self.code(rest, pending.was.as_ref(), want),
             (EntryKind::Chat | EntryKind::TimeOut, want) => self.silence(kind, rest, want.as_ref()),
             (EntryKind::Slow, want) => self.slow(rest, want.as_ref()),
         }
@@ -238,6 +248,16 @@ impl Sources {
         let (was, want) = (read(&pending.was)?, read(&pending.want)?);
         let name: Name = name.parse().map_err(|_| Failure::Unknown)?;
         match self.accounts.replicate(&name, was.as_ref(), want)? {
+            true => Ok(()),
+            false => Err(Failure::Changed),
+        }
+    }
+
+    fn code(&self, name: &str, was: Option<&Value>, want: &Value) -> Result<(), Failure> {
+        let name: Name = name.parse().map_err(|_| Failure::Unknown)?;
+        let step = |value: &Value| value["step"].as_u64();
+        let want = step(want).ok_or(Failure::Unknown)?;
+        match self.accounts.replicate_code(&name, was.and_then(step), want)? {
             true => Ok(()),
             false => Err(Failure::Changed),
         }

@@ -16,6 +16,7 @@ use weir_model::Timestamp;
 use super::entry::{Clock, Entry, EntryKind, merge};
 use super::marks::{Marks, Trust};
 use super::twins;
+use crate::admin::totp;
 use crate::database::{self, Schema};
 
 /// Time for which a removal is remembered.
@@ -380,6 +381,7 @@ fn ends(kind: EntryKind, value: &Value) -> Option<u64> {
         EntryKind::Token => {
             serde_json::from_value::<Timestamp>(value["expires_at"].clone()).ok().map(Timestamp::as_millis)
         }
+        EntryKind::Code => value["step"].as_u64().map(totp::end_of),
         EntryKind::Key | EntryKind::Target | EntryKind::Admin | EntryKind::Chat | EntryKind::Slow => None,
     }
 }

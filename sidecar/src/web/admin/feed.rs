@@ -81,7 +81,7 @@ fn follow(
                 }
                 _ = check.tick() => {
                     let is_same = |account: &Account| account.name == caller.name && account.role == caller.role;
-                    if !matches!(caller.own.account(&web), Ok(Some(account)) if is_same(&account)) {
+                    if !matches!(caller.own.account(&web).await, Ok(Some(account)) if is_same(&account)) {
                         return None;
                     }
                 }

@@ -111,11 +111,12 @@ impl FromRequestParts<Arc<Web>> for Own {
         let user =
             user.and_then(|user| user.to_str().ok()).filter(|user| !user.is_empty()).map(str::to_owned);
         let mut cookies = place.get(&parts.headers);
-        let is_open = |cookie: &Secret| {
-            let accounts = web.office.store.accounts();
-            accounts.is_ok_and(|accounts| web.office.sessions.find(cookie, &accounts, clock::now()).is_some())
-        };
-        let opens = if cookies.len() > 1 { cookies.iter().position(is_open) } else { None };
+        let accounts = if cookies.len() > 1 { web.office.accounts().await.ok() } else { None };
+        let opens = accounts.and_then(|accounts| {
+            let is_open =
+                |cookie: &Secret| web.office.sessions.find(cookie, &accounts, clock::now()).is_some();
+            cookies.iter().position(is_open)
+        });
         let cookie = (!cookies.is_empty()).then(|| cookies.swap_remove(opens.unwrap_or(0)));
         Ok(Self { client: asker.client, place, url: asker.url, cookie, user })
     }
@@ -123,8 +124,8 @@ impl FromRequestParts<Arc<Web>> for Own {
 
 impl Own {
     /// Returns the account of the request, if any.
-    pub(super) fn account(&self, web: &Web) -> Result<Option<Account>, Response> {
-        let accounts = web.office.store.accounts().map_err(|error| unusable(&error))?;
+    pub(super) async fn account(&self, web: &Web) -> Result<Option<Account>, Response> {
+        let accounts = web.office.accounts().await.map_err(|error| unusable(&error))?;
         Ok(match (&self.user, &self.cookie) {
             (Some(user), _) => accounts.find(user).cloned(),
             (None, Some(cookie)) => web.office.sessions.find(cookie, &accounts, clock::now()),
@@ -133,8 +134,8 @@ impl Own {
     }
 
     /// Returns the answer to a request without an account; the answer says whether any account exists.
-    pub(super) fn refusal(&self, web: &Web) -> Response {
-        match web.office.store.accounts() {
+    pub(super) async fn refusal(&self, web: &Web) -> Response {
+        match web.office.accounts().await {
             Err(error) => unusable(&error),
             Ok(accounts) if accounts.accounts.is_empty() => answer::error(
                 StatusCode::UNAUTHORIZED,
@@ -160,7 +161,7 @@ fn unusable(error: &crate::admin::accounts::Error) -> Response {
 
 async fn caller(parts: &mut Parts, web: &Arc<Web>, least: Role) -> Result<Caller, Response> {
     let own = Own::from_request_parts(parts, web).await?;
-    let Some(account) = own.account(web)? else { return Err(own.refusal(web)) };
+    let Some(account) = own.account(web).await? else { return Err(own.refusal(web).await) };
     if !may(account.role, least) {
         let message = format!("this needs the role {}: you are {}", least.word(), account.role.word());
         return Err(answer::error(StatusCode::FORBIDDEN, "forbidden", &message));

@@ -61,9 +61,9 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Response> {
 
 /// Returns the logged-in account.
 pub(super) async fn session(State(web): State<Arc<Web>>, own: Own) -> Response {
-    match own.account(&web) {
+    match own.account(&web).await {
         Ok(Some(account)) => about(&account).into_response(),
-        Ok(None) => own.refusal(&web),
+        Ok(None) => own.refusal(&web).await,
         Err(response) => response,
     }
 }
@@ -103,7 +103,7 @@ fn opened(web: &Web, own: &Own, done: Result<(Account, Secret), Refused>, action
 
 /// Ends the session.
 pub(super) async fn log_out(State(web): State<Arc<Web>>, own: Own) -> Response {
-    if let Ok(Some(account)) = own.account(&web) {
+    if let Ok(Some(account)) = own.account(&web).await {
         web.office.tell("login", &account.name, "out", json!({}));
     }
     if let Some(cookie) = &own.cookie {
@@ -149,7 +149,7 @@ fn refusal(why: &Refused) -> Response {
         Refused::Wrong => (StatusCode::UNAUTHORIZED, "unauthorized"),
         Refused::NoCode => (StatusCode::UNAUTHORIZED, "code_required"),
         Refused::WrongCode => (StatusCode::UNAUTHORIZED, "wrong_code"),
-        Refused::Wait(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+        Refused::Wait(_) | Refused::WaitForCode(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
         Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Refused::Store(Error::Password(_)) => (StatusCode::BAD_REQUEST, "bad_request"),
         Refused::Store(Error::Changed | Error::Exists(_)) => (StatusCode::CONFLICT, "conflict"),
@@ -161,7 +161,7 @@ fn refusal(why: &Refused) -> Response {
         }
     };
     let mut response = answer::error(status, code, &why.to_string());
-    if let Refused::Wait(wait) = why
+    if let Refused::Wait(wait) | Refused::WaitForCode(wait) = why
         && let Ok(seconds) = HeaderValue::from_str(&wait.as_secs().max(1).to_string())
     {
         response.headers_mut().insert(header::RETRY_AFTER, seconds);

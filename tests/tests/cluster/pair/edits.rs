@@ -1,12 +1,12 @@
-//! Keys, targets, bans, revoked tokens, administrators and bans of the chat: a change on one node is in force on the other within two
-//! seconds. A node that was down, was killed or lost its state gets everything again.
+//! Keys, targets, bans, revoked tokens, administrators, used codes and bans of the chat: a change on one node is in force on the other
+//! within two seconds. A node that was down, was killed or lost its state gets everything again.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use weir_tests::harness::websocket::{Message, WebSocket};
-use weir_tests::harness::{Sidecar, products, until};
+use weir_tests::harness::{Sidecar, products, totp, until};
 
 use super::{A, B, Pair, within};
 use crate::{client, take};
@@ -118,6 +118,39 @@ fn administrators_and_bans_of_the_chat_are_in_common() {
     assert_eq!(join(b, &json!({ "name": "Other" })).1["code"], "banned", "by her address, too");
     chief.send(&json!({ "type": "chat.unban", "name": "Eve" }).to_string()).unwrap();
     within("she may come back", 2.0, || join(b, &json!({ "name": "eve" })).1["type"] == "chat.welcome");
+}
+
+/// A code of a second factor opens once, on whichever node.
+#[test]
+fn a_used_code_is_used_on_both_nodes() {
+    let pair = Pair::start();
+    let (a, b) = (&pair.nodes[A].daemon, &pair.nodes[B].daemon);
+    admin(a, &["add", "ana"]);
+    let mut command = Command::new(products::weir());
+    command.args(["admin", "totp", "ana", "--json", "--config"]).arg(a.configuration());
+    let made: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+    let secret = made["secret"].as_str().unwrap();
+    let known = |daemon: &Sidecar| {
+        let text = std::fs::read_to_string(daemon.media().join("state/admins")).unwrap_or_default();
+        serde_json::from_str::<Value>(&text).unwrap_or_default()
+    };
+    within("B knows the second factor", 2.0, || known(b)["accounts"][0]["totp"] == secret);
+    let try_code = |daemon: &Sidecar, code: &str| {
+        let url = format!("http://127.0.0.1:{}/admin/api/login", daemon.web());
+        let body = json!({ "name": "ana", "password": PASSWORD, "code": code }).to_string();
+        let request = client().post(url).header("content-type", "application/json").body(body);
+        take(request.send().unwrap()).status
+    };
+    let present = totp::code(secret, 0);
+    assert_eq!(try_code(a, &present), 200);
+    within("B knows that the code was used", 2.0, || known(b)["codes"]["ana"].is_u64());
+    assert_eq!((try_code(b, &present), try_code(a, &present)), (401, 401));
+    // Both nodes still take the next code, and the other one refuses it.
+    let next = totp::code(secret, 1);
+    assert_eq!(try_code(b, &next), 200);
+    within("A knows it, too", 2.0, || known(a)["codes"] == known(b)["codes"]);
+    assert_eq!(try_code(a, &next), 401);
+    pair.wait_in_step();
 }
 
 /// Joins the chat; returns the socket and the first message of the chat.

@@ -1,0 +1,105 @@
+use super::*;
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn later(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(clock::now().as_millis() + seconds * 1000)
+}
+
+#[test]
+fn a_change_is_seen_by_everybody_who_has_the_file_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/admins");
+    let (daemon, cli) = (Store::new(&path), Store::new(&path));
+    assert!(!daemon.accounts().unwrap().has_admin());
+    cli.put(&name("ana"), None, &Secret::new("password 1")).unwrap();
+    cli.put(&name("Bo"), Some(Role::Viewer), &Secret::new("password 2")).unwrap();
+    let first = daemon.accounts().unwrap();
+    assert!(first.has_admin() && first.find("ana").unwrap().role == Role::Admin);
+    cli.put(&name("ana"), None, &Secret::new("password 3")).unwrap();
+    let second = daemon.accounts().unwrap();
+    assert_ne!(first.find("ana").unwrap().stamp(), second.find("ana").unwrap().stamp());
+    cli.remove(&name("Bo")).unwrap();
+    assert!(matches!(cli.remove(&name("Bo")), Err(Error::Unknown(_))));
+    assert!(daemon.accounts().unwrap().find("Bo").is_none());
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+    assert!(!fs::read_to_string(&path).unwrap().contains("password 3"));
+    fs::write(&path, "[").unwrap();
+    assert!(matches!(cli.put(&name("ana"), None, &Secret::new("password 4")), Err(Error::Damaged { .. })));
+    assert_eq!(fs::read(&path).unwrap(), b"[");
+}
+
+#[test]
+fn a_password_changes_only_on_the_account_that_was_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(&folder.path().join("admins"));
+    let stamp = || store.accounts().unwrap().find("vi").map(Account::stamp);
+    let change = |checked| store.change_password(&name("vi"), checked, &Secret::new("password of a thief"));
+    store.put(&name("vi"), Some(Role::Viewer), &Secret::new("password 1")).unwrap();
+    let link = store.make_link(later(60)).unwrap();
+    let old = stamp().unwrap();
+    change(old).unwrap();
+    assert!(store.accounts().unwrap().opens(&link, clock::now()));
+    // An administrator resets the password, then removes the account, while a change is on its way.
+    let checked = stamp().unwrap();
+    store.put(&name("vi"), None, &Secret::new("password 2")).unwrap();
+    let reset = stamp().unwrap();
+    assert!(matches!(change(checked), Err(Error::Changed)));
+    assert_eq!(stamp(), Some(reset));
+    store.remove(&name("vi")).unwrap();
+    assert!(matches!(change(reset), Err(Error::Changed)));
+    assert_eq!(stamp(), None);
+}
+
+#[test]
+fn a_second_factor_stays_until_it_is_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(&folder.path().join("admins"));
+    let key = totp::Key::new().unwrap();
+    let refused = store.set_totp(&name("vi"), Some(key.clone()));
+    assert!(matches!(refused, Err(Error::Unknown(who)) if who == "vi"));
+    store.put(&name("vi"), None, &Secret::new("password 1")).unwrap();
+    let of = || store.accounts().unwrap().find("vi").cloned().unwrap();
+    let plain = of();
+    store.set_totp(&name("vi"), Some(key.clone())).unwrap();
+    let with = of();
+    assert!(with.stamp() != plain.stamp() && with.totp == Some(key.clone()));
+    // A change of the password keeps the second factor.
+    store.put(&name("vi"), None, &Secret::new("password 2")).unwrap();
+    assert_eq!(of().totp, Some(key));
+    let changed = store.change_password(&name("vi"), of().stamp(), &Secret::new("password 3")).unwrap();
+    assert_eq!(changed, of());
+    store.set_totp(&name("vi"), None).unwrap();
+    assert_eq!(of().totp, None);
+    assert!(!fs::read_to_string(folder.path().join("admins")).unwrap().contains("totp"));
+}
+
+#[test]
+fn a_link_makes_one_administrator() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(&folder.path().join("admins"));
+    let password = Secret::new("password 1");
+    let (old, token) = (store.make_link(later(0)).unwrap(), store.make_link(later(60)).unwrap());
+    assert!(!fs::read_to_string(folder.path().join("admins")).unwrap().contains(token.expose()));
+    for wrong in [&old, &Secret::new("")] {
+        let refused = store.set_up(wrong, None, &name("eve"), &password);
+        assert!(matches!(refused, Err(Error::Link)));
+    }
+    store.set_up(&token, None, &name("ana"), &password).unwrap();
+    assert!(matches!(store.set_up(&token, None, &name("eve"), &password), Err(Error::Link)));
+    // The daemon's own link is valid only while there is no administrator.
+    let again = store.make_link(later(60)).unwrap();
+    assert!(matches!(store.set_up(&again, None, &name("ana"), &password), Err(Error::Exists(_))));
+    // An account that the other node of a pair has created ends the links, too.
+    let other = Account { name: name("bo"), ..store.accounts().unwrap().find("ana").cloned().unwrap() };
+    assert!(store.replicate(&name("bo"), None, Some(other)).unwrap());
+    assert!(matches!(store.set_up(&again, None, &name("eve"), &password), Err(Error::Link)));
+    store.remove(&name("bo")).unwrap();
+    let first = new_token().unwrap();
+    assert!(store.set_up(&first, Some(&first), &name("eve"), &password).is_err());
+    store.remove(&name("ana")).unwrap();
+    store.set_up(&first, Some(&first), &name("ana"), &password).unwrap();
+    assert!(store.accounts().unwrap().has_admin());
+}
