@@ -105,7 +105,9 @@ async fn one(
     number: u64,
     entry: Entry,
 ) -> Result<(), Error> {
-    let Some(transfer) = entry.upload.clone() else { return Ok(()) };
+    let Some(transfer) = entry.upload.clone().map(|transfer| Transfer { error: None, ..transfer }) else {
+        return Ok(());
+    };
     let path = index.folder().join(&entry.file);
     let told = |kind: &str, reason: Option<String>| {
         let data = json!({ "at": clock::now(), "app": entry.app, "name": entry.stream, "file": path,
@@ -119,14 +121,18 @@ async fn one(
             tokio::task::spawn_blocking(change).await.map_err(std::io::Error::other)?
         }
     };
-    let bucket = Bucket::new(&upload)?;
-    match bucket.put(&path, transfer.clone(), note).await {
+    let done = match Bucket::new(&upload) {
+        Ok(bucket) => bucket.put(&path, transfer.clone(), note).await,
+        Err(error) => Err(error),
+    };
+    match done {
         Ok(()) => {
             tracing::info!(stream = format!("{}/{}", entry.app, entry.stream), "uploaded, file: {path:?}");
             told("recording.uploaded", None);
             Ok(())
         }
         Err(error) => {
+            index.upload_failed(number, error.to_string());
             told("recording.upload_failed", Some(error.to_string()));
             Err(error)
         }

@@ -178,6 +178,18 @@ impl Index {
         self.lock().iter().map(|(number, entry)| (*number, entry.clone())).collect()
     }
 
+    /// Calls `look` for each entry, the oldest first.
+    pub fn visit(&self, mut look: impl FnMut(&Entry)) {
+        self.lock().values().for_each(&mut look);
+    }
+
+    /// Notes why the upload of a file has failed. The reason is not saved.
+    pub fn upload_failed(&self, number: u64, why: String) {
+        if let Some(transfer) = self.lock().get_mut(&number).and_then(|entry| entry.upload.as_mut()) {
+            transfer.error = Some(why);
+        }
+    }
+
     fn save(&self, number: u64, entry: &Entry) -> io::Result<()> {
         let path = self.path(number);
         let unfinished = path.with_extension("new");

@@ -18,11 +18,14 @@ pub struct Transfer {
     pub parts: Vec<String>,
     /// Time of completion.
     pub done: Option<Timestamp>,
+    /// Reason of the last failure, until a part arrives.
+    #[serde(skip)]
+    pub error: Option<String>,
 }
 
 impl Transfer {
     /// Returns an upload that has not begun.
     pub fn new(to: &str, key: String, part_size: u64) -> Self {
-        Self { to: to.into(), key, part_size, id: None, parts: Vec::new(), done: None }
+        Self { to: to.into(), key, part_size, id: None, parts: Vec::new(), done: None, error: None }
     }
 }

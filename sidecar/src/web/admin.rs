@@ -4,7 +4,7 @@
 //! - [`module`]: requests to the module's API; [`own`]: the daemon's jobs; [`files`]: recordings as files; [`settings`]: weir.toml;
 //!   [`facts`]: data of this machine
 //! - [`mod@history`]: the history; [`edges`]: the edges of this origin; [`chat`]: messages and moderation
-//! - [`feed`]: messages to open dashboards, which a [`watcher`] produces
+//! - [`feed`]: messages to open dashboards, which a [`watcher`] produces; [`uploads`] of live streams are part of them
 //! - [`pages`]: the files that browsers load
 #![allow(clippy::result_large_err, reason = "a refusal is an answer, made once per request")]
 
@@ -29,6 +29,7 @@ mod module;
 mod own;
 mod pages;
 mod settings;
+mod uploads;
 pub(super) mod watcher;
 
 /// Maximum size of a request body in bytes; no request of the dashboard is larger.

@@ -138,6 +138,21 @@ impl Browser {
         self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": params }));
     }
 
+    /// Makes the processor of pages slower by a factor, as on a cheap phone.
+    #[track_caller]
+    pub fn slow_down(&self, factor: u32) {
+        let params = json!({ "rate": factor });
+        self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setCPUThrottlingRate", "params": params }));
+    }
+
+    /// Runs a script at the start of each page from now on, before the page's own scripts.
+    #[track_caller]
+    pub fn begin_with(&self, script: &str) {
+        let params = json!({ "source": script });
+        let order = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": params });
+        self.post("/goog/cdp/execute", &order);
+    }
+
     /// Presses a key in the focused element: a character, or one of the keys of WebDriver, such as `\u{e004}` for Tab.
     #[track_caller]
     pub fn press(&self, key: &str) {

@@ -4,15 +4,19 @@
 
 mod accounts;
 mod chat;
+mod dialogs;
 mod edges;
 mod history;
 mod hostile;
+mod interactive;
 mod keyboard;
 mod large;
 mod look;
 mod pages;
 mod requests;
+mod restart;
 mod second_factor;
+mod uploads;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

@@ -86,7 +86,7 @@ pub(super) async fn inputs(State(web): State<Arc<Web>>, _: Reader) -> Response {
 }
 
 /// Returns the indexes of all folders with recordings.
-async fn indexes(web: &Arc<Web>) -> Vec<(PathBuf, Arc<Index>)> {
+pub(super) async fn indexes(web: &Web) -> Vec<(PathBuf, Arc<Index>)> {
     let config = web.context.config();
     let folders: BTreeSet<PathBuf> = config.records.iter().map(|record| record.folder.clone()).collect();
     let recordings = web.office.running.recordings.clone();
@@ -119,7 +119,7 @@ fn row(number: u64, entry: &Entry) -> Value {
     let upload = entry
         .upload
         .as_ref()
-        .map(|upload| json!({ "to": upload.to, "done": upload.done, "parts": upload.parts.len() }));
+        .map(|upload| json!({ "to": upload.to, "done": upload.done, "parts": upload.parts.len(), "error": upload.error }));
     // The number is sent as text, because it is too large for a JavaScript number.
     json!({ "id": number.to_string(), "app": entry.app, "stream": entry.stream, "file": entry.file,
         "started": entry.started, "ended": entry.ended, "bytes": entry.bytes, "upload": upload })

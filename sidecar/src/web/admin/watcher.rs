@@ -12,6 +12,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use weir_model::Timestamp;
 
+use super::own;
+use super::uploads::Uploads;
 use crate::clock;
 use crate::config::{Config, Delivery};
 use crate::events::Event;
@@ -26,6 +28,9 @@ const LOOK: Duration = Duration::from_secs(2);
 const QUIET: u32 = 5;
 /// Delay after an event, so that several events cause only one read.
 const BUNCH: Duration = Duration::from_millis(100);
+
+/// Beginnings of the kinds of events that change the list of live streams.
+const SHOWN: [&str; 3] = ["stream.", "target.", "recording."];
 
 /// Runs until the server ends.
 pub(in crate::web) async fn run(web: Weak<Web>) {
@@ -47,7 +52,7 @@ pub(in crate::web) async fn run(web: Weak<Web>) {
                 match event {
                     Ok(event) => {
                         tell(&web, "event", &wire(&event));
-                        if event.kind.starts_with("stream.") || event.kind.starts_with("target.") {
+                        if SHOWN.iter().any(|kind| event.kind.starts_with(kind)) {
                             soon.get_or_insert(Instant::now() + BUNCH);
                         }
                     }
@@ -146,6 +151,7 @@ pub(super) async fn look(web: &Web) -> Result<Value, nginx::Error> {
     let at = &config.nginx;
     let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())?;
     let mut streams = nginx.forward(Method::GET, "v1/streams", None).await?.value;
+    let indexes = own::indexes(web).await;
     let (now, jobs) = (clock::now(), web.office.jobs().list());
     let mut past = web.office.past();
     let mut paths = BTreeSet::new();
@@ -161,6 +167,9 @@ pub(super) async fn look(web: &Web) -> Result<Value, nginx::Error> {
         stream["source"] = json!(source(&config, stream));
         let has_job = |kind: &str| jobs.iter().any(|job| job.id.starts_with(&format!("{path}/{kind}")));
         stream["recording"] = json!(has_job("record"));
+        let [app, name, session] =
+            ["app", "name", "session"].map(|field| stream[field].as_str().unwrap_or_default());
+        stream["uploads"] = json!(Uploads::of(&indexes, app, name, session));
         stream["still"] = json!(has_still(&config, stream));
         paths.insert(path);
     }

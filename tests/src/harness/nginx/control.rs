@@ -143,6 +143,17 @@ impl Nginx {
         self.start_again();
     }
 
+    /// Kills nginx as a power failure does: master and workers at the same moment (SIGKILL). Then does `meanwhile`, and starts nginx again.
+    #[track_caller]
+    pub fn lose_power(&mut self, meanwhile: impl FnOnce(&Self)) {
+        let everyone = self.everyone();
+        // The master is first, so that it does not replace a worker.
+        everyone.iter().rev().for_each(|process| process.signal(Signal::SIGKILL));
+        self.wait_ended(&everyone);
+        meanwhile(self);
+        self.start_again();
+    }
+
     fn everyone(&self) -> Vec<Process> {
         let mut everyone = self.master.children();
         everyone.push(self.master);

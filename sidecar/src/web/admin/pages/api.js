@@ -9,6 +9,8 @@ export const user = signal(undefined);
 export const closed = signal("");
 /** Live streams as the daemon reports them, or null while nginx does not answer. */
 export const streams = signal([]);
+/** Time of the daemon's clock at which it read the live streams, in seconds. */
+export const readAt = signal(Date.now() / 1000);
 /** Bitrates of the last ten minutes by "app/name": [[seconds, bit/s], ...]. */
 export const bitrates = signal({});
 /** Whether the chat is enabled. */
@@ -140,6 +142,7 @@ function listen() {
   on("hello", (hello) => batch(() => {
     skew.value = Date.parse(hello.at) / 1000 - Date.now() / 1000;
     streams.value = hello.streams;
+    readAt.value = Date.parse(hello.at) / 1000;
     bitrates.value = hello.bitrates;
     events.value = hello.events;
     hasChat.value = hello.chat;
@@ -148,6 +151,7 @@ function listen() {
   on("edges", (told) => (list("edges").value.value = told));
   on("streams", (told) => batch(() => {
     streams.value = told.streams;
+    readAt.value = Date.parse(told.at) / 1000;
     remember(told);
   }));
   on("event", (event) => {

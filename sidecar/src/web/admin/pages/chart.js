@@ -22,6 +22,7 @@ function load() {
 
 const HEIGHT = 90;
 const SPAN_S = 600;
+const DARK = matchMedia("(prefers-color-scheme: dark)");
 
 export function Chart({ points, label }) {
   const place = useRef(null);
@@ -32,6 +33,7 @@ export function Chart({ points, label }) {
   useEffect(() => {
     let gone = false;
     let watch;
+    let repaint;
     // A graph is drawn only when it scrolls into view: hundreds of graphs would block the page.
     const seen = new IntersectionObserver((entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
@@ -41,12 +43,18 @@ export function Chart({ points, label }) {
     seen.observe(place.current);
     const draw = () => load().then((uPlot) => {
       if (gone || !place.current) return;
-      // A canvas does not support light-dark(): the browser resolves the colour.
-      const [line, fill, text, grid] = ["--accent", "--accent-soft", "--muted", "--line"].map((name) => {
-        place.current.style.color = `var(${name})`;
-        return getComputedStyle(place.current).color;
-      });
-      const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: "11px system-ui", size: 34 };
+      // A canvas does not support light-dark(): the browser resolves the colour, again when the system changes between light and dark.
+      let colours = [];
+      const resolve = () => {
+        colours = ["--accent", "--accent-soft", "--muted", "--line"].map((name) => {
+          place.current.style.color = `var(${name})`;
+          return getComputedStyle(place.current).color;
+        });
+      };
+      resolve();
+      repaint = () => { resolve(); plot.current?.redraw(); };
+      DARK.addEventListener("change", repaint);
+      const axis = { stroke: () => colours[2], grid: { stroke: () => colours[3], width: 1 }, ticks: { show: false }, font: "11px system-ui", size: 34 };
       plot.current = new uPlot({
         width: place.current.clientWidth || 300,
         height: HEIGHT,
@@ -54,7 +62,7 @@ export function Chart({ points, label }) {
         cursor: { show: false },
         scales: { x: { range: (_, __, last) => [last - SPAN_S, last] }, y: { range: (_, __, most) => [0, Math.max(most * 1.15, 0.1)] } },
         axes: [{ ...axis, size: 20, space: 90 }, { ...axis, space: 20 }],
-        series: [{}, { stroke: line, fill, width: 1.5, points: { show: false } }],
+        series: [{}, { stroke: () => colours[0], fill: () => colours[1], width: 1.5, points: { show: false } }],
       }, latest.current, place.current);
       watch = new ResizeObserver(() => plot.current?.setSize({ width: place.current?.clientWidth || 300, height: HEIGHT }));
       watch.observe(place.current);
@@ -63,6 +71,7 @@ export function Chart({ points, label }) {
       gone = true;
       seen.disconnect();
       watch?.disconnect();
+      DARK.removeEventListener("change", repaint);
       plot.current?.destroy();
     };
   }, []);

@@ -8,6 +8,8 @@ import { html } from "./ui.js";
 /** Secret of a one-time link. The secret is after #, so that no server logs it; the page removes it from the address immediately. */
 const token = /^#setup=([a-z2-7]+)$/.exec(location.hash)?.[1] ?? "";
 if (token) history.replaceState(null, "", location.pathname);
+// A link that is opened where the dashboard is open already changes only the part after #.
+addEventListener("hashchange", () => location.hash.startsWith("#setup=") && location.reload());
 
 export function Login() {
   if (token && closed.value !== "used") return html`<${Form} setup=${true} />`;

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 
 import { bitrates, call, can, hasChat, now, streams } from "./api.js";
 import { Chart } from "./chart.js";
-import { act, Copy, html, parts, plural, rate, say, show, span, usePart } from "./ui.js";
+import { act, bytes, Copy, html, parts, plural, rate, say, show, span, usePart } from "./ui.js";
 
 /** Number of cards that are shown at first; a button shows more. */
 const CARDS = 24;
@@ -48,6 +48,7 @@ function Card({ stream }) {
       <div><dt>Audio</dt><dd>${audio ? audio.codec : "none"}</dd></div>
       <div><dt>Viewers</dt><dd>${total}${watchers.length ? ` (${watchers.join(", ")})` : ""}</dd></div>
       ${stream.targets.length > 0 && html`<div><dt>Targets</dt><dd>${live} of ${stream.targets.length} live</dd></div>`}
+      ${stream.uploads && html`<div><dt>Upload</dt><dd class=${stream.uploads.error ? "bad" : ""}>${upload(stream.uploads)}</dd></div>`}
     </dl>
     ${(stream.recording || stream.slate) && html`<p class="tags">${stream.recording && html`<span class="tag">recording</span>`} ${stream.slate && html`<span class="tag">slate</span>`}</p>`}
     <${Chart} points=${bitrates.value[id] ?? []} label=${`Bitrate of ${id}`} />
@@ -60,6 +61,14 @@ function Card({ stream }) {
       <button type="button" class="danger" aria-label=${`Stop ${id}`} onClick=${() => show(`Stop ${id}`, (close) => html`<${Stop} ...${{ stream, close }} />`)}>Stop</button>`}
     </div>
   </article>`;
+}
+
+/** Describes the uploads of a stream's recordings. */
+function upload({ to, waiting, bytes: size, sent, done, error }) {
+  const before = done > 0 ? `, ${plural(done, "file")} uploaded` : "";
+  if (error) return `${plural(waiting, "file")} to ${to}: ${error}; Weir tries again${before}`;
+  if (waiting > 0) return `${plural(waiting, "file")} to ${to}, ${bytes(sent)} of ${bytes(size)} sent${before}`;
+  return done > 0 ? `${plural(done, "file")} uploaded to ${to}` : `to ${to}, after the recording`;
 }
 
 /** Time since the start. Every second, only this component is drawn again, not the whole card. */

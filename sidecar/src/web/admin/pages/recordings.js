@@ -18,7 +18,7 @@ function Row({ of: row }) {
   const name = `${row.app}/${row.stream}`;
   const file = row.file.split("/").pop();
   const url = `api/recordings/${row.id}/file`;
-  const upload = row.upload && (row.upload.done ? `at ${row.upload.to} since ${when(row.upload.done)}` : row.ended ? `to ${row.upload.to}: ${row.upload.parts} parts` : `to ${row.upload.to}, later`);
+  const upload = row.upload && (row.upload.error ? html`<span class="bad">to ${row.upload.to}: ${row.upload.error}; Weir tries again</span>` : row.upload.done ? `at ${row.upload.to} since ${when(row.upload.done)}` : row.ended ? `to ${row.upload.to}: ${row.upload.parts} parts` : `to ${row.upload.to}, later`);
   const play = () => show(name, (close) => html`<video class="video" controls autoplay src=${url}></video>
     <div class="buttons"><button type="button" onClick=${close}>Close</button></div>`);
   const remove = () => confirm(`Delete ${file}?`, "The file cannot be brought back.", "Delete", async () => {

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { computed } from "@preact/signals";
 
-import { call, can, now, streams } from "./api.js";
+import { call, can, now, readAt, streams } from "./api.js";
 import { PRESETS } from "./presets.js";
 import { act, bytes, going, html, part, plural, rate, say, show, soon, span, useList, usePart, Waiting } from "./ui.js";
 
@@ -24,12 +24,15 @@ const CARDS = 60;
 /** Number of targets above which the filter field appears. */
 const FEW = 12;
 
+/** Returns the seconds until the next try, which count down between two messages of the daemon. */
+const left = (session) => Math.max(0, Math.ceil((session.retry_in_ms ?? 0) / 1000 - Math.max(0, now.value - readAt.value)));
+
 /** Returns the state of a push as a dot and a sentence. */
 export function sentence(session) {
   switch (session.state) {
     case "live": return ["good", `${session.stream}: live for ${span(now.value - Date.parse(session.since) / 1000)}, ${rate(session.bitrate_out)}`];
     case "connecting": return ["notice", `${session.stream}: connecting`];
-    case "waiting": return ["bad", `${session.stream}: ${session.last_error ?? "failed"}; next try in ${Math.ceil((session.retry_in_ms ?? 0) / 1000)} s`];
+    case "waiting": return ["bad", `${session.stream}: ${session.last_error ?? "failed"}; next try in ${left(session)} s`];
     default: return ["off", `${session.stream}: off`];
   }
 }

@@ -1,0 +1,173 @@
+//! Each dialog of the dashboard fits a phone and a desktop, light and dark, without a fault that axe-core finds; so do the pages before the
+//! login. A target that fails says why and counts down to its next try; it recovers without a reload of the page.
+
+use std::io::copy;
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use serde_json::json;
+use weir_tests::harness::browser::Browser;
+use weir_tests::harness::nginx::Config;
+use weir_tests::harness::{Publisher, Sidecar, until};
+
+use super::look::{complaints, go, log_in, look_at, open, wait_for};
+use super::{PASSWORD, Visitor, WEB, add, admin, nginx, text};
+
+/// Clicks an element that opens a dialog, and looks at the dialog.
+#[track_caller]
+fn look_at_dialog(browser: &Browser, name: &str, opener: &str) {
+    browser.click(opener);
+    wait_for(browser, name, 5.0, "document.querySelector('dialog[open]')");
+    look_at(browser, name);
+}
+
+#[track_caller]
+fn close(browser: &Browser) {
+    browser.run("document.querySelector('dialog').close()");
+    wait_for(browser, "the dialog is gone", 5.0, "!document.querySelector('dialog')");
+}
+
+#[test]
+fn each_dialog_is_for_everybody() {
+    let nginx = nginx();
+    let record = "[[record]]\napp = \"live\"\nstream = \"*\"\nfolder = \"@MEDIA@/recordings\"\n";
+    let sidecar = Sidecar::start(&nginx, &format!("{WEB}{record}"));
+    let browser = Browser::start();
+    open(&browser, &sidecar);
+    wait_for(&browser, "there is nobody", 10.0, "document.querySelector('pre')");
+    look_at(&browser, "nobody");
+    browser.open(text(&admin(&sidecar, &["setup-link"], "").stdout).trim());
+    wait_for(&browser, "the form", 10.0, "document.querySelector('input[name=again]')");
+    look_at(&browser, "setup");
+    add(&sidecar, "ana", "admin");
+    browser.forget();
+    open(&browser, &sidecar);
+    wait_for(&browser, "the form", 10.0, "document.querySelector('input[type=password]')");
+    browser.fill("input[name=name]", "ana");
+    browser.fill("input[type=password]", "wrong password");
+    browser.click("form button");
+    wait_for(&browser, "the refusal", 10.0, "document.querySelector('[role=alert]').textContent");
+    look_at(&browser, "login");
+    browser.fill("input[type=password]", PASSWORD);
+    browser.click("form button");
+    wait_for(&browser, "the dashboard", 10.0, "document.querySelector('nav a')");
+
+    go(&browser, "keys");
+    look_at_dialog(&browser, "new-key", "main .primary");
+    browser.fill("dialog input[name=stream]", "show");
+    browser.click("dialog .primary");
+    wait_for(&browser, "the key", 5.0, "document.querySelector('#copy-StreamKey')");
+    look_at(&browser, "key");
+    let key = browser.run("return document.querySelector('#copy-StreamKey').textContent");
+    close(&browser);
+    look_at_dialog(&browser, "rotate", "tr[data-key] button");
+    close(&browser);
+    go(&browser, "targets");
+    look_at_dialog(&browser, "new-target", "main .primary");
+    close(&browser);
+
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{}", key.as_str().unwrap())).start().started();
+    go(&browser, "air");
+    wait_for(&browser, "the card", 10.0, "document.querySelector('.card .danger')");
+    look_at_dialog(&browser, "share", "[aria-label='Share live/show']");
+    browser.click("dialog .primary");
+    wait_for(&browser, "the QR code", 5.0, "document.querySelector('dialog svg.qr')");
+    look_at(&browser, "link");
+    close(&browser);
+    go(&browser, "jobs");
+    wait_for(&browser, "the job", 20.0, "document.querySelector('[aria-label=\"Log of live/show/record\"]')");
+    look_at_dialog(&browser, "log", "[aria-label='Log of live/show/record']");
+    assert!(browser.run("return document.querySelector('dialog .log').textContent").as_str().is_some());
+    close(&browser);
+    go(&browser, "air");
+    wait_for(&browser, "the card", 10.0, "document.querySelector('.card .danger')");
+    look_at_dialog(&browser, "stop", "[aria-label='Stop live/show']");
+    let recorded = || Visitor::logged_in(&sidecar, "ana").get("recordings").1["recordings"][0].clone();
+    until("it is recorded", 20.0, || recorded()["file"].is_string());
+    // Without a ban, the encoder may come back, which this one does not.
+    browser.click("dialog .danger");
+    publisher.wait_closed(5.0);
+    until("the recording is complete", 20.0, || recorded()["ended"].is_string());
+    go(&browser, "recordings");
+    wait_for(&browser, "the recording", 10.0, "document.querySelector('td .danger:not(:disabled)')");
+    look_at_dialog(&browser, "delete", "td .danger");
+    // What cannot be brought back needs the name.
+    assert_eq!(browser.run("return document.querySelector('dialog .danger').disabled"), true);
+    browser.fill("dialog input", "show");
+    browser.click("dialog .danger");
+    wait_for(
+        &browser,
+        "it is gone",
+        10.0,
+        "!document.querySelector('dialog') && !document.querySelector('td .danger')",
+    );
+    assert_eq!(complaints(&browser), [""; 0]);
+}
+
+/// Forwards connections to a port, one thread each.
+fn forward(listener: TcpListener, port: u16) {
+    for near in listener.incoming() {
+        let (Ok(near), Ok(far)) = (near, TcpStream::connect(("127.0.0.1", port))) else { continue };
+        let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        thread::spawn(move || copy(&mut from, &mut to));
+        let (mut from, mut to) = (far, near);
+        thread::spawn(move || copy(&mut from, &mut to));
+    }
+}
+
+#[test]
+fn a_target_fails_counts_down_and_recovers_in_sight() {
+    let nginx = nginx();
+    let other = Config::weir().with_api().app("in", "weir_publish open;").start();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "admin");
+    let ana = Visitor::logged_in(&sidecar, "ana");
+    // Nothing listens at this port until the test forwards it.
+    let reserved = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = reserved.local_addr().unwrap();
+    drop(reserved);
+    let target =
+        json!({ "app": "live", "stream": "show", "url": format!("rtmp://{address}/in/far"), "note": "Club" });
+    assert_eq!(ana.ask("POST", "targets", &target).0, 201);
+    let (_, key) = ana.ask("POST", "keys", &json!({ "app": "live", "stream": "show" }));
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    go(&browser, "targets");
+    wait_for(&browser, "it waits for a stream", 10.0, "document.querySelector('.states .off')");
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{}", key["key"].as_str().unwrap()));
+    let _publisher = publisher.start().started();
+    let state = "document.querySelector('.states li')";
+    let left = || {
+        let text = browser.run(&format!("return {state}.className + ': ' + {state}.textContent"));
+        let text = text.as_str().unwrap().to_owned();
+        let seconds = text.split("next try in ").nth(1)?.strip_suffix(" s")?.parse::<u32>().ok()?;
+        text.starts_with("bad: show: ").then_some(seconds)
+    };
+    // The pauses grow, so at some time there are enough seconds to see them go down one by one.
+    until("it says when it tries again", 40.0, || left().filter(|seconds| *seconds >= 5));
+    let mut seen = Vec::new();
+    until("it counts down", 10.0, || {
+        if let Some(seconds) = left().filter(|seconds| seen.last() != Some(seconds)) {
+            seen.push(seconds);
+        }
+        seen.windows(3).any(|three| three[0] == three[1] + 1 && three[1] == three[2] + 1)
+    });
+    look_at(&browser, "waiting-target");
+    let listener = TcpListener::bind(address).unwrap();
+    let port = other.rtmp();
+    thread::spawn(move || forward(listener, port));
+    wait_for(
+        &browser,
+        "a button tries now",
+        10.0,
+        "document.querySelector('[aria-label=\"Retry now Club\"]')",
+    );
+    browser.click("[aria-label='Retry now Club']");
+    wait_for(
+        &browser,
+        "it is live",
+        20.0,
+        &format!("{state}.className === 'good' && {state}.textContent.includes('live for')"),
+    );
+    assert_eq!(complaints(&browser), [""; 0]);
+}
