@@ -42,6 +42,14 @@ pub struct Init {
     pub audio: Option<Header>,
 }
 
+impl Init {
+    /// Returns the number of bytes of each length before a NAL unit of H.264, or `None` for another codec.
+    pub fn unit_length(&self) -> Option<usize> {
+        let header = self.video.as_ref().filter(|header| header.codec.is_avc())?;
+        header.data.get(4).map(|length| usize::from(length & 3) + 1)
+    }
+}
+
 /// `moof` and `mdat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {

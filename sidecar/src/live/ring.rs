@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use weir_media::live::captions;
 use weir_media::live::{Fragment, Init, Layout, Output};
 
 /// Delay after which a viewer is moved to the newest keyframe.
@@ -78,6 +79,8 @@ pub struct Ring {
     /// Start of the newest fragment, in milliseconds.
     newest: Option<i64>,
     order: Order,
+    /// A frame since the last initialization segment has captions.
+    has_captions: bool,
     /// Starts of the newest keyframes, in milliseconds.
     keys: VecDeque<i64>,
 }
@@ -129,15 +132,19 @@ impl Ring {
                 self.init = Some(start.clone());
                 // A viewer cannot continue from media before a new initialization segment.
                 self.newest_key = None;
-                (self.newest, self.order) = (None, Order::default());
+                (self.newest, self.order, self.has_captions) = (None, Order::default(), false);
                 self.keys.clear();
                 Item::Init(start)
             }
             Output::Fragment(Fragment { bytes, is_key, start, duration, layout, .. }) => {
                 self.has_ended = false;
                 self.newest = Some(start);
-                if layout.picture.is_some() {
+                if let Some(picture) = &layout.picture {
                     self.order.note(start + i64::from(layout.composition));
+                    let length = self.init.as_ref().and_then(|init| init.about.unit_length());
+                    self.has_captions |= length
+                        .zip(bytes.get(picture.clone()))
+                        .is_some_and(|(length, picture)| captions::has_captions(picture, length));
                 }
                 if is_key {
                     self.newest_key = Some(self.end());
@@ -181,6 +188,11 @@ impl Ring {
     /// Returns whether the stream has B-frames: the send order of frames differs from their display order.
     pub fn has_b_frames(&self) -> bool {
         self.order.differs
+    }
+
+    /// Returns whether the stream has captions (CEA-608) in its video.
+    pub fn has_captions(&self) -> bool {
+        self.has_captions
     }
 
     /// Returns whether the publisher is gone and no media has arrived since.

@@ -212,6 +212,11 @@ impl Station {
         self.ring().has_b_frames()
     }
 
+    /// Returns whether the stream has captions (CEA-608) in its video.
+    pub fn has_captions(&self) -> bool {
+        self.ring().has_captions()
+    }
+
     fn asking(&self) -> usize {
         let now = Instant::now();
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);

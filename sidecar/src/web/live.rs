@@ -38,7 +38,8 @@ pub(super) async fn list(
         .iter()
         .map(|entry| {
             let choice = Choice::of(&config, &ready, entry);
-            stream(entry, &choice, web.hub.counts_of(&entry.id()), &place)
+            let has_captions = web.hub.known(&entry.id()).is_some_and(|station| station.has_captions());
+            stream(entry, &choice, web.hub.counts_of(&entry.id()), has_captions, &place)
         })
         .collect();
     let mut response = Json(json!({ "streams": streams, "on_demand": on_demand(&web) })).into_response();
@@ -74,7 +75,7 @@ impl Choice {
     }
 }
 
-fn stream(entry: &Entry, choice: &Choice, counts: Counts, place: &str) -> Value {
+fn stream(entry: &Entry, choice: &Choice, counts: Counts, has_captions: bool, place: &str) -> Value {
     let live = &entry.live;
     let video = live.video.as_ref().map(|video| {
         json!({ "codec": video.codec, "width": video.width, "height": video.height, "fps": entry.fps })
@@ -83,7 +84,7 @@ fn stream(entry: &Entry, choice: &Choice, counts: Counts, place: &str) -> Value 
     let (app, name) = (&live.app, &live.name);
     json!({
         "app": app, "name": name, "since": entry.since, "video": video, "audio": audio,
-        "ready": choice.is_ready, "renditions": choice.renditions,
+        "captions": has_captions, "ready": choice.is_ready, "renditions": choice.renditions,
         "viewers": { "rtmp": entry.viewers.rtmp, "hls": entry.viewers.hls, "dash": entry.viewers.dash,
             "llhls": counts.llhls, "ws": counts.ws, "webrtc": counts.webrtc },
         "watch": format!("{place}/watch/{app}/{name}"),

@@ -4,6 +4,7 @@
 mod attacks;
 mod bandwidth;
 mod browser;
+mod captions;
 mod chat;
 mod connections;
 mod examples;

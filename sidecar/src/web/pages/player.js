@@ -32,6 +32,8 @@ const AIM = 0.35;
 const MOST_AIM = 1.5;
 const LOST = 3;
 const KEEP_BEHIND = 10;
+// Number of captions that are kept; rows of captions that roll up are captions of their own.
+const MOST_CUES = 200;
 
 const Source = globalThis.ManagedMediaSource ?? globalThis.MediaSource;
 
@@ -46,6 +48,8 @@ export class WeirPlayer extends EventTarget {
   #timers = new Set();
   #running = false;
   #climbAt = 0;
+  #climbTimer = null;
+  #tracks = new Map();
   // The server that the player plays from, and its name if it is an edge.
   #base;
   #edge;
@@ -60,7 +64,7 @@ export class WeirPlayer extends EventTarget {
     this.#options = { token: null, tech: ["whep", "ws", "llhls", "hls"], autoplay: true, ...options };
     this.#base = this.#home();
     this.#edge = this.#options.edges?.own ?? null;
-    this.#techs = this.#options.tech.filter((tech) => Object.hasOwn(WAYS, tech) && WAYS[tech].isSupported(video));
+    this.#techs = this.#playable(this.#options.tech);
   }
 
   get state() {
@@ -101,6 +105,31 @@ export class WeirPlayer extends EventTarget {
     this.#slowUntil = 0;
     this.#enter("PENDING");
     if (this.#running) this.#try();
+  }
+
+  // Plays over these transports only, or over those of the page again (null). The player stays with the present one if it can.
+  use(tech) {
+    const techs = this.#playable(tech ?? this.#options.tech);
+    if (techs.length === 0) return;
+    const at = techs.indexOf(this.tech);
+    [this.#techs, this.#tech, this.#climbAt] = [techs, Math.max(0, at), 0];
+    if (!this.#running) return;
+    if (at > 0) this.#climbLater(0);
+    if (at >= 0) return;
+    this.#enter("PENDING");
+    this.#try();
+  }
+
+  // Returns the track of captions with this name. The video keeps it, because browsers cannot remove it.
+  captions(name) {
+    if (!this.#tracks.has(name)) {
+      this.#tracks.set(name, this.#video.addTextTrack("captions", `CC ${this.#tracks.size + 1}`));
+    }
+    return this.#tracks.get(name);
+  }
+
+  #playable(tech) {
+    return tech.filter((one) => Object.hasOwn(WAYS, one) && WAYS[one].isSupported(this.#video));
   }
 
   stop() {
@@ -259,7 +288,7 @@ export class WeirPlayer extends EventTarget {
     }, START_MS);
     if (this.#tech > 0) {
       this.#climbAt = this.#climbAt || performance.now() + CLIMB_MS;
-      this.#later(() => this.#climb(), Math.max(1000, this.#climbAt - performance.now()));
+      this.#climbLater(Math.max(1000, this.#climbAt - performance.now()));
     }
   }
 
@@ -345,17 +374,23 @@ export class WeirPlayer extends EventTarget {
   // Checks whether a better transport works again.
   async #climb() {
     this.#climbAt = 0;
-    const way = this.#way;
-    for (const [index, tech] of this.#techs.slice(0, this.#tech).entries()) {
+    const [way, techs] = [this.#way, this.#techs];
+    for (const [index, tech] of techs.slice(0, this.#tech).entries()) {
       const works = await WAYS[tech].probe(this).catch(() => false);
-      if (!this.#running || way !== this.#way) return;
+      if (!this.#running || way !== this.#way || techs !== this.#techs) return;
       if (works) {
         this.#tech = index;
         this.#try();
         return;
       }
     }
-    this.#later(() => this.#climb(), CLIMB_MS);
+    this.#climbLater(CLIMB_MS);
+  }
+
+  #climbLater(ms) {
+    clearTimeout(this.#climbTimer);
+    this.#timers.delete(this.#climbTimer);
+    this.#climbTimer = this.#later(() => this.#climb(), ms);
   }
 }
 
@@ -692,6 +727,8 @@ class OverHls {
   #player;
   #on;
   #hls = null;
+  // Captions by their ids: the track and the cue.
+  #cues = new Map();
   #timer = null;
   #position = 0;
   #still = 0;
@@ -727,7 +764,8 @@ class OverHls {
     }
     const lowLatencyMode = this.constructor.lowLatency;
     this.#hls = new Hls({ lowLatencyMode, enableWorker: false, backBufferLength: KEEP_BEHIND, liveSyncDurationCount: 2,
-      maxLiveSyncPlaybackRate: 1.1 });
+      maxLiveSyncPlaybackRate: 1.1, renderTextTracksNatively: false });
+    this.#hls.on(Hls.Events.CUES_PARSED, (_event, parsed) => this.#caption(parsed));
     this.#hls.on(Hls.Events.ERROR, (_event, error) => {
       if (error.fatal) this.#on.failed(error.details);
       else if (error.type === Hls.ErrorTypes.NETWORK_ERROR) this.#on.silent();
@@ -740,6 +778,22 @@ class OverHls {
     this.#closed = true;
     clearInterval(this.#timer);
     this.#hls?.destroy();
+    for (const [track, cue] of this.#cues.values()) track.removeCue(cue);
+  }
+
+  // hls.js itself shows captions only if video and audio are in separate files, and with tracks that the policy of the page forbids.
+  #caption({ type, cues, track: name }) {
+    if (type !== "captions" || this.#closed) return;
+    const track = this.#player.captions(name);
+    for (const cue of cues.filter(({ id }) => !this.#cues.has(id))) {
+      track.addCue(cue);
+      this.#cues.set(cue.id, [track, cue]);
+    }
+    while (this.#cues.size > MOST_CUES) {
+      const [id, [old, cue]] = this.#cues.entries().next().value;
+      old.removeCue(cue);
+      this.#cues.delete(id);
+    }
   }
 
   latency() {

@@ -41,6 +41,7 @@ document.addEventListener("weir-state", ({ detail }) => {
   state = detail.state;
   hasPlayed ||= state === "PLAYING";
   document.body.dataset.offline = detail.state === "PENDING" && detail.offline ? "yes" : "no";
+  if (state === "PLAYING") lookAtLive();
   if (state !== "PENDING" || detail.offline) field("status").hidden ||= ["PENDING", "STOPPED"].includes(state);
   showOffline();
 });
@@ -62,20 +63,33 @@ field("pip").addEventListener("click", () => {
   (document.pictureInPictureElement ? document.exitPictureInPicture() : video.requestPictureInPicture()).catch(() => {});
 });
 
-// Captions, if the stream has them: hls.js reads CEA-608 from H.264; the other transports carry none.
+// Captions, if the stream has them: hls.js reads CEA-608 from H.264. The other transports carry none, so the player plays HLS while
+// captions are shown.
 
+const HLS = ["llhls", "hls"];
 const tracks = () => [...video.textTracks].filter(({ kind }) => kind === "captions" || kind === "subtitles");
-const isShown = () => tracks().some(({ mode }) => mode === "showing");
+let hasCaptions = false;
+let wantsCaptions = false;
 
 function showCaptions() {
-  field("captions").hidden = tracks().length === 0;
-  field("captions").setAttribute("aria-pressed", String(isShown()));
+  field("captions").hidden = !hasCaptions && !wantsCaptions;
+  field("captions").setAttribute("aria-pressed", String(wantsCaptions));
 }
-for (const kind of ["addtrack", "removetrack", "change"]) video.textTracks.addEventListener(kind, showCaptions);
-field("captions").addEventListener("click", () => {
-  const wanted = isShown() ? "disabled" : "showing";
-  for (const [at, track] of tracks().entries()) track.mode = at === 0 ? wanted : "disabled";
+
+function setCaptions() {
+  for (const [at, track] of tracks().entries()) track.mode = wantsCaptions && at === 0 ? "showing" : "disabled";
   showCaptions();
+}
+video.textTracks.addEventListener("addtrack", setCaptions);
+// The browser's own controls show and hide captions, too.
+video.textTracks.addEventListener("change", () => {
+  if (tracks().length > 0) wantsCaptions = tracks().some(({ mode }) => mode === "showing");
+  showCaptions();
+});
+field("captions").addEventListener("click", () => {
+  wantsCaptions = !wantsCaptions;
+  setCaptions();
+  player.use(wantsCaptions ? HLS : null);
 });
 
 // Another device plays the playlist itself, if the browser supports that (Remote Playback API, AirPlay).
@@ -98,6 +112,8 @@ async function lookAtLive() {
   try {
     const { streams } = await (await fetch(`${player.base}/v1/live`, { cache: "no-store" })).json();
     const own = streams.find((stream) => stream.app === app && stream.name === name);
+    hasCaptions = own?.captions === true;
+    showCaptions();
     field("quality-field").hidden = !(own?.video?.height > 0);
     const select = field("quality");
     if (own && select.options.length === 0) {
