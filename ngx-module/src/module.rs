@@ -367,6 +367,10 @@ impl Gate for Weir {
         playback::judge(asked, settings)
     }
 
+    fn judge_part(asked: &Asked<'_>, settings: &LocationSettings) -> bool {
+        playback::judge_part(asked, settings)
+    }
+
     fn answered(
         asked: &Asked<'_>,
         settings: &LocationSettings,

@@ -44,6 +44,20 @@ pub fn judge(asked: &Asked<'_>, settings: &LocationSettings) -> (Verdict, Option
     }
 }
 
+/// Decides whether a subrequest may show a file of a stream. Other subrequests, for example those of `auth_request`, stay as they are
+/// without Weir.
+pub fn judge_part(asked: &Asked<'_>, settings: &LocationSettings) -> bool {
+    let Some(rule @ PlayRule::Token(..)) = &settings.play else { return true };
+    let Some(runtime) = runtime::current() else { return false };
+    match admit(&runtime, asked, rule) {
+        Ok(_) | Err(Refused::Nameless(_)) => true,
+        Err(refused) => {
+            log_refusal(&runtime, asked, &refused);
+            false
+        }
+    }
+}
+
 /// Refuses a viewer, because the application has its largest number of viewers.
 fn turn_away(asked: &Asked<'_>, crowded: Crowded) -> (Verdict, Option<Visit>) {
     if let Some(runtime) = runtime::current() {

@@ -3,10 +3,11 @@
 use std::{ffi::c_void, ptr, slice};
 
 use nginx_sys::{
-    NGX_DECLINED, NGX_ERROR, NGX_HTTP_FORBIDDEN, NGX_HTTP_SERVICE_UNAVAILABLE, NGX_OK, ngx_buf_t,
-    ngx_chain_t, ngx_conf_t, ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt,
-    ngx_http_log_handler_pt, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
-    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_http_request_t,
+    NGX_DECLINED, NGX_ERROR, NGX_HTTP_FORBIDDEN, NGX_HTTP_SATISFY_ANY, NGX_HTTP_SERVICE_UNAVAILABLE, NGX_OK,
+    ngx_buf_t, ngx_chain_t, ngx_conf_t, ngx_http_core_loc_conf_t, ngx_http_core_main_conf_t,
+    ngx_http_core_module, ngx_http_handler_pt, ngx_http_log_handler_pt, ngx_http_output_body_filter_pt,
+    ngx_http_output_header_filter_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_request_t,
     ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_http_weak_etag, ngx_int_t, ngx_list_push,
     ngx_str_t, ngx_table_elt_t,
 };
@@ -52,6 +53,7 @@ pub(crate) unsafe extern "C" fn install<M: Tables + Gate>(cf: *mut ngx_conf_t) -
                 .cast::<ngx_http_core_main_conf_t>();
             for (phase, handler) in [
                 (ngx_http_phases_NGX_HTTP_POST_READ_PHASE, begin::<M> as unsafe extern "C" fn(_) -> _),
+                (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, part::<M>),
                 (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, access::<M>),
             ] {
                 let handlers = &raw mut core.phases[phase as usize].handlers;
@@ -98,6 +100,34 @@ unsafe extern "C" fn log_handler<M: Tables + Gate>(
             let end = handler(r, sr, buffer, length);
             let written = usize::try_from(end.offset_from(buffer)).unwrap_or(0).min(length);
             buffer.add(M::mask(slice::from_raw_parts_mut(buffer, written)))
+        }
+    })
+}
+
+/// The phase before access, which nginx also runs for subrequests.
+unsafe extern "C" fn part<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
+    callback::guard("a part of an answer", NGX_HTTP_FORBIDDEN as ngx_int_t, || {
+        // SAFETY: nginx calls with a live request, whose location was found, and whose main request lives as long
+        // (ngx_http_core_generic_phase, ngx_http_subrequest).
+        unsafe {
+            let main = &*(*r).main;
+            let is_judged = (*r).loc_conf == main.loc_conf
+                && collections::bytes(&(*r).uri) == collections::bytes(&main.uri);
+            if ptr::eq(r, main) || is_judged {
+                return NGX_DECLINED as ngx_int_t;
+            }
+            let location: Option<&ngx_http_core_loc_conf_t> =
+                slots::entry((*r).loc_conf, &raw const ngx_http_core_module);
+            let is_any = location.is_some_and(|location| location.satisfy == NGX_HTTP_SATISFY_ANY as usize);
+            match slots::entry::<LocationSlot<M::Location>>((*r).loc_conf, M::http_module()) {
+                Some(slot) if !is_any => {
+                    match M::judge_part(&Asked { request: &*r, location }, &slot.settings) {
+                        true => NGX_DECLINED as ngx_int_t,
+                        false => NGX_HTTP_FORBIDDEN as ngx_int_t,
+                    }
+                }
+                _ => NGX_DECLINED as ngx_int_t,
+            }
         }
     })
 }

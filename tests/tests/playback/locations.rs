@@ -89,6 +89,37 @@ fn a_server_is_protected_and_a_location_opened() {
 }
 
 #[test]
+fn a_page_shows_a_protected_playlist_only_to_who_has_its_token() {
+    let nginx = start(
+        config()
+            .http(
+                "location /hls/ { root @DIR@/www; weir_play token app=live; }
+                 location /pages/ { alias @DIR@/; ssi on; ssi_types *; }
+                 location = /asked { root @DIR@/www; auth_request /who; alias @DIR@/page; }
+                 location = /who { internal; return 204; weir_play token app=live; }
+                 location /hls/any/ { alias @DIR@/www/hls/; satisfy any; allow 127.0.0.1; weir_play token app=live; }
+                 location /hls/pages/ { alias @DIR@/; ssi on; ssi_types *; weir_play off; }",
+            )
+            .file("page", "<!--#include virtual=\"/hls/show.m3u8\" -->")
+            .file("anyone", "<!--#include virtual=\"/hls/any/show.m3u8\" -->"),
+    );
+    let shows = |path: &str| get(&nginx, path).text().contains("#EXTM3U");
+    let (show, other) = (token("show"), token("other"));
+    for folder in ["/pages", "/hls/pages"] {
+        assert!(!shows(&format!("{folder}/page")), "{folder}");
+        assert!(!shows(&format!("{folder}/page?token={other}")), "{folder}");
+        assert!(shows(&format!("{folder}/page?token={show}")), "{folder}");
+        let with_cookie =
+            ask(&nginx, "GET", &format!("{folder}/page"), &[&format!("Cookie: weir_token={show}")]);
+        assert!(with_cookie.text().contains("#EXTM3U"), "{folder}");
+    }
+    assert!(nginx.log().contains("play refused: no token"));
+    assert!(shows("/pages/anyone"), "with `satisfy any`, nginx alone decides");
+    // What is no stream's file stays as it is without Weir.
+    assert_eq!(get(&nginx, "/asked").status, 200);
+}
+
+#[test]
 fn a_reload_and_several_workers_change_nothing() {
     let mut nginx =
         start(config().workers(2).http("location /hls/ { root @DIR@/www; weir_play token app=live; }"));
