@@ -59,6 +59,42 @@ fn a_clock_that_jumps_does_not_end_a_recording() {
 }
 
 #[test]
+fn a_clock_that_jumps_does_not_stop_a_ladder() {
+    const JUMP_MS: u32 = 14_000;
+    let rules = "[rung.low]\nheight = 44\nbitrate = \"60k\"\n[ladder.l]\nrungs = [\"source\", \"low\"]\npreset = \"ultrafast\"\n\
+        [[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"l\"\nfolder = \"@MEDIA@\"\nsegment = \"1s\"\nwindow = \"60s\"\n\
+        linger = \"0s\"\n";
+    for jump in [682_283_103_u32, 3_600_000_u32.wrapping_neg()] {
+        let nginx = open().start();
+        let sidecar = Sidecar::start(&nginx, rules);
+        let edit = move |tag: Tag| {
+            let jumped = if tag.timestamp > JUMP_MS { jump } else { 0 };
+            Some(Tag { timestamp: (tag.timestamp + 10_000_000).wrapping_add(jumped), ..tag })
+        };
+        let publisher = Publisher::to(nginx.rtmp(), "live/show").edited(edit).start().started();
+        sidecar.wait_ready("live/show");
+        until("seconds after the jump are sent", 60.0, || publisher.sent_ms() > JUMP_MS + 8000);
+        let job = sidecar.find("live/show/ladder").unwrap();
+        assert_eq!(job["restarts"], 0, "{}", sidecar.log());
+        let after = ((publisher.sent_ms() - JUMP_MS) / 50) as usize;
+        publisher.close();
+        for rung in ["source", "low"] {
+            let playlist = sidecar.media().join(format!("live/show/{rung}/index.m3u8"));
+            let text = || std::fs::read_to_string(&playlist).unwrap();
+            until("the playlist has ended", 15.0, || text().ends_with("#EXT-X-ENDLIST\n"));
+            assert!(!text().contains("#EXT-X-DISCONTINUITY"), "{}", text());
+            let times = video_times(&playlist);
+            assert!(times.len() >= after, "{rung}: {} frames, {after} sent after the jump", times.len());
+            assert!(
+                times.windows(2).all(|pair| (0.0..0.2).contains(&(pair[1] - pair[0]))),
+                "{rung}: {times:?}"
+            );
+        }
+        assert!(sidecar.log().lines().count() < 80, "{}", sidecar.log());
+    }
+}
+
+#[test]
 fn sound_of_cameras_is_encoded_and_the_pictures_are_kept() {
     let nginx = open().start();
     let (files, _sidecar) = recorded(&nginx, |tag| match (tag.kind, tag.is_header()) {
