@@ -8,6 +8,7 @@ use std::path::Path;
 
 mod access;
 mod advice;
+mod codecs;
 mod exec;
 #[cfg(test)]
 mod fixture;
@@ -20,6 +21,7 @@ mod stack;
 mod streams;
 
 pub use advice::{Advice, Severity};
+pub use codecs::codecs;
 pub use lexer::SyntaxError;
 pub use reader::{Directive, Files, ReadError, read};
 pub use space::{FileSystem, small_file_systems};
@@ -40,7 +42,7 @@ pub fn check(configuration: &[Directive]) -> Vec<Advice> {
 /// Returns the advice to log when nginx starts: dangers, and settings that have no effect.
 pub fn at_start(main_file: &Path, files: &impl Files) -> Result<Vec<Advice>, ReadError> {
     let mut found = check(&read(main_file, files)?);
-    found.retain(|advice| advice.severity != Severity::Hint);
+    found.retain(|advice| matches!(advice.severity, Severity::Danger | Severity::Warning));
     Ok(found)
 }
 

@@ -310,7 +310,7 @@ pub struct TopArgs {
 /// `weir lint`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 nothing found, 1 dangers or hints found, 2 the configuration cannot be read."
+    after_help = "Exit status: 0 nothing found or only notes, 1 dangers, warnings or hints found, 2 the configuration cannot be read."
 )]
 pub struct LintArgs {
     /// The main configuration file; its includes are read too

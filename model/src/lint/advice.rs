@@ -14,15 +14,18 @@ pub enum Severity {
     Warning,
     /// Another setting would be better.
     Hint,
+    /// A limit of nginx-rtmp. The configuration may be as it should be.
+    Note,
 }
 
 impl Severity {
-    /// Returns `danger`, `warning` or `hint`.
+    /// Returns `danger`, `warning`, `hint` or `note`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Danger => "danger",
             Self::Warning => "warning",
             Self::Hint => "hint",
+            Self::Note => "note",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use serde_json::json;
-use weir_model::lint::{self, Advice, FileSystem, Files};
+use weir_model::lint::{self, Advice, FileSystem, Files, Severity};
 use weir_nginx_files::Disk;
 
 use super::{Error, Output};
@@ -23,15 +23,17 @@ pub(super) fn run(args: &LintArgs) -> Result<(Output, bool), Error> {
     let configuration = lint::read(&args.file, &disk)?;
     let mut found = lint::check(&configuration);
     found.extend(lint::small_file_systems(&configuration, file_system));
+    found.extend(lint::codecs(&configuration));
     found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     // A file that is included twice is read twice, and gives duplicate findings.
     found.dedup();
-    let output = match (args.json.json, found.is_empty()) {
-        (true, _) => Output::json(&as_json(&found)),
-        (false, true) => format!("{}: {}\n", args.file.display(), nothing(disk.0.borrow().len())).into(),
-        (false, false) => as_lines(&found).into(),
-    };
-    Ok((output, !found.is_empty()))
+    let is_good = found.iter().all(|advice| advice.severity == Severity::Note);
+    let mut lines = as_lines(&found);
+    if is_good {
+        lines.push_str(&format!("{}: {}\n", args.file.display(), nothing(disk.0.borrow().len())));
+    }
+    let output = if args.json.json { Output::json(&as_json(&found)) } else { lines.into() };
+    Ok((output, !is_good))
 }
 
 fn nothing(files: usize) -> String {
@@ -105,6 +107,13 @@ mod tests {
         std::fs::write(&other, "# nothing").unwrap();
         assert_eq!(lint(&[shown]), (format!("{shown}: nothing found in 2 files\n"), false));
         assert_eq!(lint(&[shown, "--json"]), ("{\"advice\":[]}\n".to_owned(), false));
+        std::fs::write(&other, "rtmp { hls on; }").unwrap();
+        let (said, found) = lint(&[shown]);
+        let [note, nothing] = said.lines().collect::<Vec<_>>().try_into().unwrap();
+        assert!(
+            !found && note.contains("other.conf:1: note: ") && nothing.contains(": nothing found"),
+            "{said}"
+        );
         std::fs::write(&other, "rtmp { max_message 1k; }").unwrap();
         let (said, found) = lint(&[shown]);
         assert!(found && said.lines().count() == 1 && said.contains("other.conf:1: hint: "), "{said}");

@@ -22,7 +22,7 @@ pub(super) fn examine(tree: &[Directive]) -> Vec<Finding> {
             format!("{}:{}: \"{}\" {}", advice.file.display(), advice.line, advice.directive, advice.problem);
         match advice.severity {
             Severity::Danger | Severity::Warning => Finding::problem(PART, message, advice.remedy),
-            Severity::Hint => Finding::hint(PART, message, advice.remedy),
+            Severity::Hint | Severity::Note => Finding::hint(PART, message, advice.remedy),
         }
     }));
     if found.is_empty() {
