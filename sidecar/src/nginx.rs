@@ -408,7 +408,7 @@ impl Nginx {
             warning: String,
         }
         if let Ok(Wire { warning }) = serde_json::from_str(text) {
-            let warning = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let warning = weir_model::text::clean(&warning).into_owned();
             self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
         }
     }

@@ -133,7 +133,7 @@ impl Mail {
             let why =
                 error["error"]["message"].as_str().unwrap_or("what answers there has no peer in [cluster]");
             // The answer may come from any program.
-            let why: String = why.chars().filter(|c| !c.is_control()).take(200).collect();
+            let why: String = weir_model::text::clean(why).chars().take(200).collect();
             return Err(away(&format!("status {status}: {why}")));
         };
         match (answer.letter, answer.error) {

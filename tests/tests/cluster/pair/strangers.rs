@@ -89,6 +89,8 @@ enum Fake {
     Endless,
     /// Sends bytes that are not a letter.
     Nonsense,
+    /// Refuses with a message that reverses the reading order.
+    Rude,
 }
 
 /// Returns the port of such a server, and the largest number of bytes that it could write to one client.
@@ -104,6 +106,11 @@ fn fake(kind: Fake) -> (u16, Arc<AtomicUsize>) {
                 let head: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
                 match kind {
                     Fake::Silent => while matches!(socket.read(&mut [0; 65536]), Ok(1..)) {},
+                    Fake::Rude => {
+                        let body = "{\"error\":{\"message\":\"no\u{202e}pair\\u001b[31m\"}}";
+                        let head = "HTTP/1.1 404 Not Found\r\nconnection: close\r\n";
+                        let _ = write!(socket, "{head}content-length: {}\r\n\r\n{body}", body.len());
+                    }
                     Fake::Nonsense => drop(socket.write_all(&[head, b"\x00{[\xff\nnonsense"].concat())),
                     Fake::Endless => {
                         let _ = socket.write_all(head);
@@ -123,12 +130,18 @@ fn fake(kind: Fake) -> (u16, Arc<AtomicUsize>) {
 #[test]
 fn what_answers_nothing_or_nonsense_or_without_end_holds_up_nobody() {
     let pair = Pair::start();
-    for (nth, kind) in [Fake::Silent, Fake::Endless, Fake::Nonsense].into_iter().enumerate() {
+    for (nth, kind) in [Fake::Silent, Fake::Endless, Fake::Nonsense, Fake::Rude].into_iter().enumerate() {
         let (port, most) = fake(kind);
         pair.links[B].cut();
         pair.links[B].lead_to(port);
         pair.links[B].heal();
         until(&format!("{kind:?} is noticed"), 8.0, || pair.view(A)["error"].is_string());
+        if let Fake::Rude = kind {
+            within("its words are cleaned", 8.0, || {
+                let error = pair.view(A)["error"].to_string();
+                error.contains("status 404: no\u{fffd}pair\u{fffd}[31m")
+            });
+        }
         let begin = Instant::now();
         let key = pair.api(A).create_key("live", &format!("s{nth}"));
         pair.nodes[A].daemon.get("/healthz").unwrap();
