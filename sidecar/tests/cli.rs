@@ -62,6 +62,8 @@ fn wrong_usage_is_status_2() {
         &["key", "add", "live"],
         &["key", "add", "live", "show", "--from", "192.0.2.0/99"],
         &["key", "revoke", "wk_abc"],
+        &["key", "revoke", "nope"],
+        &["target", "remove", "nope"],
         &["token", "mint", "live", "show", "--ttl", "0s"],
         &["token", "mint", "live", "show", "--action", "play", "--ttl", "3"],
         &["token", "mint", "live", "show", "--secret", "/nonexistent"],
@@ -81,6 +83,26 @@ fn wrong_usage_is_status_2() {
     ] {
         let output = run(args);
         assert_eq!(refusal(&output).0, Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_missing_or_wrong_is_status_1() {
+    let wrong = folder("wrong").join("weir.toml");
+    std::fs::write(&wrong, "[web]\ncolour = 7\n").unwrap();
+    for file in ["/nonexistent/weir.toml", wrong.to_str().unwrap()] {
+        for args in [
+            &["admin", "list"][..],
+            &["admin", "remove", "ana"],
+            &["admin", "totp", "ana"],
+            &["admin", "setup-link"],
+            &["link", "live", "show"],
+            &["serve", "--check"],
+        ] {
+            let output = run(&[args, &["--config", file]].concat());
+            let (status, line) = refusal(&output);
+            assert!(status == Some(1) && line.contains(file), "{args:?}: {status:?} {line}");
+        }
     }
 }
 

@@ -149,14 +149,12 @@ fn setup_link(args: &AdminSetupLinkArgs) -> Result<Output, Error> {
 
 /// Returns `[web]` of the configuration; `None` if no file was named and the default file does not exist.
 fn web(args: &AdminsArg) -> Result<Option<Web>, Error> {
-    let load = |file: &Path| config::load(file).map_err(|error| Error::Usage(error.to_string()));
-    match &args.config {
-        Some(file) => load(file).map(|config| Some(config.web)),
-        None if Path::new(config::DEFAULT_PATH).exists() => {
-            load(Path::new(config::DEFAULT_PATH)).map(|config| Some(config.web))
-        }
-        None => Ok(None),
-    }
+    let file = match &args.config {
+        Some(file) => file.as_path(),
+        None if Path::new(config::DEFAULT_PATH).exists() => Path::new(config::DEFAULT_PATH),
+        None => return Ok(None),
+    };
+    Ok(Some(config::load(file)?.web))
 }
 
 fn store(args: &AdminsArg) -> Result<Store, Error> {

@@ -111,6 +111,13 @@ fn with_option(message: String) -> String {
     option.unwrap_or(message)
 }
 
+impl From<config::Error> for Error {
+    /// weir.toml is wrong, or cannot be read.
+    fn from(error: config::Error) -> Self {
+        Self::Daemon(error.into())
+    }
+}
+
 impl Error {
     /// Returns the error code for programs: the API's code if the API refused.
     pub fn code(&self) -> &str {

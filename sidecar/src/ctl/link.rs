@@ -51,7 +51,7 @@ pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error>
 /// Returns the addresses of weir.toml. If no file was named, the default file may be missing or unreadable.
 fn addresses(file: Option<&Path>) -> Result<(Option<Base>, Patterns), Error> {
     let config = match file {
-        Some(file) => config::load(file).map_err(|error| Error::Usage(error.to_string()))?,
+        Some(file) => config::load(file)?,
         None => match config::load(Path::new(config::DEFAULT_PATH)) {
             Ok(config) => config,
             Err(_) => return Ok((None, Patterns::default())),

@@ -71,7 +71,7 @@ fn for_nobody_else(config: &Config, error: &unit::Error) -> String {
 }
 
 fn load(path: &Path) -> Result<Config, Error> {
-    Ok(config::load(path).map_err(daemon::Error::from)?)
+    Ok(config::load(path)?)
 }
 
 fn refusal(path: &Path, found: &[Finding]) -> Error {

@@ -72,20 +72,33 @@ fn check_origin(method: &Method, headers: &HeaderMap, url: Option<&str>) -> Resu
         return Ok(());
     }
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let kind = text(header::CONTENT_TYPE).unwrap_or_default();
-    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
-        return Err(Foreign::Type);
-    }
     if text(FETCH_SITE).is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return Err(Foreign::Site);
     }
     let authority = |url: &str| {
         url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default().to_owned())
     };
-    let Some(origin) = text(header::ORIGIN) else { return Ok(()) };
-    let from = authority(origin);
-    let is_own = from.is_some() && (from.as_deref() == text(header::HOST) || from == url.and_then(authority));
-    if is_own { Ok(()) } else { Err(Foreign::Origin) }
+    if let Some(origin) = text(header::ORIGIN) {
+        let from = authority(origin);
+        let is_own =
+            from.is_some() && (from.as_deref() == text(header::HOST) || from == url.and_then(authority));
+        if !is_own {
+            return Err(Foreign::Origin);
+        }
+    }
+    let kind = text(header::CONTENT_TYPE).unwrap_or_default();
+    let is_json =
+        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    if is_json { Ok(()) } else { Err(Foreign::Type) }
+}
+
+/// Returns the answer to such a change: 415 if only its type is wrong, as the module's API answers.
+fn refused(why: Foreign) -> Response {
+    let (status, code) = match why {
+        Foreign::Type => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+        Foreign::Site | Foreign::Origin => (StatusCode::FORBIDDEN, "forbidden"),
+    };
+    answer::error(status, code, &why.to_string())
 }
 
 impl FromRequestParts<Arc<Web>> for Own {
@@ -96,8 +109,7 @@ impl FromRequestParts<Arc<Web>> for Own {
         let Some(peer) = peer else { return Err(answer::nothing_here().await) };
         let settings = web.context.config();
         let settings = &settings.web;
-        check_origin(&parts.method, &parts.headers, settings.url.as_deref())
-            .map_err(|why| answer::error(StatusCode::FORBIDDEN, "forbidden", &why.to_string()))?;
+        check_origin(&parts.method, &parts.headers, settings.url.as_deref()).map_err(refused)?;
         let asker = asker(peer, &parts.headers, &settings.trusted_proxies, &settings.base);
         let place = Place::of(asker.url.as_deref(), &settings.base);
         let is_trusted = settings.trusted_proxies.iter().any(|network| network.contains(peer.ip()));
@@ -225,6 +237,8 @@ mod tests {
             (Method::POST, &[json, host, ("sec-fetch-site", "same-site")], Err(Foreign::Site)),
             (Method::POST, &[json, host, ("origin", "http://h:8091")], Err(Foreign::Origin)),
             (Method::POST, &[json, host, ("origin", "null")], Err(Foreign::Origin)),
+            (Method::POST, &[host, ("origin", "null")], Err(Foreign::Origin)),
+            (Method::POST, &[host, ("sec-fetch-site", "cross-site")], Err(Foreign::Site)),
             (
                 Method::POST,
                 &[json, host, ("origin", "https://live.example.org.evil.example")],
