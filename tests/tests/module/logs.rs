@@ -16,7 +16,7 @@ fn rotate(nginx: &Nginx, old_name: &str) -> u64 {
     let name = log.to_string_lossy().into_owned();
     until("all processes have the new file", 10.0, || {
         let all = [nginx.workers(), nginx.draining(), vec![nginx.master()]].concat();
-        all.iter().all(|process| process.open_files().iter().any(|file| *file == name))
+        all.iter().all(|process| process.open_files().contains(&name))
     });
     fs::metadata(old).unwrap().len()
 }
