@@ -72,7 +72,7 @@ WITHOUT_ROOT = make test: not root: tests that make network namespaces, mount a 
 # What goes on at targets, with a sanitized nginx; Debian's TLS in front of them does not fit that one.
 PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives merged names relay)
 
-# Viewers under valgrind: the others send thousands of requests, or run the daemon.
+# Tests of viewers that run under valgrind. The other ones send thousands of requests, or run the daemon.
 VIEWERS_SANITIZED := edge:: limits:: report:: events:: internal::internal internal::a_pull count::only count::a_
 
 # The module and the fence beneath it have no tests of their own: their symbols are nginx's, so nothing but nginx can link them.
@@ -154,7 +154,7 @@ msrv-version:
 msrv: headers ## compile everything with the oldest supported Rust (needs rustup and that toolchain)
 	cargo +$(MSRV) check --locked --workspace --all-targets
 
-# Miri runs neither nginx nor system calls, so it cannot run the fence: what it can run is the zone, which the fence lends to all workers.
+# Miri runs neither nginx nor system calls, so it cannot run the fence. It runs tests of the zone, which the fence lends to all workers.
 MIRI := threads:: rows:: pushes:: abandoned:: events::what_is_told events::a_death
 
 miri: ## run the zone's tests under Miri (needs rustup, and a nightly toolchain with miri)

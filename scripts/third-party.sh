@@ -46,7 +46,7 @@ while IFS='|' read -r crate license; do
         found=1
     done
     [ -n "$found" ] && continue
-    # Such a crate is used under Apache-2.0, because that text is the same for every crate: it is the one of LICENSE.
+    # Weir uses such a crate under Apache-2.0. Its text is the same for every crate, so the text of LICENSE applies.
     [[ " ${license//\// OR } " == *" Apache-2.0 "* && $license != *" AND "* ]] || die "$crate ships no licence text and is not under Apache-2.0: $license"
     license_file "${crate/ v/ }" LICENSE
     printf '%s\n' "${crate/ v/ }" >>"$work/without"

@@ -1,9 +1,9 @@
 //! Events of `GET /v1/events`. [`Event`] is the only list of their kinds and fields: the module writes it, the daemon reads it.
 //!
-//! The zone keeps an event as the text of its fields, because followers get the same text as often as they ask, and the
-//! publisher's worker writes it once. The time is kept beside the text; [`append`] puts both together.
+//! The zone keeps an event as the text of its fields and the time beside it: a worker writes the text once, and all
+//! followers get the same text. [`append`] puts text and time together.
 //!
-//! The fields of a type stand in the order of their names: JSON has them in this order.
+//! Each type lists its fields in the order of their names, because JSON has them in this order.
 
 use std::fmt::Write;
 
@@ -46,7 +46,7 @@ macro_rules! events {
                 text.unwrap_or_default()
             }
 
-            /// The reverse of [`Event::kind`] and [`Event::fields`]. Ignores fields that the kind does not have.
+            /// Reads an event from the results of [`Event::kind`] and [`Event::fields`]. Ignores fields that the kind does not have.
             pub fn read<'de, D: Deserializer<'de>>(kind: &str, fields: D) -> Result<Event, D::Error> {
                 match kind {
                     $($kind => Deserialize::deserialize(fields).map(Event::$variant),)*
@@ -218,11 +218,11 @@ pub struct PublishBitrate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyChange {
-    /// It is new.
+    /// The key is new.
     Added,
-    /// It has a new secret.
+    /// The key has a new secret.
     Rotated,
-    /// It is no longer valid.
+    /// The key is no longer valid.
     Revoked,
 }
 

@@ -264,7 +264,7 @@ impl Serialize for Fps {
     }
 }
 
-/// Returns the first number whose name is this one; `None` if there is none.
+/// Returns the lowest number with this name, or `None`.
 fn number_of(name: &str, name_of: impl Fn(u8) -> &'static str) -> Option<u8> {
     (0..=u8::MAX).find(|number| name_of(*number) == name)
 }
@@ -294,7 +294,7 @@ impl From<VideoFacts> for VideoView {
     }
 }
 
-/// The API does not show all facts: those that it leaves out are 0.
+/// The API does not show all facts. The facts that it leaves out become 0.
 impl From<VideoView> for VideoFacts {
     fn from(view: VideoView) -> VideoFacts {
         let named = |codec_id| VideoFacts { codec_id, ..VideoFacts::default() };

@@ -89,7 +89,7 @@ impl Digest {
     }
 }
 
-// No test notices a comparison by `==` in its place: the compiler compares 32 bytes with two vector instructions, and the time of an early
+// No test notices `==` in the place of `ct_eq`: the compiler compares 32 bytes with two vector instructions, and the time of an early
 // end is below the noise of any measurement. So a reviewer must keep `ct_eq`.
 impl PartialEq for Digest {
     fn eq(&self, other: &Digest) -> bool {

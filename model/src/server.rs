@@ -190,7 +190,7 @@ impl Serialize for Server {
     }
 }
 
-/// Reads the name: the block then has this address alone.
+/// Reads the name. The block then has only this address.
 impl<'de> Deserialize<'de> for Server {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Server, D::Error> {
         String::deserialize(deserializer).map(|name| Server::from_text(&name))
@@ -202,7 +202,7 @@ impl<'de> Deserialize<'de> for Server {
 pub struct ServerBlock {
     /// The block.
     pub server: Server,
-    /// Its applications, in their order.
+    /// Its applications, in the order of the configuration.
     pub applications: Vec<BlockApplication>,
 }
 

@@ -259,7 +259,7 @@ pub struct FilePlayerSnapshot {
     pub server: Server,
     /// The application.
     pub app: String,
-    /// The name that it asked for.
+    /// The name that the player asked for.
     pub name: String,
     /// The timestamp in the file, in milliseconds.
     pub position_ms: u32,

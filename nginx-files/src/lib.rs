@@ -1,7 +1,7 @@
 //! Reads the files of an nginx configuration on this machine, as nginx reads them.
 //!
-//! The module and the command line give advice on a configuration. [`weir_model::lint`] gives it without I/O; this crate
-//! is the I/O of both. It must not know what is read.
+//! The module and the command line give advice on a configuration. [`weir_model::lint`] makes the advice without I/O; this
+//! crate does the I/O for both programs. It must not know the meaning of the files.
 //!
 //! # Floors
 //!

@@ -50,7 +50,7 @@ pub struct SessionState {
     pub playing: Option<Playing>,
     /// The tokens that it plays with.
     pub play_tokens: Vec<TokenMark>,
-    /// Whether its player is no viewer: a job of the daemon, or a pull of this nginx.
+    /// Whether its player is a job of the daemon or a pull of this nginx, and so not a viewer.
     pub own_player: bool,
     /// The name of its last `play`, if a log line may show it.
     pub asked: Option<String>,

@@ -44,8 +44,8 @@ pub fn judge(asked: &Asked<'_>, settings: &LocationSettings) -> (Verdict, Option
     }
 }
 
-/// Decides whether a subrequest may show a file of a stream. Other subrequests, for example those of `auth_request`, stay as they are
-/// without Weir.
+/// Decides whether a subrequest may show a file of a stream. Weir does not restrict other subrequests, for example those of
+/// `auth_request`.
 pub fn judge_part(asked: &Asked<'_>, settings: &LocationSettings) -> bool {
     let Some(rule @ PlayRule::Token(..)) = &settings.play else { return true };
     let Some(runtime) = runtime::current() else { return false };

@@ -29,7 +29,7 @@ impl Ends {
     #[must_use]
     pub fn lead_here(&self) -> bool {
         let far = self.far;
-        // Another machine's address may look like one of `listen 0.0.0.0`.
+        // The address of another machine may match `listen 0.0.0.0`.
         if far.ip() != self.near.ip() && !far.ip().is_loopback() {
             return false;
         }

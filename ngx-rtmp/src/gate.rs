@@ -22,8 +22,8 @@ pub trait Gate: Types {
     /// Judges a request in the access phase: again for each location after an internal redirect, and not for subrequests.
     fn judge(asked: &Asked<'_>, settings: &Self::Location) -> (Verdict, Option<Self::Visit>);
 
-    /// Judges a subrequest, such as a part that SSI includes, before its answer: nginx runs no access phase for it. Returns whether it may be
-    /// answered. Not called if the main request was judged for the same address in the same location, nor with `satisfy any`.
+    /// Judges a subrequest, such as a part that SSI includes, because nginx runs no access phase for it. Returns whether nginx may answer
+    /// it. Not called if the main request was judged for the same address in the same location, nor with `satisfy any`.
     fn judge_part(asked: &Asked<'_>, settings: &Self::Location) -> bool;
 
     /// Called when the answer begins, with this status and `Content-Type`; for the location that answers, and not for subrequests.

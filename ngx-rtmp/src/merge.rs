@@ -31,7 +31,7 @@ use super::{
 };
 use crate::local;
 
-/// How long before the alarm the list is looked through when the worker is awake anyway, in milliseconds.
+/// How long before the alarm a worker that is awake anyway looks through the list, in milliseconds.
 const EARLY_MS: u64 = 50;
 /// Most buffers of one write. A message of `chunk_size` bytes or less is one buffer.
 const MOST_BUFFERS: usize = 128;

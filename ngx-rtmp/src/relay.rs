@@ -190,7 +190,7 @@ impl<M: Tables> Session<'_, M> {
     /// Adds an argument to the name that a pull is about to request (ngx_rtmp_relay_send_play).
     pub fn add_play_argument(&mut self, argument: &str) {
         let Some(rtmp) = rtmp_sys::rtmp() else { return };
-        // SAFETY: a live session; its context of the relay is null or alive as long as it, as the pool of its connection is
+        // SAFETY: the session is alive. Its relay context is null or lives as long as the session, and so does the pool of its connection
         // (ngx_rtmp_relay_create_connection).
         unsafe {
             let pool = self.connection().pool;

@@ -198,7 +198,7 @@ fn viewer(zone: &Zone<'_, &SpinLock>, nth: u64) -> ViewerKey {
     zone.viewer_key(zone.viewer_at(addr, AGENT), &WATCHED)
 }
 
-/// `weir_zone 16m`, as much of it as nginx leaves, with this many viewers of one stream.
+/// The part of `weir_zone 16m` that nginx leaves to Weir, with this many viewers of one stream.
 fn zone_of_viewers(count: u64) -> Heap {
     let heap = Heap::new(16 << 20, 4062 * 4096).unwrap();
     let zone = heap.zone();

@@ -4,7 +4,7 @@
 const REGISTERED: usize = 4;
 /// Country and provider of ATSC, and the beginning of its caption data.
 const ATSC: [u8; 8] = [0xb5, 0, 0x31, b'G', b'A', b'9', b'4', 3];
-/// Most bytes of an SEI unit that are read.
+/// Weir reads at most this many bytes of an SEI unit.
 const MOST: usize = 4096;
 
 /// Returns whether a frame has captions other than fill bytes. `length` is the number of bytes of each length before a NAL unit.
@@ -14,7 +14,7 @@ pub fn has_captions(picture: &[u8], length: usize) -> bool {
         let size = size.iter().fold(0, |size, byte| size << 8 | usize::from(*byte));
         let Some((unit, after)) = after.split_at_checked(size) else { return false };
         match unit.first().map(|kind| kind & 0x1f) {
-            // SEI messages come before the picture.
+            // SEI messages come before the slices of a frame.
             Some(1..=5) => return false,
             Some(6) if are_in_messages(&plain(&unit[1..])) => return true,
             _ => rest = after,

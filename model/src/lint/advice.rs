@@ -14,7 +14,7 @@ pub enum Severity {
     Warning,
     /// Another setting would be better.
     Hint,
-    /// A limit of nginx-rtmp. The configuration may be as it should be.
+    /// A limit of nginx-rtmp. The configuration may be correct.
     Note,
 }
 

@@ -46,7 +46,7 @@ fn room(snapshot: &Snapshot) -> usize {
     let applications: usize = snapshot.servers.iter().map(|block| block.applications.len() + 1).sum();
     let streams = (snapshot.streams.len() + applications + 1) * STREAM_LEN;
     let clients = |stream: &StreamSnapshot| (stream.players.len() + 1) * CLIENT_LEN;
-    // A file can have a single player.
+    // Counts one stream element per player, because each file may have only one player.
     let files = snapshot.file_players.len() * (CLIENT_LEN + STREAM_LEN);
     streams + files + snapshot.streams.iter().map(clients).sum::<usize>()
 }
@@ -83,8 +83,8 @@ fn servers(snapshot: &Snapshot) -> Vec<Vec<Application<'_>>> {
     all
 }
 
-/// Returns each application of a block with what is played there. Applications that the configuration no longer has come
-/// last.
+/// Returns each application of a block with its streams and its players of files. Applications that the configuration
+/// no longer has come last.
 fn applications<'s>(
     configured: &'s [BlockApplication],
     streams: Vec<&'s StreamSnapshot>,
@@ -103,7 +103,7 @@ fn applications<'s>(
         let place = at(&mut all, &app.name);
         (all[place].live, all[place].files) = (app.live, app.files);
     }
-    // Old workers serve what the configuration may no longer have.
+    // Old workers may serve applications that the configuration no longer has.
     for stream in streams {
         let place = at(&mut all, &stream.app);
         all[place].live = true;

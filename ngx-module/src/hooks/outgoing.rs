@@ -68,7 +68,7 @@ pub fn on_result(session: &mut Session, transaction: Option<f64>) -> Answered {
     answered
 }
 
-/// Adds a ticket to the name that a pull is about to request, if it pulls from this same nginx, which then does not count it as a player.
+/// Adds a ticket to the name that a pull is about to request, if it pulls from this same nginx. Weir then does not count it as a viewer.
 fn show_own_pull(session: &mut Session) {
     let (Some(runtime), Some(ends)) = (runtime::current(), session.ends()) else { return };
     if ends.lead_here() {

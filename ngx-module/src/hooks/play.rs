@@ -205,7 +205,7 @@ fn parted(raw: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Notes whether the player is no viewer, by the ticket that it presents.
+/// Notes whether the player's ticket shows that it is not a viewer.
 fn note_own_player(session: &mut Session, runtime: &Runtime, raw: &[u8]) {
     let own = ticket_of(raw).is_some_and(|ticket| is_own(session, runtime, &Digest::of(ticket)));
     if let Some(state) = session.state() {
@@ -213,8 +213,8 @@ fn note_own_player(session: &mut Session, runtime: &Runtime, raw: &[u8]) {
     }
 }
 
-/// Returns whether a ticket is that of the daemon on this machine, which has it from the API, or that of a connection that this nginx has
-/// opened itself to pull.
+/// Returns whether a ticket belongs to the daemon on this machine, which gets it from the API, or to a connection that this nginx has
+/// opened to pull.
 fn is_own(session: &Session, runtime: &Runtime, presented: &Digest) -> bool {
     let ticket = runtime.zone().player_ticket();
     if session.client().is_local() && *presented == ticket.digest() {

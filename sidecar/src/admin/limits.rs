@@ -3,7 +3,7 @@
 //! A name waits for a short time only. It does not wait for an address from which its owner has logged in, nor for the first try from a
 //! network without failures. So failed tries from elsewhere cannot lock an administrator out.
 //!
-//! Wrong codes of a second factor count per account, too, from whatever addresses. Only clients with the right password get that far.
+//! Wrong codes of a second factor also count per account, over all addresses. Only clients with the right password can try a code.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -22,8 +22,8 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 const LONGEST: Duration = Duration::from_secs(300);
 /// Longest wait of a name, and of a network.
 const SHORT: Duration = Duration::from_secs(15);
-/// Longest wait of an account after wrong codes. With the three codes that are valid simultaneously, a year of tries finds one with a
-/// probability of 3 %.
+/// Longest wait of an account after wrong codes. Three codes are valid simultaneously, so a year of tries finds one with a probability
+/// of 3 %.
 const LONGEST_OF_CODES: Duration = Duration::from_secs(3600);
 /// Time without another wrong code after which wrong codes are forgotten.
 const WINDOW_OF_CODES: Duration = Duration::from_secs(24 * 3600);

@@ -82,14 +82,14 @@ impl Key {
     }
 }
 
-/// Returns whether the code of a step was used, if `last` is the step of the last used code: each code is valid once (RFC 6238, 5.2), and
-/// none that is earlier than the last one. A last step that lies in the future does not count, because the clock was set back since. It would
-/// refuse all codes until then.
+/// Returns whether the code of a step counts as used. `last` is the step of the last used code. Each code is valid once (RFC 6238, 5.2),
+/// and codes before the last used one are no longer valid. Ignores a last step in the future, which means that the clock was set back:
+/// it would refuse all codes until that time.
 pub fn is_used(last: Option<u64>, step: u64, now: Timestamp) -> bool {
     last.is_some_and(|last| step <= last && last <= step_at(now) + SKEW)
 }
 
-/// Returns the time in milliseconds since 1970 from which the code of a step is refused anyway.
+/// Returns the time from which the code of a step is too old to be accepted, in milliseconds since 1970.
 pub fn end_of(step: u64) -> u64 {
     step.saturating_add(1 + SKEW).saturating_mul(STEP_S * 1000)
 }
@@ -155,7 +155,7 @@ mod tests {
         assert!(used.take(&ana, 7, now));
         assert!(!used.take(&ana, 7, now) && !used.take(&ana, 6, now));
         assert!(used.take(&bo, 7, now) && used.take(&ana, 8, now));
-        // The clock was a year ahead, and is right again: codes open, and each one once.
+        // The clock was a year ahead, and is right again: each code works once.
         let mut used = Used::default();
         assert!(used.take(&ana, 1_000_000, at(1_000_000 * STEP_S)));
         assert!(used.take(&ana, 7, now) && !used.take(&ana, 7, now));

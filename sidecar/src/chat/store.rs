@@ -17,7 +17,7 @@ use crate::streams::StreamId;
 
 /// Most changes that wait for the disk, if the next one is a message. A change of a moderator is always stored.
 const WAITING: usize = 4096;
-/// Time after which a change of a moderator that the disk refused is written again.
+/// Time after which the writer tries a moderator's change again that the disk refused.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Interval between removals of old messages.
 const SWEEP: Duration = Duration::from_secs(3600);

@@ -21,7 +21,7 @@ pub fn sign(key: &Key, viewer: IpAddr, time: u64) -> Option<String> {
 
 /// Returns the address of the viewer. `edge` is the header with the claim of an edge that has a credential.
 ///
-/// A header can be repeated for some seconds: whoever reads the traffic between an edge and the origin can use the address for so long.
+/// A header is valid for some seconds. Anybody who reads the traffic between an edge and the origin can repeat it during that time.
 ///
 /// # Errors
 ///

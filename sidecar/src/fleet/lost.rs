@@ -13,7 +13,7 @@ const MOST_UNBORN: u32 = 3;
 pub(super) struct Sight<'s> {
     /// The provider's id.
     pub(super) id: &'s str,
-    /// The origin hears its edge.
+    /// The origin receives reports of its edge.
     pub(super) reports: bool,
     /// Time since the server was created.
     pub(super) age: Duration,
@@ -28,10 +28,10 @@ pub(super) struct Limits {
     pub(super) boot: Duration,
 }
 
-/// What is known about the servers of an event.
+/// State of the servers of an event.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
-    /// Servers whose edges do not report, by id, with the time since when.
+    /// Servers whose edges do not report, by id, with the time at which Weir first saw this.
     silent: BTreeMap<String, Instant>,
     /// Servers whose edges have reported.
     joined: BTreeSet<String>,
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(lost.look(&new, LIMITS, at(140)), None, "the new server has not joined");
         let joined = [sights(&["3"], &["2"], 900), sights(&["4"], &[], 60)].concat();
         assert_eq!(lost.look(&joined, LIMITS, at(200)), Some("2"));
-        // A report in between begins the time again.
+        // A report in between starts the time again.
         assert_eq!(lost.look(&sights(&["2", "3", "4"], &[], 900), LIMITS, at(201)), None);
         assert_eq!(lost.look(&joined, LIMITS, at(202)), None);
     }

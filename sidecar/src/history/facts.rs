@@ -170,7 +170,7 @@ impl Fact {
         match ModuleEvent::read(kind, data) {
             Ok(ModuleEvent::StreamStarted(started)) => return started_at(started, at).map(Self::Started),
             Ok(ModuleEvent::StreamEnded(ended)) => return ended_at(ended, at).map(Self::Ended),
-            // Nothing is kept of the module's other events.
+            // The history does not store the other events of the module.
             Ok(_) => return None,
             Err(_) => {}
         }

@@ -48,7 +48,7 @@ pub struct Revoked {
 /// Answer of `GET /v1/viewers`.
 #[derive(Debug, Deserialize)]
 pub struct Watched {
-    /// The streams that have viewers. They may be not live.
+    /// The streams that have viewers. They are not necessarily live.
     pub streams: Vec<AudienceSnapshot>,
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn run(relay: &Relay, shared: &Shared, playable: &impl Fn()) ->
             intake: Intake::new(encoder),
             has_video: answer.has_video,
             has_pictures: false,
-            // nginx knows from the beginning that there is audio. A stream that gets audio later waits until it is known.
+            // With this header, nginx knows about the audio from the beginning. For other streams, the header follows with the first audio.
             header: answered.has_audio.then(|| Encoder::header(0)),
             last: 0,
             out: None,

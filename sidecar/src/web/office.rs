@@ -205,7 +205,7 @@ impl Office {
         let (office, of) = (self.clone(), name.clone());
         let used = tokio::task::spawn_blocking(move || office.store.use_code(&of, step, clock::now()));
         match used.await.map_err(|_| Refused::Busy)? {
-            // A full disk keeps no administrator out. This daemon still remembers the code.
+            // A full disk must not lock administrators out. This daemon still remembers the code.
             Err(error @ accounts::Error::File { .. }) => {
                 tracing::warn!("the used code of a second factor is lost at a restart: {error}");
                 Ok(true)

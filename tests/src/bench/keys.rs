@@ -116,7 +116,7 @@ fn timed(times: &mut Vec<f64>, work: impl FnOnce()) {
     times.push(micros(begin.elapsed()));
 }
 
-/// Sends a request, and reads the answer without a look at it: this thread shares its core with the client that pings.
+/// Sends a request, and reads the answer without parsing it: this thread shares its core with the client that pings.
 fn drain(nginx: &Nginx, method: &str, path: &str) {
     let mut socket = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
     let head = format!(

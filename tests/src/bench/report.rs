@@ -1,4 +1,4 @@
-//! What a benchmark has found: its tables for people, and a verdict for each target, for the summary and for programs.
+//! The result of a benchmark: tables for people, and one verdict per target for the summary and for programs.
 
 use std::fmt::{self, Write as _};
 
@@ -119,7 +119,7 @@ pub fn summary(reports: &[(&str, Report)]) -> String {
             let spread = verdict.spread.map(|[least, greatest]| {
                 format!(" ({} .. {})", verdict.number(least), verdict.number(greatest))
             });
-            // A String takes everything.
+            // Writing to a String does not fail.
             let _ = writeln!(
                 text,
                 "| {name} | {} | {} | {}{} | {} | {} |",

@@ -1,6 +1,6 @@
 //! Accounts: `weir admin` creates, lists and removes them while the daemon runs. Sessions end with the password and the account. Wrong
-//! passwords take more and more time, and do not show whether a name exists. A one-time link works once. A slow disk stops nobody who
-//! does not log in.
+//! passwords take more and more time, and do not show whether a name exists. A one-time link works once. A slow disk does not delay
+//! clients that do not log in.
 
 use std::fs::File;
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! Each dialog of the dashboard fits a phone and a desktop, light and dark, without a fault that axe-core finds; so do the pages before the
-//! login. A target that fails says why and counts down to its next try; it recovers without a reload of the page.
+//! Each dialog of the dashboard fits a phone and a desktop, light and dark, and axe-core finds no fault; the same holds for the pages before
+//! the login. A target that fails says why and counts down to its next try; it recovers without a reload of the page.
 
 use std::io::copy;
 use std::net::{TcpListener, TcpStream};
@@ -84,14 +84,14 @@ fn each_dialog_is_for_everybody() {
     look_at_dialog(&browser, "stop", "[aria-label='Stop live/show']");
     let recorded = || Visitor::logged_in(&sidecar, "ana").get("recordings").1["recordings"][0].clone();
     until("it is recorded", 20.0, || recorded()["file"].is_string());
-    // Without a ban, the encoder may come back, which this one does not.
+    // Without a ban, an encoder may come back; this one does not.
     browser.click("dialog .danger");
     publisher.wait_closed(5.0);
     until("the recording is complete", 20.0, || recorded()["ended"].is_string());
     go(&browser, "recordings");
     wait_for(&browser, "the recording", 10.0, "document.querySelector('td .danger:not(:disabled)')");
     look_at_dialog(&browser, "delete", "td .danger");
-    // What cannot be brought back needs the name.
+    // The dialog asks for the name before a removal that nobody can undo.
     assert_eq!(browser.run("return document.querySelector('dialog .danger').disabled"), true);
     browser.fill("dialog input", "show");
     browser.click("dialog .danger");

@@ -1,6 +1,6 @@
-//! A machine that loses its power keeps what it knew. nginx and the daemon are killed together, with a stream on air. The open dashboard says
-//! so and comes back by itself, still logged in; keys, targets, the recording, the history and the chat are there, and the encoder's key
-//! still opens.
+//! The state survives a power failure. The test kills nginx and the daemon together, with a stream on air. The open dashboard reports the
+//! failure and comes back by itself, still logged in. Keys, targets, the recording, the history and the chat are there, and the encoder's
+//! key is still valid.
 
 use serde_json::json;
 use weir_tests::harness::browser::Browser;

@@ -1,5 +1,5 @@
-//! The second factor of logins: the page and the API ask for a code, each code opens once, and nobody can try all codes, from however many
-//! addresses.
+//! The second factor of logins: the page and the API ask for a code, each code is valid once, and nobody can try all codes, from any
+//! number of addresses.
 
 use serde_json::{Value, json};
 use weir_tests::harness::Sidecar;
@@ -151,13 +151,13 @@ fn codes_cannot_be_tried_from_many_addresses() {
     }
     assert!((5..12).contains(&wrong), "{wrong} codes were tried");
     sidecar.wait_log("5 wrong codes after the right password, account: ana");
-    // The right code does not open either, because the answer would show that it is right.
+    // Weir refuses the right code too, because otherwise the answer would show that it is right.
     assert_eq!(from("203.0.113.1", &login("ana", PASSWORD, &code(&ana, 1))).status, 429);
     // The owner logs in from the known address, and so does everybody else.
     assert_eq!(from("192.0.2.9", &login("ana", PASSWORD, &code(&ana, 1))).status, 200);
     assert_eq!(from("203.0.113.2", &login("ben", PASSWORD, &code(&ben, 0))).status, 200);
 
-    // Strangers without the password do not get that far, and keep no owner out.
+    // Strangers without the password cannot try codes, so they cannot lock the owner out.
     for n in 0..12 {
         let answer = from(&format!("198.18.{n}.1"), &login("ben", "wrong password", "000000"));
         assert_eq!((answer.status, answer.code.as_str()), (401, "unauthorized"));

@@ -86,7 +86,7 @@ fn the_origin_sees_one_request_per_file() {
     drop(edge);
 }
 
-/// Three edges with fifty viewers each take from the origin little more than three viewers would.
+/// Three edges with fifty viewers each take little more from the origin than three viewers.
 #[test]
 fn the_origin_sends_a_stream_once_per_edge() {
     const SEGMENTS: usize = 8;

@@ -12,7 +12,7 @@ use super::{ORIGIN, nginx};
 const CHAT: &str = "[chat]\nenabled = true\n";
 const TRUST: &str = "[web]\ntrusted_proxies = [\"127.0.0.1\"]\n";
 
-/// Starts an edge. Its viewers are as many as the test names by `X-Forwarded-For`.
+/// Starts an edge. The test names its viewers by `X-Forwarded-For`.
 fn start_edge(name: &str, origin: &Sidecar) -> (Nginx, Sidecar) {
     let nginx = Config::weir()
         .main("weir_secret @DIR@/secret;")
@@ -100,12 +100,12 @@ fn edges_and_the_origin_have_one_room() {
     );
     drop(Person::named(&one, "192.0.2.5", "Dora"));
 
-    // Whoever leaves an edge leaves the room.
+    // A person who leaves an edge leaves the room.
     carl.hear(|heard| heard["type"] == "chat.people" && heard["people"] == 4);
     drop(ben);
     carl.hear(|heard| heard["type"] == "chat.people" && heard["people"] == 3);
 
-    // Nobody but an edge names another person's address.
+    // Only an edge may name another person's address.
     let forged =
         "Weir-Viewer: 192.0.2.3 Weir-Cluster time=1,nonce=00000000000000000000000000000000,signature=00";
     assert!(WebSocket::connect(origin.web(), "/v1/ws", &[forged]).is_err());

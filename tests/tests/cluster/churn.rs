@@ -1,5 +1,5 @@
-//! While twenty edges join and leave within a minute, with a goodbye, after a drain or by dying, no viewer is sent to an edge that is not
-//! there, and none is turned away while an edge is there.
+//! Twenty edges join and leave within a minute: with a goodbye, after a drain, or by a crash. The origin sends no viewer to an edge that is
+//! not there, and turns no viewer away while an edge is there.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,13 +30,13 @@ enum End {
     Death,
 }
 
-/// What the test knows of an edge.
+/// The times of an edge.
 #[derive(Clone, Copy, Debug, Default)]
 struct Life {
-    /// Its first report was about to be sent, and was answered.
+    /// Before its first report, and after the answer to it (`joined`).
     begins: Option<Instant>,
     joined: Option<Instant>,
-    /// It was about to end, and the origin must not name it from the second time on.
+    /// Before it ends, and the time from which the origin must not name it (`over`).
     ends: Option<Instant>,
     over: Option<Instant>,
 }
@@ -85,7 +85,7 @@ fn live(web: u16, id: &str, end: End, lives: &Lives) {
     });
 }
 
-/// Returns what is wrong with an answer that was asked for and given at these times.
+/// Returns the fault of an answer. The times are those of the request and of the answer.
 fn fault(answer: &super::Answer, (asked, given): (Instant, Instant), lives: &Lives) -> Option<String> {
     let lives = lives.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if answer.status == 200 {

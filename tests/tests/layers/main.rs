@@ -18,7 +18,7 @@ const CRATES: [&str; 8] =
 /// Most lines of a file of the product: a reader cannot keep more in mind.
 const MOST_LINES: usize = 500;
 
-/// Why the floors of a crate are not known.
+/// Reason why the floors of a crate are not known.
 #[derive(Debug, thiserror::Error)]
 enum Misstated {
     #[error("its documentation has no block `floors`")]

@@ -1,5 +1,5 @@
-//! Captions of a stream (CEA-608 in its H.264 video) appear on the watch page: the page offers them whatever the transport is, and plays
-//! HLS while they are shown.
+//! Captions of a stream (CEA-608 in its H.264 video) appear on the watch page: the page offers them with every transport, and plays HLS
+//! while it shows them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,7 +25,7 @@ fn line() -> Vec<[u8; 2]> {
     pairs
 }
 
-/// Puts a pair of caption bytes before the picture of a tag, as ATSC A/53 part 4 defines.
+/// Puts a pair of caption bytes before the slices of a tag, as ATSC A/53 part 4 defines.
 fn with_captions(mut tag: Tag, pair: [u8; 2]) -> Tag {
     let is_picture = tag.kind == TagKind::Video && tag.payload.starts_with(&[tag.payload[0] & 0xf0 | 7, 1]);
     if is_picture {

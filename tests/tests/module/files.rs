@@ -62,7 +62,7 @@ fn application(text: &str, name: &str) -> Vec<String> {
     streams
 }
 
-/// Waits until `weir_stat` lists so many players of files.
+/// Waits until `weir_stat` lists this many players of files.
 #[track_caller]
 fn wait_listed(nginx: &Nginx, count: u32) -> Xml {
     until("the players of files are listed", 10.0, || {
@@ -90,7 +90,7 @@ fn players_of_files_are_listed_as_rtmp_stat_lists_them() {
     let timestamp = format!("{client}/timestamp");
     let before = xml.number(&timestamp);
     until("the position moves", 10.0, || Xml::read(&get(&nginx, "/weir")).number(&timestamp) > before);
-    // nginx-rtmp sends a file ahead of time, and both read the position at another moment.
+    // nginx-rtmp sends a file ahead of time, and the two programs read the position at different moments.
     let both = ["/weir", "/stock"].map(|path| Xml::read(&get(&nginx, path)).number(&timestamp));
     assert!((both[0] - both[1]).abs() < 10_000.0, "{both:?}");
     assert_eq!(get(&nginx, "/public").matches("<address></address>").count(), 3);

@@ -42,7 +42,7 @@ fn lines_go_to_the_new_file() {
     api.post("/v1/targets", &target).expect(201);
     nginx.wait_log("connection refused");
 
-    // As with `copytruncate`.
+    // logrotate's `copytruncate` empties the file in the same way.
     OpenOptions::new().write(true).open(nginx.path("error.log")).unwrap().set_len(0).unwrap();
     refuse(&nginx, 'c');
     nginx.wait_log("publish refused: unknown key");

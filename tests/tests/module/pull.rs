@@ -127,6 +127,6 @@ fn the_secrets_of_pull_and_push_lines_are_shown_nowhere() {
     }
     assert!(shown[2].contains("stream.started"), "{}", shown[2]);
     assert_eq!(files::that_mention(nginx.folder(), SECRET), [nginx.path("nginx.conf")]);
-    // The other ends get them.
+    // The other ends receive the passwords and keys.
     assert!(camera.calls().iter().all(|call| call.name.contains(SECRET)));
 }

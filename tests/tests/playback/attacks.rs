@@ -21,7 +21,7 @@ const FILES: [&str; 8] = [
     "/ladder/live/show/480p/17.m4s",
 ];
 
-/// Returns tokens that open `live/show` for nobody, with the reason that a player over RTMP gets.
+/// Returns tokens with which nobody may play `live/show`, with the reason that a player over RTMP gets.
 pub(super) fn wrong_tokens() -> Vec<(String, &'static str)> {
     let good = token("show");
     let (unsigned, signature) = good.rsplit_once('.').unwrap();

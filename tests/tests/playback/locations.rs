@@ -115,7 +115,7 @@ fn a_page_shows_a_protected_playlist_only_to_who_has_its_token() {
     }
     assert!(nginx.log().contains("play refused: no token"));
     assert!(shows("/pages/anyone"), "with `satisfy any`, nginx alone decides");
-    // What is no stream's file stays as it is without Weir.
+    // Weir does not restrict subrequests for other files.
     assert_eq!(get(&nginx, "/asked").status, 200);
 }
 

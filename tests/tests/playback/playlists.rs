@@ -57,7 +57,7 @@ fn a_playlist_carries_the_token() {
     let other = token("*");
     let cached = get(&nginx, &format!("/cached/show.m3u8?token={other}"));
     assert_eq!((cached.text(), cached.header("X-Cache")), (&*format!("{SHOW}?token={other}\n"), Some("HIT")));
-    // It stores a segment once for all viewers, too. A viewer without a token does not get it.
+    // The cache also stores a segment once for all viewers. A viewer without a token does not get it.
     let segment = get(&nginx, &format!("/cached/show-17.ts?token={other}"));
     assert_eq!((segment.text(), segment.header("X-Cache")), ("segment 17 of show", Some("HIT")));
     assert_eq!(get(&nginx, "/cached/show-17.ts").status, 403);

@@ -146,7 +146,7 @@ fn play2_and_a_second_play_need_the_token_too() {
             send(&second);
             send(&last);
             player.wait_closed(5.0);
-            // The second command has its token, and the last one has not.
+            // The second command has a token, and the last one has none.
             assert_eq!(refusals(), 1, "{:?}", player.statuses());
             until("the player is gone", 5.0, || players() == 0);
         }

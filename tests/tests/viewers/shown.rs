@@ -1,5 +1,5 @@
-//! The numbers of viewers are the same in the API, in each format of `weir_stat` and in `weir top`. A table that is full forgets the viewers
-//! who were silent for the longest time, and the API says that the counts are too low.
+//! The numbers of viewers are the same in the API, in each format of `weir_stat` and in `weir top`. A full table forgets the viewers who
+//! were silent for the longest time, and the API says that the counts are too low.
 
 use std::process::Command;
 
@@ -91,7 +91,7 @@ fn a_full_table_forgets_the_oldest_and_says_so() {
         health["reasons"][0].as_str().unwrap().starts_with("more viewers than the zone can count"),
         "{health}"
     );
-    // The newest are known, and count no second time. Of the oldest, nearly nobody is known.
+    // The table knows the newest viewers, and does not count them again. It has forgotten nearly all of the oldest.
     (rows * 3 / 2 - 100..rows * 3 / 2).for_each(&mut watch);
     assert_eq!(counts().1, total);
     (0..100).for_each(&mut watch);

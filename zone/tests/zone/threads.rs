@@ -7,7 +7,7 @@ use weir_zone::{Claim, Stage, heap::Heap};
 use super::{NOW, TestZone, digest, insert, key, register, stream, used};
 
 const NAMES: usize = 8;
-/// Miri is slow.
+/// Miri is slow, so it gets fewer rounds.
 const ROUNDS: usize = if cfg!(miri) { 20 } else { 5_000 };
 
 /// Who is on air under each name, as the workers themselves believe; 0 is nobody.

@@ -176,7 +176,7 @@ fn files_are_played() {
     assert_eq!(render(&snapshot, false), full.replace("192.0.2.9", ""));
 }
 
-/// Old workers still serve what a reload took out of the configuration.
+/// Old workers still serve applications that a reload has removed from the configuration.
 #[test]
 fn files_of_old_workers_are_shown() {
     let mut snapshot = fixture::snapshot();

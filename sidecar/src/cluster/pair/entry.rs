@@ -60,8 +60,8 @@ impl EntryKind {
         Self::ALL.iter().find(|(_, known)| *known == word).map(|(kind, _)| (*kind, rest))
     }
 
-    /// Returns whether a missing thing was removed. Bans, revocations and used codes end by themselves, and bans are only in memory. A
-    /// moderator changes slow mode, and never removes it.
+    /// Returns whether a missing thing was removed. Bans, revocations and used codes end by themselves, and bans are only in memory.
+    /// A moderator changes slow mode, and never removes it.
     pub fn is_removed_when_missing(self) -> bool {
         !matches!(self, Self::Ban | Self::Token | Self::Slow | Self::Code)
     }
@@ -75,7 +75,7 @@ impl EntryKind {
             (Self::Slow, _) => number("seconds"),
             (_, None) => u64::MAX,
             (Self::Ban, _) => number("until"),
-            // No code opens the account twice: the later one counts.
+            // The later code wins, so no code works twice.
             (Self::Code, _) => number("step"),
             (Self::Admin, Some(value)) => match value["role"].as_str() {
                 Some("viewer") => 2,

@@ -58,7 +58,7 @@ impl Marks {
         }
     }
 
-    /// Returns whether a new mark of this source is not on the disk, as far as this node knows.
+    /// Returns whether this node does not know yet that a new mark of this source is on the disk.
     pub fn awaits(&self, source: &str) -> bool {
         self.next.contains_key(source)
     }

@@ -46,8 +46,8 @@ impl Runner {
         }
     }
 
-    /// Waits. Meanwhile tries whether these servers serve: an edge that nobody watches forgets the stream within ten seconds, so it has
-    /// segments only if it is tried more often.
+    /// Waits. Meanwhile checks whether these servers serve. An edge without viewers drops the stream within ten seconds, so only more
+    /// frequent checks find segments.
     async fn pause(&mut self, time: Duration, waiting: &[Server]) {
         let (until, mut is_waiting) = (Instant::now() + time, !waiting.is_empty());
         loop {
@@ -62,7 +62,7 @@ impl Runner {
         }
     }
 
-    /// Checks the event once, and acts. Returns the servers if some of them do not serve yet.
+    /// Checks the event once, and acts. Returns all servers if some of them do not serve yet.
     async fn step(&mut self) -> Result<Vec<Server>, Error> {
         let mut servers = self.look().await?;
         // Without the origin, the number of viewers is unknown, and no server can join.
@@ -149,7 +149,7 @@ impl Runner {
         self.farewell(server).await;
     }
 
-    /// Keeps edges that were leaving, if the origin hears them. Returns how many.
+    /// Keeps edges that were leaving, if the origin receives their reports. Returns their number.
     async fn call_back(&mut self, servers: &[Server], edges: &[View], wanted: u32) -> Result<u32, Error> {
         let mut back = 0;
         for server in servers {
@@ -189,7 +189,7 @@ impl Runner {
     }
 }
 
-/// Returns whether the origin hears an edge.
+/// Returns whether the origin receives reports of an edge.
 fn is_heard(edges: &[View], name: &str) -> bool {
     view(edges, name).is_some_and(|edge| edge.state != "down")
 }

@@ -92,7 +92,7 @@ fn check_origin(method: &Method, headers: &HeaderMap, url: Option<&str>) -> Resu
     if is_json { Ok(()) } else { Err(Foreign::Type) }
 }
 
-/// Returns the answer to such a change: 415 if only its type is wrong, as the module's API answers.
+/// Returns the answer to a refused change: 415 if only its `Content-Type` is wrong, as in the module's API; otherwise 403.
 fn refused(why: Foreign) -> Response {
     let (status, code) = match why {
         Foreign::Type => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),

@@ -24,7 +24,7 @@ const POLL_MS = 1500;
 const FULL_MS = 5000;
 // Time without media after which the player asks whether the server is still there. The server has the same time to answer.
 const SILENT_MS = 800;
-// Time without this answer after which another server is asked to fetch the stream, in case the player moves there.
+// If this answer takes longer, the player asks another server to fetch the stream, in case it moves there.
 const WARM_MS = 250;
 const REACH_MS = 3000;
 // Buffer ahead of the current position, in seconds: AIM is the target, which grows after a stall up to MOST_AIM.
@@ -32,7 +32,7 @@ const AIM = 0.35;
 const MOST_AIM = 1.5;
 const LOST = 3;
 const KEEP_BEHIND = 10;
-// Number of captions that are kept; rows of captions that roll up are captions of their own.
+// Most captions that the player keeps. Each row of roll-up captions counts as one.
 const MOST_CUES = 200;
 
 const Source = globalThis.ManagedMediaSource ?? globalThis.MediaSource;
@@ -107,7 +107,7 @@ export class WeirPlayer extends EventTarget {
     if (this.#running) this.#try();
   }
 
-  // Plays over these transports only, or over those of the page again (null). The player stays with the present one if it can.
+  // Plays over these transports only; `null` means those of the page. Keeps the current transport if it is one of them.
   use(tech) {
     const techs = this.#playable(tech ?? this.#options.tech);
     if (techs.length === 0) return;
@@ -248,7 +248,7 @@ export class WeirPlayer extends EventTarget {
     return this.#running && turn === this.#turn;
   }
 
-  // `isPlaced`: the page's origin has just named this server for the stream, so the player asks it for media without a question before.
+  // `isPlaced`: the page's origin has just named this server, so the player requests media without asking first whether the stream is live.
   async #try(isPlaced = false) {
     this.#end();
     const turn = this.#turn;
@@ -312,8 +312,8 @@ export class WeirPlayer extends EventTarget {
     if (!this.#options.edges || this.#isAsking) return;
     this.#isAsking = true;
     const { edges, app, name } = this.#options;
-    // The origin is asked for another server meanwhile. If it is away, too, the network of the viewer may be at fault, and the search
-    // goes on as long as the origin may take to answer.
+    // Meanwhile the player asks the origin for another server. If the origin does not answer either, the viewer's own network may have
+    // failed, so the player then waits up to the time limit of this request.
     const place = edges.place(app, name, [this.#edge, this.#base]);
     const timer = setTimeout(async () => {
       const next = await place;

@@ -1,5 +1,5 @@
-//! The chat of an edge: its rooms are at the origin. Each viewer of the edge has a connection to `/v1/ws` of the origin, over which the edge
-//! passes messages on without a change. The edge names the address of the viewer in a signed header, so that bans by address work.
+//! The chat of an edge: its rooms are at the origin. For each viewer, the edge opens a connection to `/v1/ws` of the origin and passes
+//! messages on unchanged. The edge names the address of the viewer in a signed header, so that bans by address work.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,8 +23,8 @@ use crate::relay::socket;
 const WAITING: usize = 64;
 /// Largest message of the origin, in bytes.
 const MOST_BYTES: usize = 64 << 10;
-/// Pauses before the origin is asked again: the first, and the longest. A random part is added, because all viewers of an edge lose the
-/// origin at the same time.
+/// First and longest pause before the edge connects to the origin again. The edge varies each pause at random, because all its viewers
+/// lose the origin at the same time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
 /// Time limit of one message to the origin.
@@ -47,7 +47,7 @@ impl Drop for Far {
 }
 
 impl Far {
-    /// Enters a room for a viewer. `join` is the message that enters it, also after the connection was lost.
+    /// Enters a room for a viewer. `join` is the message that enters it; the edge repeats it after a lost connection.
     pub(super) fn enter(membership: &Membership, viewer: IpAddr, join: &serde_json::Value) -> Self {
         let ((to, said), (tell, from)) = (mpsc::channel(WAITING), mpsc::channel(WAITING));
         let (membership, join) = (membership.clone(), join.to_string().into());
@@ -104,7 +104,7 @@ async fn run(
         let part = f64::from(clock::random_u32()) / f64::from(u32::MAX);
         sleep(pause.mul_f64(0.5 + part)).await;
         pause = (pause * 2).min(LAST_PAUSE);
-        // What was written meanwhile is not sent later.
+        // The edge does not send messages from the pause later.
         while said.try_recv().is_ok() {}
     }
 }

@@ -66,7 +66,7 @@ fn changes(app: &str) -> (Vec<f64>, Vec<f64>) {
     let (mut first, mut last) = (Vec::new(), Vec::new());
     for nth in 0..TIMES {
         let name = format!("key-{nth}");
-        // At any time between two ticks of the worker.
+        // The change comes at varying times between two ticks of the worker.
         publisher.send_more(50 + nth as u32 * 37 % 100);
         let begin = Instant::now();
         let id = add(&api, &peer.url(&format!("app/{name}")));

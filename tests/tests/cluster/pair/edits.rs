@@ -120,7 +120,7 @@ fn administrators_and_bans_of_the_chat_are_in_common() {
     within("she may come back", 2.0, || join(b, &json!({ "name": "eve" })).1["type"] == "chat.welcome");
 }
 
-/// A code of a second factor opens once, on whichever node.
+/// A code of a second factor is valid once, on either node.
 #[test]
 fn a_used_code_is_used_on_both_nodes() {
     let pair = Pair::start();

@@ -320,14 +320,14 @@ fn a_time_out_ends_by_itself_or_is_lifted() {
     assert!(b.table.observe(kinds, &BTreeMap::new(), Trust::Known, 210), "it was lifted");
     tell(&b, &mut a);
     assert_eq!(a.table.pending(kinds, 220)[0].want, None);
-    // Nobody removes a slow mode by its absence.
+    // A missing slow mode does not count as a removal.
     let slow = BTreeMap::from([(EntryKind::Slow.name("x"), json!({ "seconds": 30 }))]);
     a.table.observe(kinds, &slow, Trust::Known, 400);
     assert!(!a.table.observe(&[EntryKind::Slow], &BTreeMap::new(), Trust::Known, 401));
     assert_eq!(a.table.pending(&[EntryKind::Slow], 402).len(), 1);
 }
 
-/// What both nodes did while they were apart can be undone on either of them.
+/// Either node can undo the edits that both nodes made while they were apart.
 #[test]
 fn a_ban_that_both_nodes_made_is_lifted_by_one() {
     let kinds = &[EntryKind::Chat];

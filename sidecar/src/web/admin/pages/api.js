@@ -9,7 +9,7 @@ export const user = signal(undefined);
 export const closed = signal("");
 /** Live streams as the daemon reports them, or null while nginx does not answer. */
 export const streams = signal([]);
-/** Time of the daemon's clock at which it read the live streams, in seconds. */
+/** Time at which the daemon read the live streams, by the daemon's clock, in seconds since 1970. */
 export const readAt = signal(Date.now() / 1000);
 /** Bitrates of the last ten minutes by "app/name": [[seconds, bit/s], ...]. */
 export const bitrates = signal({});

@@ -43,7 +43,7 @@ export function Chart({ points, label }) {
     seen.observe(place.current);
     const draw = () => load().then((uPlot) => {
       if (gone || !place.current) return;
-      // A canvas does not support light-dark(): the browser resolves the colour, again when the system changes between light and dark.
+      // A canvas does not support light-dark(): the browser resolves the colours now, and when the system changes between light and dark.
       let colours = [];
       const resolve = () => {
         colours = ["--accent", "--accent-soft", "--muted", "--line"].map((name) => {

@@ -8,7 +8,7 @@ import { html } from "./ui.js";
 /** Secret of a one-time link. The secret is after #, so that no server logs it; the page removes it from the address immediately. */
 const token = /^#setup=([a-z2-7]+)$/.exec(location.hash)?.[1] ?? "";
 if (token) history.replaceState(null, "", location.pathname);
-// A link that is opened where the dashboard is open already changes only the part after #.
+// In a tab with an open dashboard, a setup link changes only the part after #, and the browser does not load the page again.
 addEventListener("hashchange", () => location.hash.startsWith("#setup=") && location.reload());
 
 export function Login() {
