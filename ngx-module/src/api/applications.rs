@@ -51,6 +51,11 @@ pub(super) fn require(runtime: &Runtime, app: &str) -> Result<(), ApiError> {
     Err(ApiError::not_found(weir_model::api::no_application(app, &known)))
 }
 
+/// Returns a 400 for a new key or target of an application that nginx.conf does not have.
+pub(super) fn check(runtime: &Runtime, app: &str) -> Result<(), ApiError> {
+    require(runtime, app).map_err(|error| ApiError::bad_field("app", error.message))
+}
+
 /// Returns the names of all applications, each once.
 fn names(runtime: &Runtime) -> Vec<String> {
     let mut names: Vec<String> = runtime.application_facts.iter().map(|facts| facts.name.clone()).collect();

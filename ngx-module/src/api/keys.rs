@@ -15,6 +15,7 @@ use weir_model::{
 use weir_zone::{KeyPlace, KeyRecord, KeyWalk, Stage, ZoneFull};
 
 use super::{
+    applications,
     call::{Answer, Call, changed, random},
     list::{self, AT_ONCE, Part},
 };
@@ -114,6 +115,7 @@ impl Listing {
 pub(super) fn create(call: &Call<'_>) -> Answer {
     let now = process::now();
     let new = NewKey::from_json(call.body, now)?;
+    applications::check(&call.runtime, new.app.as_str())?;
     let known = call.runtime.check_server(new.server.as_ref(), &new.app);
     known.map_err(|error| ApiError::bad_field("server", error))?;
     let secret = new_secret()?;

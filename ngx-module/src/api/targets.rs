@@ -9,6 +9,7 @@ use weir_model::{
 use weir_zone::ZoneFull;
 
 use super::{
+    applications,
     call::{Answer, Call, answer, changed, random},
     list,
 };
@@ -27,6 +28,7 @@ pub(super) fn show(call: &Call<'_>, id: &str) -> Answer {
 
 pub(super) fn create(call: &Call<'_>) -> Answer {
     let new = NewTarget::from_json(call.body)?;
+    applications::check(&call.runtime, new.app.as_str())?;
     let known = call.runtime.check_server(new.server.as_ref(), &new.app);
     known.map_err(|error| ApiError::bad_field("server", error))?;
     let target = new.into_target(TargetId(random::<8>().map(u64::from_le_bytes)?));
