@@ -86,7 +86,7 @@ pub(super) enum Refused {
     #[error("enter the code that your authenticator app shows")]
     NoCode,
     #[error(
-        "wrong code: enter the one that your authenticator app shows now; each works once, and needs a phone whose clock is right"
+        "wrong code: enter the code that your authenticator app shows now. Each code works once, and the clock of the phone must be right"
     )]
     WrongCode,
     #[error("too many wrong passwords: try again in {} seconds", .0.as_secs().max(1))]
@@ -190,11 +190,11 @@ impl Office {
         if is_new {
             return Ok(());
         }
-        tracing::warn!("login to the dashboard refused: wrong code, client: {client}");
+        tracing::warn!("login to the dashboard refused: wrong code, account: {name}, client: {client}");
         if tries == SUSPICIOUS {
             tracing::error!(
                 "{tries} wrong codes after the right password, account: {name}; if it was not you, somebody knows the password: set \
-                 another one with weir admin add {name}"
+                 another one with `weir admin add {name}`"
             );
         }
         Err(Refused::WrongCode)
@@ -207,7 +207,10 @@ impl Office {
         match used.await.map_err(|_| Refused::Busy)? {
             // A full disk must not lock administrators out. This daemon still remembers the code.
             Err(error @ accounts::Error::File { .. }) => {
-                tracing::warn!("the used code of a second factor is lost at a restart: {error}");
+                tracing::warn!(
+                    "used code not saved: {error}, account: {}; after a restart, the code works again until it expires",
+                    name.as_str()
+                );
                 Ok(true)
             }
             done => Ok(done?),

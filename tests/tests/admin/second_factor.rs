@@ -67,7 +67,10 @@ fn a_second_factor_is_asked_for_and_each_code_opens_once() {
     assert_eq!(log_in(&mut Visitor::at(&sidecar), "correct horse 2", None).0, 200);
     let log = sidecar.log();
     assert!(!log.contains(secret) && !log.contains(&present), "{log}");
-    assert!(log.contains("login to the dashboard refused: wrong code, client: 127.0.0.1"), "{log}");
+    assert!(
+        log.contains("login to the dashboard refused: wrong code, account: ana, client: 127.0.0.1"),
+        "{log}"
+    );
 }
 
 #[test]
