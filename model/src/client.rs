@@ -22,10 +22,10 @@ pub fn ticket_of(raw: &[u8]) -> Option<&[u8]> {
 const PULL_TICKET_LEN: usize = 32;
 
 /// Returns the ticket with which nginx pulls from itself, over a connection from `puller` to `server`. No other connection
-/// has both addresses, so a server that sees the ticket cannot use it.
+/// has both addresses, so a server that sees the ticket cannot use it. `secret` is one that no client knows.
 #[must_use]
-pub fn ticket_of_pull(ticket: &Secret, puller: SocketAddr, server: SocketAddr) -> Secret {
-    let text = Secret::new(format!("weir pull from {puller} to {server} {}", ticket.expose()));
+pub fn ticket_of_pull(secret: &Secret, puller: SocketAddr, server: SocketAddr) -> Secret {
+    let text = Secret::new(format!("weir pull from {puller} to {server} {}", secret.expose()));
     Secret::new(&text.digest().to_hex()[..PULL_TICKET_LEN])
 }
 

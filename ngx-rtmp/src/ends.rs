@@ -2,9 +2,7 @@
 
 use std::{mem, net::SocketAddr};
 
-use nginx_sys::ngx_listening_t;
-
-use super::{address, collections, session::Session, types::Tables};
+use super::{address, session::Session, types::Tables};
 
 /// The addresses of a TCP connection. An IPv4 address that is mapped into IPv6 is a plain IPv4 address here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,27 +23,20 @@ impl<M: Tables> Session<'_, M> {
 }
 
 impl Ends {
-    /// Returns whether the connection leads to a socket at which this nginx listens.
+    /// Returns whether both ends are on one machine.
     #[must_use]
-    pub fn lead_here(&self) -> bool {
-        let far = self.far;
-        // The address of another machine may match `listen 0.0.0.0`.
-        if far.ip() != self.near.ip() && !far.ip().is_loopback() {
-            return false;
-        }
-        // SAFETY: nginx sets ngx_cycle before any callback of ours; the array has listening sockets, each with an address of the family
-        // that it says (ngx_create_listening).
-        let listening = unsafe {
-            let Some(cycle) = nginx_sys::ngx_cycle.as_ref() else { return false };
-            collections::array::<ngx_listening_t>(&cycle.listening)
-        };
-        listening.iter().filter(|socket| socket.type_ == libc::SOCK_STREAM).any(|socket| {
-            // SAFETY: as above.
-            let address = unsafe { address::read(socket.sockaddr.cast()) }.map(plain);
-            address.is_some_and(|at| {
-                at.port() == far.port() && (at.ip().is_unspecified() || at.ip() == far.ip())
+    pub fn are_one_machine(&self) -> bool {
+        self.near.ip() == self.far.ip() || self.near.ip().is_loopback() && self.far.ip().is_loopback()
+    }
+
+    /// Returns whether the connection leads from this machine to one of the addresses at which it listens.
+    #[must_use]
+    pub fn lead_to(&self, mut own: impl Iterator<Item = SocketAddr>) -> bool {
+        // Another machine's address may look like one of `listen 0.0.0.0`.
+        self.are_one_machine()
+            && own.any(|at| {
+                at.port() == self.far.port() && (at.ip().is_unspecified() || plain(at).ip() == self.far.ip())
             })
-        })
     }
 }
 

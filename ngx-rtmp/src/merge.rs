@@ -60,7 +60,7 @@ local! {
     static OWN: Option<Handler> = None;
 }
 local! {
-    static LIST: List = List { sessions: Vec::new(), alarm: None, at_ms: None };
+    static LIST: List = List { sessions: Vec::new(), alarm: None, at_ms: None, looked_ms: 0 };
 }
 
 /// Players with waiting messages.
@@ -69,6 +69,8 @@ struct List {
     alarm: Option<Alarm>,
     /// The time when the alarm fires, by nginx's clock.
     at_ms: Option<u64>,
+    /// When the list was last looked through.
+    looked_ms: u64,
 }
 
 /// Returns the handler of audio and video, which comes directly after [`Incoming::on_message`](super::module::Incoming::on_message).
@@ -267,7 +269,11 @@ unsafe fn send_or_wait<M: Players>(
         }
     }
     // The players that have just got their messages wait for nothing, so the alarm need not wake the worker for them.
-    if any_sent && LIST.with(|list| list.at_ms.is_some_and(|at| at <= now + EARLY_MS)) {
+    // With many streams, some player's time is nearly always close, so the list is looked through once in a while only.
+    let is_early = |list: &mut List| {
+        now >= list.looked_ms + EARLY_MS && list.at_ms.is_some_and(|at| at <= now + EARLY_MS)
+    };
+    if any_sent && LIST.with(is_early) {
         settle::<M>(now);
     }
 }
@@ -304,6 +310,7 @@ fn look<M: Players>(_sessions: &mut Sessions<'_>) {
 fn settle<M: Players>(now: u64) {
     let listed = LIST.with(|list| {
         list.at_ms = None;
+        list.looked_ms = now;
         mem::take(&mut list.sessions)
     });
     for player in listed {

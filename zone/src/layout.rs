@@ -12,7 +12,7 @@ use crate::throttle::ThrottleTable;
 use crate::viewer_table::ViewerBucket;
 
 /// Version of the layout. It must rise with any change of a type below: Weir refuses a reload into a module with
-/// another version.
+/// another version. A new word of a block needs no other version only if 0 means that it is unknown.
 pub const VERSION: u64 = 9;
 
 /// The smallest zone, in bytes: enough for the root and a few hundred records.

@@ -107,6 +107,12 @@ impl<'z, M: Mutex> Zone<'z, M> {
         Secret::new(&digest.to_hex()[..TICKET_LEN])
     }
 
+    /// Returns the secret of the tickets with which this nginx pulls from itself. No client can read it.
+    pub fn pull_secret(&self) -> Secret {
+        let seed = self.root.seed.load(Relaxed).to_le_bytes();
+        Secret::new(Digest::of(&[b"weir pull".as_slice(), &seed].concat()).to_hex())
+    }
+
     /// Returns the row of a player that the calling worker owns.
     pub fn player_row(&self, id: StreamId) -> Option<PlayerRow<'z>> {
         self.own_block(BlockKind::Player, id).map(|block| PlayerRow { block })

@@ -1,7 +1,7 @@
 //! Connections that nginx opened itself, to push or to pull. The other end is untrusted, and needs to send only a few messages.
 
 use weir_model::{
-    Timestamp, client,
+    ServerAddr, Timestamp, client,
     guard::{
         self as model, Violation, deadline, guest,
         outgoing::{self, Answered, Balance, Exchange, Role},
@@ -71,8 +71,10 @@ pub fn on_result(session: &mut Session, transaction: Option<f64>) -> Answered {
 /// Adds a ticket to the name that a pull is about to request, if it pulls from this same nginx. Weir then does not count it as a viewer.
 fn show_own_pull(session: &mut Session) {
     let (Some(runtime), Some(ends)) = (runtime::current(), session.ends()) else { return };
-    if ends.lead_here() {
-        let ticket = client::ticket_of_pull(&runtime.zone().player_ticket(), ends.near, ends.far);
+    let own =
+        runtime.servers.iter().flat_map(|block| block.server.addresses()).filter_map(ServerAddr::socket);
+    if ends.lead_to(own) {
+        let ticket = client::ticket_of_pull(&runtime.zone().pull_secret(), ends.near, ends.far);
         session.add_play_argument(&format!("{}={}", client::TICKET_ARGUMENT, ticket.expose()));
     }
 }

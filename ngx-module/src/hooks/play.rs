@@ -84,13 +84,15 @@ pub fn on_command(session: &mut Session, raw: &[u8]) -> Flow {
     // A token may be longer than any name. nginx-rtmp never sees it.
     let parted = settings.play_needs_token().then(|| playback::part_token(raw));
     let (token, rest) = parted.as_ref().map_or((None, raw), |parted| (parted.token, &parted.rest));
-    if let Some(violation) = guard::on_name(session, rest) {
+    // Neither does it see a ticket.
+    let without = without_ticket(rest);
+    if let Some(violation) = guard::on_name(session, without.as_deref().unwrap_or(rest)) {
         refuse_name(session, violation);
         return Flow::Done;
     }
     note_own_player(session, &runtime, rest);
     note_name(session, &runtime, settings.publish(), rest);
-    let stripped = without_ticket(rest).or_else(|| (rest.len() < raw.len()).then(|| rest.to_vec()));
+    let stripped = without.or_else(|| (rest.len() < raw.len()).then(|| rest.to_vec()));
     let admitted = match parted {
         Some(_) => admit(&runtime, session, token, rest),
         None => Ok(()),
@@ -220,8 +222,9 @@ fn is_own(session: &Session, runtime: &Runtime, presented: &Digest) -> bool {
     if session.client().is_local() && *presented == ticket.digest() {
         return true;
     }
-    let of_pull = |ends: Ends| client::ticket_of_pull(&ticket, ends.far, ends.near).digest();
-    session.ends().is_some_and(|ends| *presented == of_pull(ends))
+    let secret = runtime.zone().pull_secret();
+    let of_pull = |ends: Ends| client::ticket_of_pull(&secret, ends.far, ends.near).digest();
+    session.ends().is_some_and(|ends| ends.are_one_machine() && *presented == of_pull(ends))
 }
 
 /// Judges a `play` that is longer than any valid name. Returns whether nginx-rtmp may see the command.

@@ -112,7 +112,8 @@ unsafe extern "C" fn part<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_i
         unsafe {
             let main = &*(*r).main;
             let is_judged = (*r).loc_conf == main.loc_conf
-                && collections::bytes(&(*r).uri) == collections::bytes(&main.uri);
+                && collections::bytes(&(*r).uri) == collections::bytes(&main.uri)
+                && collections::bytes(&(*r).args) == collections::bytes(&main.args);
             if ptr::eq(r, main) || is_judged {
                 return NGX_DECLINED as ngx_int_t;
             }
