@@ -64,9 +64,7 @@ impl Runner {
 
     /// Checks the event once, and acts. Returns all servers if some of them do not serve yet.
     async fn step(&mut self) -> Result<Vec<Server>, Error> {
-        let mut servers = self.look().await?;
-        // Without the origin, the number of viewers is unknown, and no server can join.
-        let edges = self.origin.edges().await?;
+        let (mut servers, edges) = self.see().await.inspect_err(|_| self.lost.cannot_see(Instant::now()))?;
         for server in &servers {
             if view(&edges, &server.name).is_some_and(|edge| edge.state == "drained") {
                 self.leaving.entry(server.name.clone()).or_insert_with(Instant::now);
@@ -103,6 +101,14 @@ impl Runner {
         Ok(servers)
     }
 
+    /// Returns the servers and their edges.
+    async fn see(&mut self) -> Result<(Vec<Server>, Vec<View>), Error> {
+        let servers = self.look().await?;
+        // Without the origin, the number of viewers is unknown, and no server can join.
+        let edges = self.origin.edges().await?;
+        Ok((servers, edges))
+    }
+
     fn decide(&self, active: &[Server], edges: &[View]) -> Decision {
         let Some(rules) = &self.fleet.autoscale else {
             return Decision { edges: self.fleet.edges, reason: "edges of the file".into() };
@@ -120,16 +126,12 @@ impl Runner {
 
     /// Takes a lost server out of service, so that another one replaces it.
     async fn replace_lost(&mut self, servers: &[Server], edges: &[View]) {
-        let now = clock::now();
+        let now = Instant::now();
         let stays = servers.iter().filter(|server| !self.leaving.contains_key(&server.name));
-        let sight = stays.map(|server| Sight {
-            id: &server.id,
-            reports: is_heard(edges, &server.name),
-            age: Duration::from_millis(now.millis_since(server.created)),
-        });
+        let sight = stays.map(|server| Sight { id: &server.id, reports: is_heard(edges, &server.name) });
         let seen: Vec<Sight<'_>> = sight.collect();
         let limits = Limits { after: self.fleet.replace_after, boot: self.fleet.boot };
-        let Some(id) = self.lost.look(&seen, limits, Instant::now()) else { return };
+        let Some(id) = self.lost.look(&seen, limits, now) else { return };
         let (lost, rest): (Vec<Server>, Vec<Server>) =
             servers.iter().cloned().partition(|server| server.id == id);
         let Some(server) = lost.first() else { return };
@@ -145,7 +147,7 @@ impl Runner {
             self.fleet.replace_after.as_secs(),
             server.name
         );
-        self.lost.replaced(id);
+        self.lost.replaced(id, now);
         self.farewell(server).await;
     }
 
