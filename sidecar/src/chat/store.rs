@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use weir_model::Timestamp;
@@ -89,6 +89,15 @@ impl Store {
         keep: Duration,
         fresh: [u8; 32],
     ) -> Result<(Self, Vec<u8>), database::Error> {
+        Self::open_with(file, keep, SWEEP, fresh)
+    }
+
+    fn open_with(
+        file: &Path,
+        keep: Duration,
+        interval: Duration,
+        fresh: [u8; 32],
+    ) -> Result<(Self, Vec<u8>), database::Error> {
         let failed = |why| database::Error::Sqlite { path: file.into(), why };
         let database = database::open(file, SCHEMA)?;
         database
@@ -105,11 +114,14 @@ impl Store {
             file: file.to_owned(),
             mark: mark.clone(),
             waiting: waiting.clone(),
+            keep,
+            interval,
             refused: VecDeque::new(),
+            next_try: Instant::now(),
         };
         std::thread::Builder::new()
             .name("weir-chat".into())
-            .spawn(move || writer.run(&received, keep))
+            .spawn(move || writer.run(&received))
             .map_err(|why| database::Error::File { path: file.into(), why })?;
         Ok((Self { changes, waiting, reader, mark }, key))
     }
@@ -180,11 +192,12 @@ impl Store {
     pub(super) fn slow(&self) -> rusqlite::Result<Vec<(StreamId, Duration)>> {
         let mut all = self.reader.prepare_cached("SELECT app, stream, seconds FROM slow")?;
         let found = all.query_map([], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?))
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
         })?;
         let found: Vec<_> = found.collect::<Result<_, _>>()?;
-        let of = |(app, stream, seconds): (String, String, u32)| {
-            Some(((app.parse().ok()?, stream.parse().ok()?), Duration::from_secs(seconds.into())))
+        let of = |(app, stream, seconds): (String, String, i64)| {
+            let seconds = seconds.clamp(0, u32::MAX.into()).unsigned_abs();
+            Some(((app.parse().ok()?, stream.parse().ok()?), Duration::from_secs(seconds)))
         };
         Ok(found.into_iter().filter_map(of).collect())
     }
@@ -211,26 +224,46 @@ struct Writer {
     file: PathBuf,
     mark: Arc<Mutex<Option<String>>>,
     waiting: Arc<AtomicUsize>,
+    /// Time for which messages are stored.
+    keep: Duration,
+    /// Interval between removals of old messages.
+    interval: Duration,
     /// Changes of moderators that the disk refused, the oldest first.
     refused: VecDeque<Change>,
+    /// Time of the next attempt to write them.
+    next_try: Instant,
 }
 
 impl Writer {
-    fn run(mut self, changes: &Receiver<Change>, keep: Duration) {
+    fn run(mut self, changes: &Receiver<Change>) {
+        let mut next_sweep = Instant::now() + self.interval;
         loop {
-            let patience = if self.refused.is_empty() { SWEEP } else { AGAIN };
-            let result = match changes.recv_timeout(patience) {
+            let next = if self.refused.is_empty() { next_sweep } else { next_sweep.min(self.next_try) };
+            match changes.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(change) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
-                    self.take(change)
+                    let done = self.take(change);
+                    self.check(done);
                 }
-                Err(RecvTimeoutError::Timeout) if self.refused.is_empty() => sweep(&self.database, keep),
-                Err(RecvTimeoutError::Timeout) => self.again(),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
-            };
-            if let Err(error) = result {
-                tracing::error!("chat not written: {error}, file: {:?}", self.file);
             }
+            // In a busy chat, the wait never times out.
+            let now = Instant::now();
+            if !self.refused.is_empty() && now >= self.next_try {
+                let done = self.again();
+                self.check(done);
+            }
+            if now >= next_sweep {
+                next_sweep = now + self.interval;
+                self.check(sweep(&self.database, self.keep));
+            }
+        }
+    }
+
+    fn check(&self, done: rusqlite::Result<()>) {
+        if let Err(error) = done {
+            tracing::error!("chat not written: {error}, file: {:?}", self.file);
         }
     }
 
@@ -244,6 +277,7 @@ impl Writer {
     }
 
     fn again(&mut self) -> rusqlite::Result<()> {
+        self.next_try = Instant::now() + AGAIN;
         while let Some(change) = self.refused.front() {
             apply(&self.database, change)?;
             if let Some(Change::Marked(new)) = self.refused.pop_front() {

@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use super::*;
 
 fn id() -> StreamId {
@@ -38,21 +36,61 @@ fn a_flood_of_messages_pushes_out_no_ban() {
     let other = Connection::open(&file).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     for number in 0..WAITING + 100 {
-        let message = Message {
-            id: format!("m{number}"),
-            name: "Eve".into(),
-            text: "x".into(),
-            at: clock::now(),
-            verified: false,
-            moderator: false,
-        };
-        store.put(Change::Said(id(), message));
+        store.put(message(format!("m{number}"), clock::now()));
     }
     silence(&store);
     other.execute_batch("COMMIT").unwrap();
     wait_marked(&store);
     let count: i64 = other.query_row("SELECT COUNT(*) FROM messages", [], |row| row.get(0)).unwrap();
     assert!(usize::try_from(count).unwrap() <= WAITING + 1, "{count}");
+}
+
+fn message(id: String, at: Timestamp) -> Change {
+    let said = Message { id, name: "Eve".into(), text: "x".into(), at, verified: false, moderator: false };
+    Change::Said(self::id(), said)
+}
+
+/// The disk accepts a refused ban later, and messages become old, while people write all the time.
+#[test]
+fn a_busy_chat_retries_refused_bans_and_removes_old_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chat.db");
+    let keep = Duration::from_secs(3600);
+    let (store, _) = Store::open_with(&file, keep, Duration::from_secs(1), [1; 32]).unwrap();
+    let other = Connection::open(&file).unwrap();
+    other
+        .execute_batch("CREATE TRIGGER full BEFORE INSERT ON bans BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .unwrap();
+    silence(&store);
+    store.put(message("old".into(), Timestamp::from_millis(clock::now().as_millis() - 2 * 3_600_000)));
+    let begin = Instant::now();
+    let mut number = 0;
+    let mut busy = |what: &str, is_done: &dyn Fn() -> bool| {
+        while !is_done() {
+            assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
+            number += 1;
+            store.put(message(format!("m{number}"), clock::now()));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let count = |id: &str| -> i64 {
+        other.query_row("SELECT COUNT(*) FROM messages WHERE id = ?1", [id], |row| row.get(0)).unwrap()
+    };
+    busy("no message", &|| count("m1") == 1);
+    busy("the old message stays", &|| count("old") == 0);
+    other.execute_batch("DROP TRIGGER full").unwrap();
+    busy("no mark", &|| store.mark().is_some());
+    wait_marked(&store);
+}
+
+#[test]
+fn a_slow_mode_of_any_length_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&folder.path().join("chat.db"), SWEEP, [1; 32]).unwrap();
+    store.put(Change::Slowed(id(), Some(Duration::MAX)));
+    silence(&store);
+    wait_marked(&store);
+    assert_eq!(store.slow().unwrap(), [(id(), Duration::from_secs(u32::MAX.into()))]);
 }
 
 #[test]
