@@ -32,7 +32,7 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// Mark of the file; empty if no file is open.
+    /// Mark of the file; empty if no file is open, or if it was not read.
     mark: String,
     common: Common,
 }
@@ -60,10 +60,12 @@ impl Shared {
     /// Reads the state when a file is open.
     pub(super) fn begin(&self, own_key: &[u8], store: Option<&Store>) {
         let Some(store) = store else { return };
-        let mut known = self.lock();
-        known.mark = Digest::of(own_key).to_hex().chars().take(16).collect();
         match read(store) {
-            Ok(common) => known.common = common,
+            Ok(common) => {
+                let mark = Digest::of(own_key).to_hex().chars().take(16).collect();
+                *self.lock() = Known { mark, common };
+            }
+            // Without a mark, the other node does not take the missing bans for lifted ones.
             Err(error) => tracing::error!("chat not read: {error}"),
         }
     }
@@ -141,4 +143,40 @@ fn read(store: &Store) -> rusqlite::Result<Common> {
     let time_outs = time_outs.map(|(id, ban, until)| ((id, ban.name.clone()), (ban, until)));
     let slow = store.slow()?.into_iter();
     Ok(Common { bans: bans.collect(), time_outs: time_outs.collect(), slow: slow.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::chat::store::Change;
+
+    /// If the bans of an unreadable file were shared as an empty list, the other node would lift all of them.
+    #[test]
+    fn a_file_that_cannot_be_read_shares_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chat.db");
+        let (store, key) = Store::open(&file, Duration::from_secs(3600), [1; 32]).unwrap();
+        let id: StreamId = ("live".parse().unwrap(), "show".parse().unwrap());
+        let ban = Ban { name: "eve".into(), mark: None, is_verified: None };
+        store.put(Change::Banned(id.clone(), ban.clone(), clock::now()));
+        let begin = std::time::Instant::now();
+        while store.bans().unwrap().is_empty() {
+            assert!(begin.elapsed() < Duration::from_secs(60), "no ban");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let shared = Shared::default();
+        shared.begin(&key, Some(&store));
+        let (mark, common) = shared.common(clock::now()).unwrap();
+        assert_eq!((mark.len(), common.bans), (16, [((id, "eve".to_owned()), ban)].into()));
+        Connection::open(&file)
+            .unwrap()
+            .execute_batch("INSERT INTO slow VALUES ('live', 'show', 'much')")
+            .unwrap();
+        assert!(store.slow().is_err());
+        let shared = Shared::default();
+        shared.begin(&key, Some(&store));
+        assert_eq!(shared.common(clock::now()), None);
+    }
 }

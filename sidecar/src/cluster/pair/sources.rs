@@ -59,6 +59,8 @@ impl Seen {
     }
 }
 
+/// Longest slow mode in seconds. The chat's file has no longer one.
+const MOST_SLOW: u64 = u32::MAX as u64;
 /// Names of the sources, for their marks.
 pub const STATE: &str = "state";
 /// Name of the file of accounts.
@@ -282,8 +284,8 @@ impl Sources {
 
     fn slow(&self, rest: &str, want: Option<&Value>) -> Result<(), Failure> {
         let id = serde_json::from_str(rest).map_err(|_| Failure::Unknown)?;
-        self.chat
-            .take_over_slow(&id, want.and_then(|value| value["seconds"].as_u64()).map(Duration::from_secs));
+        let seconds = want.and_then(|value| value["seconds"].as_u64());
+        self.chat.take_over_slow(&id, seconds.map(|seconds| Duration::from_secs(seconds.min(MOST_SLOW))));
         Ok(())
     }
 }
