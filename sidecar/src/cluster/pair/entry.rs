@@ -54,6 +54,11 @@ impl EntryKind {
         format!("{word}/{rest}")
     }
 
+    /// Returns the first parts of the names of all kinds.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(_, word)| *word)
+    }
+
     /// Splits a name into the kind and the rest. Returns `None` for a kind of a later version.
     pub fn of(name: &str) -> Option<(Self, &str)> {
         let (word, rest) = name.split_once('/')?;

@@ -84,6 +84,9 @@ struct Meta {
     #[serde(flatten)]
     files: Marks,
     generation: u64,
+    /// Kinds of things that the last daemon with this file knew.
+    #[serde(default)]
+    kinds: BTreeSet<String>,
 }
 
 /// The table. It holds secrets, so its `Debug` shows no values.
@@ -112,8 +115,15 @@ impl Table {
         database.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         let (meta, rows) = read(&database).map_err(failed)?;
         let mut table = Self { path: path.into(), database, meta, rows, dirty: BTreeSet::new(), compared: 0 };
-        if table.meta.node.is_empty() {
+        let kinds: BTreeSet<String> = EntryKind::words().map(str::to_owned).collect();
+        let is_new = table.meta.node.is_empty();
+        if is_new {
             table.meta.node = fresh.to_owned();
+        }
+        if is_new || table.meta.kinds != kinds {
+            // A version that does not know a kind skips its entries, so the other node sends all entries again.
+            table.meta.peers.values_mut().for_each(|peer| peer.theirs = 0);
+            table.meta.kinds = kinds;
             table.commit()?;
         }
         Ok(table)

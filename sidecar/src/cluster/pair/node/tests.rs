@@ -173,3 +173,37 @@ fn who_asks_how_the_pair_is_does_not_wait_for_the_file() {
     });
     assert_eq!(things, Ok(1));
 }
+
+/// The nodes are upgraded one after the other. Meanwhile, the old version skips the things of a kind that it does not know.
+#[test]
+fn a_new_version_gets_the_things_that_the_old_one_skipped() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (a, b) = (daemon(one.path()), daemon(two.path()));
+    make(&a, "k1");
+    meet(&a, &b);
+    make(&a, "k2");
+    let node = b.table().node().to_owned();
+    b.hear(&Letter { entries: Vec::new(), ..a.letter(Some(&node)) }).unwrap();
+    let answer = b.letter(Some(a.table().node()));
+    a.hear(&answer).unwrap();
+    meet(&a, &b);
+    drop(b);
+    let b = daemon(two.path());
+    let theirs = |b: &Pair| b.table().peer(a.table().node()).theirs;
+    assert_eq!(theirs(&b), a.table().seq(), "a restart of the same version asks for nothing again");
+    meet(&a, &b);
+    assert_eq!(names(&b), ["key/k1"]);
+    drop(b);
+    let file = rusqlite::Connection::open(two.path().join("pair.db")).unwrap();
+    let text: String =
+        file.query_row("SELECT value FROM meta WHERE name = 'table'", [], |row| row.get(0)).unwrap();
+    let mut meta: Value = serde_json::from_str(&text).unwrap();
+    assert!(meta.as_object_mut().unwrap().remove("kinds").is_some());
+    file.execute("UPDATE meta SET value = ?1", [meta.to_string()]).unwrap();
+    drop(file);
+    let b = daemon(two.path());
+    assert_eq!(theirs(&b), 0);
+    meet(&a, &b);
+    assert_eq!(names(&b), ["key/k1", "key/k2"]);
+    assert_eq!(theirs(&b), a.table().seq());
+}
