@@ -63,6 +63,8 @@ pub(super) struct Office {
     store: Store,
     /// Held by the one thread that reads the file of the accounts.
     reading: Arc<tokio::sync::Mutex<()>>,
+    /// Held by the one thread that reads the recordings for the list of live streams.
+    pub(super) scanning: Arc<tokio::sync::Mutex<()>>,
     pub(super) sessions: Sessions,
     /// Messages to open dashboards.
     pub(super) told: broadcast::Sender<Arc<Message>>,
@@ -124,6 +126,7 @@ impl Office {
             running,
             store,
             reading: Arc::default(),
+            scanning: Arc::default(),
             sessions: match config.web.listen {
                 Some(_) => Sessions::kept(config.web.admins_file.with_extension("sessions"), clock::now()),
                 None => Sessions::default(),

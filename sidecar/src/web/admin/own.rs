@@ -87,14 +87,18 @@ pub(super) async fn inputs(State(web): State<Arc<Web>>, _: Reader) -> Response {
 
 /// Returns the indexes of all folders with recordings.
 pub(super) async fn indexes(web: &Web) -> Vec<(PathBuf, Arc<Index>)> {
+    tokio::task::spawn_blocking(opening(web)).await.unwrap_or_default()
+}
+
+/// Returns a function that opens the indexes of all folders with recordings. It waits for their disks.
+pub(super) fn opening(web: &Web) -> impl FnOnce() -> Vec<(PathBuf, Arc<Index>)> + Send + 'static {
     let config = web.context.config();
     let folders: BTreeSet<PathBuf> = config.records.iter().map(|record| record.folder.clone()).collect();
     let recordings = web.office.running.recordings.clone();
-    let open = move || {
+    move || {
         let open = |folder: PathBuf| Some((folder.clone(), recordings.of(&folder).ok()?));
         folders.into_iter().filter_map(open).collect()
-    };
-    tokio::task::spawn_blocking(open).await.unwrap_or_default()
+    }
 }
 
 /// Finds a recording by its number.

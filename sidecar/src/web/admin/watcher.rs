@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use weir_model::Timestamp;
 
 use super::own;
-use super::uploads::Uploads;
+use super::uploads::{self, Live, Uploads};
 use crate::clock;
 use crate::config::{Config, Delivery};
 use crate::events::Event;
@@ -71,6 +71,11 @@ pub(in crate::web) async fn run(web: Weak<Web>) {
             }
         }
         let Some(web) = web.upgrade() else { return };
+        // Without a dashboard, the read only records the bitrate.
+        if !is_open(&web) {
+            let _ = read(&web, false).await;
+            continue;
+        }
         if let Ok(streams) = look(&web).await {
             tell(&web, "streams", &streams);
         }
@@ -145,13 +150,18 @@ fn client(web: &Web) -> Option<Nginx> {
     Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok()
 }
 
-/// Returns the live streams with their health, and records a sample of each.
+/// Returns the live streams with their health and uploads, and records a sample of each.
 pub(super) async fn look(web: &Web) -> Result<Value, nginx::Error> {
+    read(web, true).await
+}
+
+async fn read(web: &Web, with_uploads: bool) -> Result<Value, nginx::Error> {
     let config = web.context.config();
     let at = &config.nginx;
     let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())?;
     let mut streams = nginx.forward(Method::GET, "v1/streams", None).await?.value;
-    let indexes = own::indexes(web).await;
+    let uploads = if with_uploads { uploads(web, &streams).await } else { Vec::new() };
+    let mut uploads = uploads.into_iter();
     let (now, jobs) = (clock::now(), web.office.jobs().list());
     let mut past = web.office.past();
     let mut paths = BTreeSet::new();
@@ -167,15 +177,24 @@ pub(super) async fn look(web: &Web) -> Result<Value, nginx::Error> {
         stream["source"] = json!(source(&config, stream));
         let has_job = |kind: &str| jobs.iter().any(|job| job.id.starts_with(&format!("{path}/{kind}")));
         stream["recording"] = json!(has_job("record"));
-        let [app, name, session] =
-            ["app", "name", "session"].map(|field| stream[field].as_str().unwrap_or_default());
-        stream["uploads"] = json!(Uploads::of(&indexes, app, name, session));
+        stream["uploads"] = json!(uploads.next().flatten());
         stream["still"] = json!(has_still(&config, stream));
         paths.insert(path);
     }
     past.forget(now.as_seconds());
     streams["at"] = json!(now);
     Ok(streams)
+}
+
+/// Returns the uploads of each stream, or nothing if the disk does not answer.
+async fn uploads(web: &Web, streams: &Value) -> Vec<Option<Uploads>> {
+    let live = streams["streams"].as_array().into_iter().flatten().map(|stream| {
+        let [app, name, session] =
+            ["app", "name", "session"].map(|field| stream[field].as_str().unwrap_or_default().to_owned());
+        Live { app, name, session }
+    });
+    let (live, open): (Vec<Live>, _) = (live.collect(), own::opening(web));
+    uploads::scan(&web.office.scanning, move || uploads::of(&open(), &live)).await.unwrap_or_default()
 }
 
 /// Returns `APP/NAME`.
