@@ -1,5 +1,5 @@
 //! Chromium plays a page from an edge, and continues from another edge when that edge dies, killed or frozen: on a page of the origin, and
-//! on a page of the edge that dies.
+//! on a page of the edge that dies. It stays while only the publisher pauses, and on a slow network.
 
 use std::time::Instant;
 
@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
+use weir_tests::harness::process::Process;
 use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, took, until};
 
 use super::{ORIGIN, nginx};
@@ -106,4 +107,51 @@ fn a_page_moves_to_another_edge_when_its_edge_dies() {
     assert_eq!(browser.run("return window.sameDocument"), true, "the page was not loaded anew");
     let console = browser.console();
     assert!(!console.iter().any(|line| line.contains("Content Security Policy")), "{console:?}");
+}
+
+/// Counts the requests and WebSockets of a page. If `slow` is set, `/v1/live` always answers that the stream is live: immediately if it
+/// is `false`, otherwise as late as on a slow network, where `/edge` is even later.
+const WATCH: &str = "
+    const [native, Native] = [window.fetch, window.WebSocket];
+    const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    Object.assign(window, { looks: 0, asks: 0, opened: 0, slow: null });
+    window.WebSocket = class extends Native { constructor(...all) { super(...all); window.opened += 1; } };
+    window.fetch = async (url, options) => {
+      const path = new URL(url, location.href).pathname;
+      if (path === '/edge') {
+        window.asks += 1;
+        if (window.slow) await wait(1500);
+      }
+      if (path !== '/v1/live' || window.slow === null) return native(url, options);
+      if (window.slow) await wait(1200);
+      window.looks += 1;
+      options.signal.throwIfAborted();
+      return Response.json({ streams: [{ app: 'live', name: 'show' }] });
+    };";
+
+#[test]
+fn a_page_stays_on_an_edge_that_answers() {
+    let at_origin = nginx();
+    let origin = Sidecar::start(&at_origin, ORIGIN);
+    let ffmpeg = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", at_origin.rtmp()));
+    let publisher = Process(ffmpeg.id() as i32);
+    let edges = ["one", "two"].map(|name| start_edge(name, &origin, &at_origin));
+    let browser = Browser::start();
+    browser.begin_with(WATCH);
+    browser.open(&format!("http://127.0.0.1:{}/embed/live/show", origin.web()));
+    let first = wait_playing("the page plays", &browser, &edges, &[], 40.0);
+    let count = |name: &str| browser.run(&format!("return {name}")).as_u64().unwrap();
+    for (slow, most_asks) in [(false, 0), (true, 1)] {
+        let at = time(&browser);
+        until("the video moves", 10.0, || time(&browser) > at + 0.5);
+        browser.run(&format!("[looks, asks, slow] = [0, 0, {slow}]"));
+        let opened = count("opened");
+        publisher.signal(Signal::SIGSTOP);
+        until("the page has asked three times whether the edge is there", 20.0, || count("looks") >= 3);
+        let asks = count("asks");
+        assert!(asks <= most_asks, "slow: {slow}: the page asked the origin {asks} times");
+        assert_eq!(data(&browser, "edge"), edges[first].name, "slow: {slow}");
+        assert_eq!(count("opened"), opened, "slow: {slow}: the page has not connected again");
+        publisher.signal(Signal::SIGCONT);
+    }
 }

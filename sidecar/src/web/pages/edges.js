@@ -41,7 +41,8 @@ export class Edges {
     return origin === location.origin || this.#at.some((edge) => new URL(edge).origin === origin);
   }
 
-  // Returns { edge, address }, or { full: true }, or null if there is no edge. `without`: further edges to leave out.
+  // Returns { edge, address }, or { full: true }, or null if there is no edge. `without`: further edges to leave out. `isGuess`: no
+  // origin has answered.
   async place(app, name, without = []) {
     const gone = [...this.#gone.keys()].filter((edge) => this.#isGone(edge));
     const not = [...gone, ...without].filter((edge) => edge && !edge.includes("/")).slice(-8);
@@ -67,6 +68,6 @@ export class Edges {
   other(without = []) {
     const others = this.#at.filter((address) => !this.#isGone(address) && !without.includes(address));
     const address = others[Math.floor(Math.random() * others.length)];
-    return address ? { edge: address, address } : null;
+    return address ? { edge: address, address, isGuess: true } : null;
   }
 }

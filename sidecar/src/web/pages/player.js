@@ -22,10 +22,13 @@ const CLIMB_MS = 20000;
 const POLL_MS = 1500;
 // Interval between requests while all edges are full.
 const FULL_MS = 5000;
-// Time without media after which the player asks whether the server is still there. The server has the same time to answer.
+// Time without media after which the player asks whether the server is still there. After the same time without an answer, the player
+// may move to another server.
 const SILENT_MS = 800;
-// If this answer takes longer, the player asks another server to fetch the stream, in case it moves there.
-const WARM_MS = 250;
+// If the answer takes longer than ASK_MS, the player asks the origin for another server. If it takes longer than WARM_MS, the player
+// makes that server fetch the stream.
+const ASK_MS = 250;
+const WARM_MS = 450;
 const REACH_MS = 3000;
 // Buffer ahead of the current position, in seconds: AIM is the target, which grows after a stall up to MOST_AIM.
 const AIM = 0.35;
@@ -55,7 +58,6 @@ export class WeirPlayer extends EventTarget {
   #edge;
   // Number of the current attempt. It increases with each start, so that answers to earlier requests are ignored.
   #turn = 0;
-  #isAsking = false;
   #slowUntil = 0;
 
   constructor(video, options) {
@@ -224,14 +226,14 @@ export class WeirPlayer extends EventTarget {
     this.#base = this.#home();
   }
 
-  // Leaves the failed server and plays from another one.
-  async #move(asked = null) {
+  // Leaves the failed server and plays from another one: from `asked`, if an origin has already answered.
+  async #move(asked) {
     this.#end();
     const turn = this.#turn;
     const { edges, app, name } = this.#options;
     edges.lost(this.#edge);
     edges.lost(this.#base);
-    let place = await (asked ?? edges.place(app, name));
+    let place = asked === undefined ? await edges.place(app, name) : asked;
     if (!this.#isCurrent(turn)) return;
     // This edge joined after the page was loaded: another edge is better than a reload of the page.
     if (place?.address && !edges.covers(place.address)) place = edges.other() ?? place;
@@ -307,22 +309,43 @@ export class WeirPlayer extends EventTarget {
     this.#enter("STOPPED", "the publisher is gone");
   }
 
-  // Nothing has arrived for a moment: if the server answers, the player waits; otherwise it moves to another server.
+  // Nothing has arrived for a moment: the player stays if the server answers or media arrives. It moves if the server is away, or if an
+  // origin names another server first. If neither answers, the viewer's own network may have failed, so the player waits up to the time
+  // limit of the request.
   async #silent(way) {
-    if (!this.#options.edges || this.#isAsking) return;
-    this.#isAsking = true;
     const { edges, app, name } = this.#options;
-    // Meanwhile the player asks the origin for another server. If the origin does not answer either, the viewer's own network may have
-    // failed, so the player then waits up to the time limit of this request.
-    const place = edges.place(app, name, [this.#edge, this.#base]);
-    const timer = setTimeout(async () => {
-      const next = await place;
-      if (this.#isAsking && way === this.#way && next?.address && edges.covers(next.address)) this.#warm(next.address);
-    }, WARM_MS);
-    const seen = await this.#look(SILENT_MS);
-    clearTimeout(timer);
-    this.#isAsking = false;
-    if (this.#running && way === this.#way && seen === "away") this.#move(place);
+    if (!edges || way.isAsking) return;
+    way.isAsking = true;
+    const { arrivals } = way;
+    const isSilent = () => this.#running && way === this.#way && way.arrivals === arrivals;
+    let place = null;
+    const ask = () => (place ??= edges.place(app, name, [this.#edge, this.#base]));
+    const look = this.#look();
+    // All viewers notice a pause of the publisher at the same time, so the player asks the origin only if this server does not answer.
+    const isPause = this.#state === "STOPPED" || way.answered === arrivals;
+    const seen = await (isPause ? look : Promise.race([look, this.#awaitOther(look, ask, isSilent)]));
+    if (seen !== "away") {
+      way.answered = arrivals;
+    } else if (isSilent()) {
+      const next = await ask();
+      if (isSilent()) this.#move(next);
+    }
+    way.isAsking = false;
+  }
+
+  // Returns "away" if an origin names another server before `look` has an answer, or else that answer.
+  async #awaitOther(look, ask, isSilent) {
+    const begin = performance.now();
+    const until = (ms) => new Promise((resolve) => setTimeout(resolve, begin + ms - performance.now()));
+    let isOpen = true;
+    look.then(() => (isOpen = false));
+    await until(ASK_MS);
+    if (!isOpen || !isSilent()) return look;
+    const [next] = await Promise.all([ask(), until(WARM_MS)]);
+    if (!isOpen || !isSilent() || !next?.address || next.isGuess) return look;
+    if (this.#options.edges.covers(next.address)) this.#warm(next.address);
+    await until(SILENT_MS);
+    return isSilent() ? "away" : look;
   }
 
   // Makes another server fetch the stream.
@@ -397,6 +420,8 @@ export class WeirPlayer extends EventTarget {
 // Plays over WebRTC (WHEP).
 class OverWebRtc {
   hasPlayed = false;
+  // Number of times that media has arrived.
+  arrivals = 0;
   #video;
   #player;
   #on;
@@ -494,6 +519,7 @@ class OverWebRtc {
     if (this.#closed) return;
     const plays = kinds.has("video") ? decoded > this.#decoded : packets > this.#packets;
     this.#quiet = packets > this.#packets ? 0 : this.#quiet + 1;
+    if (this.#quiet === 0) this.arrivals += 1;
     [this.#packets, this.#decoded] = [packets, decoded];
     if (this.#loses(packets, lost)) this.#on.skipped();
     if (plays && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
@@ -555,6 +581,7 @@ class Session {
 // Plays fragmented MP4 over WebSocket, through Media Source Extensions.
 class OverWebSocket {
   hasPlayed = false;
+  arrivals = 0;
   #video;
   #player;
   #on;
@@ -614,6 +641,7 @@ class OverWebSocket {
     this.#heard = performance.now();
     this.#socket.onmessage = ({ data }) => {
       this.#heard = performance.now();
+      this.arrivals += 1;
       if (typeof data === "string") this.#event(JSON.parse(data));
       else this.#append(data);
     };
@@ -723,6 +751,7 @@ class OverWebSocket {
 class OverHls {
   static lowLatency = false;
   hasPlayed = false;
+  arrivals = 0;
   #video;
   #player;
   #on;
@@ -766,6 +795,7 @@ class OverHls {
     this.#hls = new Hls({ lowLatencyMode, enableWorker: false, backBufferLength: KEEP_BEHIND, liveSyncDurationCount: 2,
       maxLiveSyncPlaybackRate: 1.1, renderTextTracksNatively: false });
     this.#hls.on(Hls.Events.CUES_PARSED, (_event, parsed) => this.#caption(parsed));
+    this.#hls.on(Hls.Events.FRAG_LOADED, () => (this.arrivals += 1));
     this.#hls.on(Hls.Events.ERROR, (_event, error) => {
       if (error.fatal) this.#on.failed(error.details);
       else if (error.type === Hls.ErrorTypes.NETWORK_ERROR) this.#on.silent();
