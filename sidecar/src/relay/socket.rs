@@ -1,5 +1,6 @@
 //! The connection to another node: WebSocket (RFC 6455) over HTTP, with TLS where the URL says so.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -7,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use reqwest::Url;
+use reqwest::{Client, Url};
 use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -166,6 +167,18 @@ impl Socket {
     }
 }
 
+/// Returns the client of all connections to other nodes: building one loads the certificates of the system. It keeps no connection,
+/// because the threads that use it have runtimes of their own.
+fn client() -> reqwest::Result<&'static Client> {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    if let Some(client) = CLIENT.get() {
+        return Ok(client);
+    }
+    let client =
+        http::client().connect_timeout(CONNECT).tcp_nodelay(true).pool_max_idle_per_host(0).build()?;
+    Ok(CLIENT.get_or_init(|| client))
+}
+
 /// Opens a WebSocket to another node, with further headers. A message of the far end has at most `most` bytes.
 ///
 /// # Errors
@@ -182,12 +195,8 @@ pub async fn open(
     getrandom::fill(&mut random).map_err(Error::Random)?;
     let key = STANDARD.encode(random);
     let failed = |why: String| Error::Connect { host: host.clone(), why };
-    let client = http::client()
-        .connect_timeout(CONNECT)
-        .tcp_nodelay(true)
-        .build()
-        .map_err(|error| failed(http::innermost(&error)))?;
-    let mut request = client
+    let mut request = client()
+        .map_err(|error| failed(http::innermost(&error)))?
         .get(url.clone())
         .headers(headers)
         .header(header::CONNECTION, "Upgrade")
