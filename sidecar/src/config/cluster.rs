@@ -68,6 +68,7 @@ pub(in crate::config) mod raw {
         pub address: Text,
         pub bandwidth: Text,
         pub max_viewers: Number,
+        pub max_chat_connections: Number,
         pub transport: Text,
         pub region: Text,
         pub rtmp: Text,
@@ -187,6 +188,8 @@ pub struct Edge {
     pub bandwidth: u64,
     /// Maximum number of viewers.
     pub max_viewers: Option<u32>,
+    /// Maximum number of connections to the origin for people in the chat.
+    pub max_chat_connections: usize,
     /// Transport of streams from the origin.
     pub transport: Transport,
     /// Region.
@@ -396,6 +399,8 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
             None => None,
             some => Some(number("max_viewers", some, 1, 1, 10_000_000)?),
         },
+        max_chat_connections: number("max_chat_connections", &raw.max_chat_connections, 800, 1, 1_000_000)?
+            as usize,
         transport: text_or("transport", &raw.transport, || Transport::Rtmp, transport)?,
         region: name("region", &raw.region)?,
         rtmp: text_or("rtmp", &raw.rtmp, rtmp, super::nginx::rtmp_server)?,
@@ -422,8 +427,8 @@ mod tests {
                     address = \"https://edge1.example.org\"\nbandwidth = \"1g\"\n";
         let edge = read(text).unwrap().edge.unwrap();
         assert_eq!(
-            (edge.name.as_str(), edge.bandwidth, edge.max_viewers),
-            ("edge1.example.org", 1_000_000_000, None)
+            (edge.name.as_str(), edge.bandwidth, edge.max_viewers, edge.max_chat_connections),
+            ("edge1.example.org", 1_000_000_000, None, 800)
         );
         assert_eq!(edge.origins[0].as_str(), "https://origin.example.org:8443/tv");
         assert_eq!(edge.rtmp.to_string(), "rtmp://origin.example.org:1935");

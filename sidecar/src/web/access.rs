@@ -51,6 +51,7 @@ pub(super) struct Pass {
     id: StreamId,
     lasts: Lasts,
     session: u64,
+    token: Secret,
 }
 
 /// The claims that decide how long a token is valid.
@@ -65,6 +66,11 @@ impl Pass {
     /// Returns a number that distinguishes the viewers of different links: a hash of the token's name, or of the token.
     pub(super) fn session(&self) -> u64 {
         self.session
+    }
+
+    /// Returns the token.
+    pub(super) fn token(&self) -> &Secret {
+        &self.token
     }
 }
 
@@ -164,7 +170,8 @@ impl Doors {
             return Err(refused(CheckError::Revoked));
         }
         let lasts = Lasts { exp: claims.exp, jti: claims.jti.clone(), iat: claims.iat };
-        Ok(Some((claims, Pass { id: id.clone(), lasts, session: 0 })))
+        let pass = Pass { id: id.clone(), lasts, session: 0, token: Secret::new(token.to_owned()) };
+        Ok(Some((claims, pass)))
     }
 
     /// Returns the same for the chat tokens that a request itself presents. A token that is not valid here counts as none.
@@ -218,7 +225,8 @@ impl Doors {
             None => one.token.hash(&mut hasher),
         }
         let lasts = Lasts { exp: claims.exp, jti: claims.jti.clone(), iat: claims.iat };
-        let pass = Pass { id: id.clone(), lasts, session: hasher.finish() };
+        let token = Secret::new(one.token.to_owned());
+        let pass = Pass { id: id.clone(), lasts, session: hasher.finish(), token };
         Ok(Admitted { carried, pass: Some(pass) })
     }
 }

@@ -43,6 +43,8 @@ pub struct Web {
     pub(super) origin: Option<Arc<Origin>>,
     /// Membership of this server in a cluster; `None` if it is no edge.
     pub(super) membership: Option<Membership>,
+    /// Limits for people in the chat of the origin.
+    pub(super) guests: Shares,
     /// Other node of a pair, if there is one.
     pub(super) pair: Option<Arc<Pair>>,
     /// Limits for messages of the other node that are read simultaneously.
@@ -63,12 +65,16 @@ impl Web {
         membership: Option<Membership>,
         running: Running,
     ) -> Result<Arc<Self>, webrtc::Error> {
-        let doors = access::Doors::new(&context.config());
+        let config = context.config();
+        let doors = access::Doors::new(&config);
+        let most = config.edge.as_ref().map_or(0, |edge| edge.max_chat_connections);
+        // One client cannot take all of them.
+        let guests = Shares::new(most, most.div_ceil(4), |_| false);
         let hub = Hub::new(context.clone(), board.clone());
         let webrtc = ports.map(|ports| webrtc::Engine::start(ports, &context, &hub)).transpose()?;
         let (guesses, news) = (Guesses::default(), news::Newsroom::default());
         let (meter, pair) = (Meter::default(), running.pair.clone());
-        let office = Arc::new(Office::open(running, &context.config()));
+        let office = Arc::new(Office::open(running, &config));
         Ok(Arc::new(Self {
             context,
             board,
@@ -79,6 +85,7 @@ impl Web {
             news,
             origin,
             membership,
+            guests,
             pair,
             letters: Shares::new(LETTERS, LETTERS_PER_CLIENT, |_| false),
             meter,

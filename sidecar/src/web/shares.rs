@@ -1,5 +1,5 @@
-//! Limits the number of connections or pair messages at the same time, in total and per client, so that one client cannot use up
-//! the limit.
+//! Limits the number of connections, of pair messages, or of people in the chat of the origin at the same time, in total and per client,
+//! so that one client cannot use up the limit.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

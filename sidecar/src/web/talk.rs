@@ -21,7 +21,6 @@ use super::answer;
 use super::asker::asker;
 use super::common::Web;
 use super::patience::Inbound;
-use crate::chat::room::Refusal;
 use crate::chat::{Order, Presence, Visitor};
 use crate::cluster::signature::Refused;
 use crate::cluster::{credential, voice};
@@ -29,7 +28,7 @@ use crate::streams::StreamId;
 
 mod far;
 
-use far::Far;
+use far::{Far, Pace};
 
 /// Maximum size of a message from a front end, in bytes.
 const MAX_MESSAGE: usize = 4096;
@@ -130,7 +129,8 @@ struct Joined {
 
 /// Answer to a message.
 enum Reply {
-    Joined(Box<Joined>, Option<Refusal>),
+    /// With an error, if the front end has joined without the chat.
+    Joined(Box<Joined>, Option<Utf8Bytes>),
     Done,
     Error(&'static str, String),
 }
@@ -149,6 +149,7 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
     about.inbound.small();
     let mut news = web.news.listen();
     let mut joined: Option<Joined> = None;
+    let mut pace = Pace::default();
     let (mut ping, mut check, mut refill) = (interval(PING), interval(CHECK), interval(WINDOW));
     ping.reset();
     let came = Instant::now();
@@ -184,7 +185,7 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                     Some(Err(error)) => return Err(too_long(&error)),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(Message::Binary(_))) => Reply::Error("bad_message", "send JSON as text".into()),
-                    Some(Ok(Message::Text(text))) => take(web, about, &text, &mut joined),
+                    Some(Ok(Message::Text(text))) => take(web, about, &text, &mut joined, &mut pace),
                 };
                 match reply {
                     Reply::Joined(mut next, refusal) => {
@@ -193,8 +194,8 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                             tell(socket, std::mem::take(&mut presence.first)).await?;
                         }
                         joined = Some(*next);
-                        if let Some(why) = refusal {
-                            send(socket, error(why.code(), &why.to_string())).await?;
+                        if let Some(text) = refusal {
+                            send(socket, text).await?;
                         }
                     }
                     Reply::Done => {}
@@ -219,20 +220,22 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
 }
 
 /// Handles a message.
-fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>) -> Reply {
+fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>, pace: &mut Pace) -> Reply {
     let Ok(request) = serde_json::from_str::<Request>(text) else {
         return Reply::Error("bad_message", "no JSON object with a text in \"type\"".into());
     };
     match request.kind.as_str() {
         // The front end leaves the room before it joins again, perhaps with another name.
         "join" => {
-            *joined = None;
-            join(web, about, request)
+            let far = joined.take().and_then(|joined| joined.far);
+            join(web, about, request, far, pace)
         }
         "chat" | "chat.delete" | "chat.timeout" | "chat.ban" | "chat.unban" | "chat.slow"
         | "chat.restore" => {
             let Some(presence) = joined.as_ref().and_then(|joined| joined.presence.as_ref()) else {
-                if let Some(far) = joined.as_ref().and_then(|joined| joined.far.as_ref()) {
+                if let Some(far) = joined.as_ref().and_then(|joined| joined.far.as_ref())
+                    && !far.has_ended()
+                {
                     return match far.say(text) {
                         true => Reply::Done,
                         false => {
@@ -266,13 +269,14 @@ fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>)
     }
 }
 
-fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
+/// `far` is the earlier presence at the origin.
+fn join(web: &Arc<Web>, about: &Caller, request: Request, far: Option<Far>, pace: &mut Pace) -> Reply {
     let (Ok(app), Ok(name)) = (request.app.parse(), request.stream.parse()) else {
         return Reply::Error("bad_message", "app and stream: must be the names of a stream".into());
     };
     let id: StreamId = (app, name);
     let client = about.client;
-    let token = request.token.clone().or_else(|| first_token(&about.query, &about.headers));
+    let given = request.token.clone();
     let person = match request.token.as_deref() {
         Some(token) => web.doors.person(&id, token, client),
         None => Ok(web.doors.person_of(&id, &about.query, &about.headers, client)),
@@ -291,11 +295,23 @@ fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
     }
     if let Some(membership) = &web.membership {
         // The room is at the origin, which checks the token for itself.
+        let accepted = pass.as_ref().map(|pass| pass.token().expose().to_owned());
+        let token = accepted.or(given).or_else(|| first_token(&about.query, &about.headers));
         let (app, stream) = &id;
         let join =
             json!({ "type": "join", "app": app, "stream": stream, "name": request.name, "token": token });
-        let far = Some(Far::enter(membership, client, &join));
-        return Reply::Joined(Box::new(Joined { id, pass, presence: None, far }), None);
+        let join = Utf8Bytes::from(join.to_string());
+        // A repeated join opens no new connection.
+        let far = far.filter(|far| far.is_in(&join)).map_or_else(
+            || {
+                let share = web.guests.take(client).ok()?;
+                Some(Far::enter(membership, client, join, pace.next(Instant::now()), share))
+            },
+            Some,
+        );
+        let full = "too many people are in the chat of this server";
+        let refusal = far.is_none().then(|| error("unavailable", full));
+        return Reply::Joined(Box::new(Joined { id, pass, presence: None, far }), refusal);
     }
     let visitor = match person {
         Some(ChatClaims { name, moderator: is_moderator, .. }) => {
@@ -309,7 +325,10 @@ fn join(web: &Arc<Web>, about: &Caller, request: Request) -> Reply {
         Ok(presence) => {
             Reply::Joined(Box::new(Joined { id, pass, presence: Some(presence), far: None }), None)
         }
-        Err(why) => Reply::Joined(Box::new(Joined { id, pass, presence: None, far: None }), Some(why)),
+        Err(why) => {
+            let refusal = error(why.code(), &why.to_string());
+            Reply::Joined(Box::new(Joined { id, pass, presence: None, far: None }), Some(refusal))
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The chat of edges is the chat of the origin: people at different edges and at the origin are in one room, a moderator at one edge bans a
-//! person at another one, and only edges name the addresses of other people.
+//! person at another one, and only edges name the addresses of other people. An edge opens a limited number of connections to the origin.
 
 use serde_json::{Value, json};
 use weir_tests::harness::nginx::Config;
@@ -14,6 +14,10 @@ const TRUST: &str = "[web]\ntrusted_proxies = [\"127.0.0.1\"]\n";
 
 /// Starts an edge. The test names its viewers by `X-Forwarded-For`.
 fn start_edge(name: &str, origin: &Sidecar) -> (Nginx, Sidecar) {
+    start_edge_with(name, origin, "")
+}
+
+fn start_edge_with(name: &str, origin: &Sidecar, more: &str) -> (Nginx, Sidecar) {
     let nginx = Config::weir()
         .main("weir_secret @DIR@/secret;")
         .file("secret", super::pair::TOKENS)
@@ -25,7 +29,7 @@ fn start_edge(name: &str, origin: &Sidecar) -> (Nginx, Sidecar) {
         &nginx,
         &format!(
             "{TRUST}{CHAT}[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n[edge]\norigin = \"http://127.0.0.1:{}\"\nname = \"{name}\"\n\
-             address = \"http://127.0.0.1:1\"\nbandwidth = \"1g\"\nrtmp = \"rtmp://127.0.0.1:1\"\n",
+             address = \"http://127.0.0.1:1\"\nbandwidth = \"1g\"\nrtmp = \"rtmp://127.0.0.1:1\"\n{more}",
             origin.web()
         ),
     );
@@ -119,4 +123,37 @@ fn edges_and_the_origin_have_one_room() {
     chief.send(&json!({ "type": "chat", "text": "we are back" }));
     let heard = chief.hear(|heard| heard["type"] == "chat" && heard["name"] == "Mod");
     assert_eq!(heard["text"], "we are back", "what was written meanwhile is not sent later");
+}
+
+#[test]
+fn an_edge_opens_few_connections() {
+    let at_origin = nginx();
+    let origin = Sidecar::start(&at_origin, &format!("{}{CHAT}", ORIGIN.replace("[web]\n", TRUST)));
+    let (_nginx, edge) = start_edge_with("one", &origin, "max_chat_connections = 2\n");
+    let mut ana = Person::named(&edge, "192.0.2.1", "Ana");
+
+    // A repeated `join` keeps the connection to the origin: there is no second welcome.
+    ana.send(&json!({ "type": "join", "app": "live", "stream": "show", "name": "Ana" }));
+    ana.send(&json!({ "type": "chat", "text": "still here" }));
+    let heard = ana.hear(|heard| heard["type"] == "chat.welcome" || heard["type"] == "chat");
+    assert_eq!(heard["text"], "still here", "{heard}");
+
+    // The edge passes on the token that it has accepted, not the first one.
+    let cookie = format!("Cookie: weir_token={}", moderator());
+    let mut chief = WebSocket::connect(edge.web(), "/v1/ws?token=other", &[&cookie]).map(Person).unwrap();
+    chief.send(&json!({ "type": "join", "app": "live", "stream": "show" }));
+    let welcome = chief.hear(|heard| heard["type"] == "chat.welcome" || heard["type"] == "error");
+    assert_eq!(welcome["moderator"], true, "{welcome}");
+
+    // The edge has as many people in the chat as it may have, until one leaves or the room refuses one.
+    let (mut ben, refusal) = Person::join(&edge, "192.0.2.2", &json!({ "name": "Ben" }));
+    assert_eq!(refusal["code"], "unavailable", "{refusal}");
+    ben.send(&json!({ "type": "chat", "text": "hello" }));
+    assert_eq!(ben.hear(|heard| heard["type"] == "error")["code"], "not_joined");
+    ana.send(&json!({ "type": "join", "app": "live", "stream": "show", "name": "Mod" }));
+    assert_eq!(ana.hear(|heard| heard["type"] == "error")["code"], "name_taken");
+    until("there is a place again", 15.0, || {
+        let (person, first) = Person::join(&edge, "192.0.2.2", &json!({ "name": "Ben" }));
+        (first["type"] == "chat.welcome").then_some(person)
+    });
 }

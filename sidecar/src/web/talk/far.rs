@@ -12,12 +12,13 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::clock;
 use crate::cluster::agent::Membership;
 use crate::relay::socket;
+use crate::web::shares::Share;
 
 /// Most messages that wait, in each direction.
 const WAITING: usize = 64;
@@ -32,9 +33,33 @@ const STALL: Duration = Duration::from_secs(10);
 /// Time without a message or ping of the origin after which the connection is lost.
 const SILENCE: Duration = Duration::from_secs(50);
 
+/// Least time between two connections for one front end.
+const GAP: Duration = Duration::from_secs(1);
+
+/// Times of the connections for one front end.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Option<Instant>);
+
+impl Pace {
+    /// Returns the time at which the next connection may begin. If the previous connection has not begun yet, the next one takes its
+    /// time.
+    pub(super) fn next(&mut self, now: Instant) -> Instant {
+        let at = match self.0 {
+            Some(previous) if previous > now => previous,
+            Some(previous) => now.max(previous + GAP),
+            None => now,
+        };
+        self.0 = Some(at);
+        at
+    }
+}
+
 /// A person of this edge in a room at the origin. Dropping it removes the person from the room.
 #[derive(Debug)]
 pub(super) struct Far {
+    join: Utf8Bytes,
+    /// Share of the edge's connections to the origin; `None` after the room has refused the person.
+    share: Option<Share>,
     to: mpsc::Sender<Utf8Bytes>,
     from: mpsc::Receiver<Utf8Bytes>,
     task: AbortHandle,
@@ -47,12 +72,33 @@ impl Drop for Far {
 }
 
 impl Far {
-    /// Enters a room for a viewer. `join` is the message that enters it; the edge repeats it after a lost connection.
-    pub(super) fn enter(membership: &Membership, viewer: IpAddr, join: &serde_json::Value) -> Self {
+    /// Enters a room for a viewer, not before a time. `join` is the message that enters it; the edge repeats it after a lost
+    /// connection.
+    pub(super) fn enter(
+        membership: &Membership,
+        viewer: IpAddr,
+        join: Utf8Bytes,
+        at: Instant,
+        share: Share,
+    ) -> Self {
         let ((to, said), (tell, from)) = (mpsc::channel(WAITING), mpsc::channel(WAITING));
-        let (membership, join) = (membership.clone(), join.to_string().into());
-        let task = tokio::spawn(run(membership, viewer, join, said, tell)).abort_handle();
-        Self { to, from, task }
+        let (membership, message) = (membership.clone(), join.clone());
+        let run = async move {
+            sleep_until(at).await;
+            run(membership, viewer, message, said, tell).await;
+        };
+        let task = tokio::spawn(run).abort_handle();
+        Self { join, share: Some(share), to, from, task }
+    }
+
+    /// Returns whether this message has entered the room, and the room has not refused the person.
+    pub(super) fn is_in(&self, join: &Utf8Bytes) -> bool {
+        self.join == *join && !self.has_ended()
+    }
+
+    /// Returns whether the room has refused the person.
+    pub(super) fn has_ended(&self) -> bool {
+        self.to.is_closed()
     }
 
     /// Passes a message on. Returns false if the origin is away or too slow.
@@ -64,7 +110,10 @@ impl Far {
     pub(super) async fn hear(&mut self) -> Utf8Bytes {
         match self.from.recv().await {
             Some(text) => text,
-            None => std::future::pending().await,
+            None => {
+                self.share = None;
+                std::future::pending().await
+            }
         }
     }
 }
@@ -73,6 +122,8 @@ impl Far {
 enum End {
     /// The viewer has left.
     Left,
+    /// The room has refused the person.
+    Refused,
     /// The origin is away, for this reason.
     Away(String),
 }
@@ -84,15 +135,15 @@ async fn run(
     mut said: mpsc::Receiver<Utf8Bytes>,
     tell: mpsc::Sender<Utf8Bytes>,
 ) {
-    let (mut pause, mut is_told) = (FIRST_PAUSE, false);
+    let (mut pause, mut is_told, mut was_in) = (FIRST_PAUSE, false, false);
     loop {
         let mut has_entered = false;
-        match converse(&membership, viewer, &join, (&mut said, &tell), &mut has_entered).await {
-            End::Left => return,
+        match converse(&membership, viewer, &join, (&mut said, &tell), was_in, &mut has_entered).await {
+            End::Left | End::Refused => return,
             End::Away(why) => tracing::debug!("the chat of the origin is away: {why}"),
         }
         if has_entered {
-            (pause, is_told) = (FIRST_PAUSE, false);
+            (pause, is_told, was_in) = (FIRST_PAUSE, false, true);
         }
         if !std::mem::replace(&mut is_told, true) {
             let message = "the chat is not reachable at the moment";
@@ -109,11 +160,13 @@ async fn run(
     }
 }
 
+/// `was_in`: the person was in the room over an earlier connection.
 async fn converse(
     membership: &Membership,
     viewer: IpAddr,
     join: &Utf8Bytes,
     (said, tell): (&mut mpsc::Receiver<Utf8Bytes>, &mpsc::Sender<Utf8Bytes>),
+    was_in: bool,
     has_entered: &mut bool,
 ) -> End {
     let away = |why: &str| End::Away(why.to_owned());
@@ -138,8 +191,14 @@ async fn converse(
                 Ok(Some(Ok(Message::Text(text)))) => {
                     let kind = Kind::of(text.as_str());
                     *has_entered |= kind == Kind::Welcome;
+                    if !*has_entered && kind.is_temporary(was_in) {
+                        return away("it cannot answer yet");
+                    }
                     if kind != Kind::Other && tell.send(text.as_str().into()).await.is_err() {
                         return End::Left;
+                    }
+                    if !*has_entered && kind.is_error() {
+                        return End::Refused;
                     }
                 }
                 Ok(Some(Ok(Message::Close(Some(close))))) => return End::Away(close.reason.as_str().to_owned()),
@@ -166,6 +225,11 @@ async fn converse(
 enum Kind {
     Welcome,
     Chat,
+    /// The origin cannot check tokens yet.
+    Unavailable,
+    NameTaken,
+    /// Another error.
+    Error,
     Other,
 }
 
@@ -175,12 +239,28 @@ impl Kind {
         struct Typed {
             #[serde(rename = "type")]
             kind: String,
+            #[serde(default)]
+            code: String,
         }
-        match serde_json::from_str::<Typed>(text).map(|typed| typed.kind).as_deref() {
-            Ok("chat.welcome") => Self::Welcome,
-            Ok(kind) if kind == "chat" || kind == "error" || kind.starts_with("chat.") => Self::Chat,
+        let Ok(Typed { kind, code }) = serde_json::from_str(text) else { return Self::Other };
+        match (kind.as_str(), code.as_str()) {
+            ("chat.welcome", _) => Self::Welcome,
+            ("error", "unavailable") => Self::Unavailable,
+            ("error", "name_taken") => Self::NameTaken,
+            ("error", _) => Self::Error,
+            (kind, _) if kind == "chat" || kind.starts_with("chat.") => Self::Chat,
             _ => Self::Other,
         }
+    }
+
+    fn is_error(self) -> bool {
+        matches!(self, Self::Unavailable | Self::NameTaken | Self::Error)
+    }
+
+    /// Returns whether a later `join` may succeed after this answer. For a while after a lost connection, the origin may still have
+    /// the person under the same name.
+    fn is_temporary(self, was_in: bool) -> bool {
+        self == Self::Unavailable || (was_in && self == Self::NameTaken)
     }
 }
 
@@ -193,7 +273,10 @@ mod tests {
         for (text, kind) in [
             (r#"{"type":"chat.welcome","people":1}"#, Kind::Welcome),
             (r#"{"type":"chat","text":"x"}"#, Kind::Chat),
-            (r#"{"type":"error","code":"banned"}"#, Kind::Chat),
+            (r#"{"type":"error","code":"banned"}"#, Kind::Error),
+            (r#"{"type":"error"}"#, Kind::Error),
+            (r#"{"type":"error","code":"name_taken"}"#, Kind::NameTaken),
+            (r#"{"type":"error","code":"unavailable"}"#, Kind::Unavailable),
             (r#"{"type":"viewers"}"#, Kind::Other),
             (r#"{"type":"chatty"}"#, Kind::Other),
             ("[]", Kind::Other),
@@ -201,5 +284,25 @@ mod tests {
         ] {
             assert_eq!(Kind::of(text), kind, "{text}");
         }
+    }
+
+    #[test]
+    fn a_refused_person_stays_out() {
+        for (kind, first, again) in [
+            (Kind::Error, false, false),
+            (Kind::NameTaken, false, true),
+            (Kind::Unavailable, true, true),
+            (Kind::Welcome, false, false),
+        ] {
+            assert_eq!([false, true].map(|was_in| kind.is_temporary(was_in)), [first, again], "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_front_end_gets_one_connection_per_second() {
+        let (mut pace, begin) = (Pace::default(), Instant::now());
+        let mut at = |ms| pace.next(begin + Duration::from_millis(ms)) - begin;
+        let times = [0, 10, 20, 999, 1001, 1900, 2100, 9000].map(|ms| at(ms).as_millis());
+        assert_eq!(times, [0, 1000, 1000, 1000, 2000, 2000, 3000, 9000]);
     }
 }
