@@ -86,7 +86,7 @@ fn addresses_are_those_of_the_configuration_or_the_option() {
     let other = json(&["--url", "http://192.0.2.1:8080/tv"]);
     assert!(other["watch"].as_str().unwrap().starts_with("http://192.0.2.1:8080/tv/watch/live/show?token="));
     // A configuration file that is named must exist, and a URL pattern must be valid.
-    assert_eq!(weir(&nginx, &["link", "live", "show", "--config", "/nonexistent"]).status.code(), Some(2));
+    assert_eq!(weir(&nginx, &["link", "live", "show", "--config", "/nonexistent"]).status.code(), Some(1));
     std::fs::write(&file, "[nginx]\nhls_url = \"/hls\"\n").unwrap();
     let out = weir(&nginx, &["link", "live", "show", "--config", file.to_str().unwrap()]);
     assert!(String::from_utf8_lossy(&out.stderr).contains("weir.toml:2: hls_url"), "{out:?}");

@@ -95,7 +95,7 @@ fn a_page_shows_a_protected_playlist_only_to_who_has_its_token() {
             .http(
                 "location /hls/ { root @DIR@/www; weir_play token app=live; }
                  location /pages/ { alias @DIR@/; ssi on; ssi_types *; }
-                 location = /asked { root @DIR@/www; auth_request /who; alias @DIR@/page; }
+                 location = /asked { auth_request /who; alias @DIR@/page; }
                  location = /who { internal; return 204; weir_play token app=live; }
                  location /hls/any/ { alias @DIR@/www/hls/; satisfy any; allow 127.0.0.1; weir_play token app=live; }
                  location /hls/pages/ { alias @DIR@/; ssi on; ssi_types *; weir_play off; }",
