@@ -51,8 +51,12 @@ pub(super) fn require(runtime: &Runtime, app: &str) -> Result<(), ApiError> {
     Err(ApiError::not_found(weir_model::api::no_application(app, &known)))
 }
 
-/// Returns a 400 for a new key or target of an application that nginx.conf does not have.
+/// Returns a 400 for a new key or target of an application that nginx.conf does not have. An nginx without any application has not got its
+/// `rtmp` block yet.
 pub(super) fn check(runtime: &Runtime, app: &str) -> Result<(), ApiError> {
+    if runtime.application_facts.is_empty() {
+        return Ok(());
+    }
     require(runtime, app).map_err(|error| ApiError::bad_field("app", error.message))
 }
 

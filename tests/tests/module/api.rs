@@ -48,6 +48,15 @@ fn applications_are_listed_with_what_they_ask_for() {
     assert_eq!(message, "nginx has no application \"livve\": nginx has \"free\", \"live\", \"open\"");
     let refused = api.delete("/v1/streams/live/show").expect(404);
     assert_eq!(refused["error"]["message"], "no stream \"live/show\" is live");
+    // A typing mistake makes no key and no target.
+    for (path, body) in [
+        ("/v1/keys", json!({"app": "livve", "stream": "show"})),
+        ("/v1/targets", json!({"app": "livve", "stream": "show", "url": "rtmp://192.0.2.1/live/key"})),
+    ] {
+        let refused = api.post(path, &body).expect(400);
+        assert_eq!(refused["error"]["message"], format!("field \"app\": {message}"), "{path}");
+    }
+    assert_eq!(api.get("/v1/keys").expect(200)["keys"], json!([]));
 }
 
 #[test]
