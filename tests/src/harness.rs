@@ -36,6 +36,7 @@ pub mod recorder;
 pub mod run;
 pub mod s3;
 pub mod sanitized;
+pub mod shown;
 pub mod sidecar;
 pub mod silent;
 pub mod tmpfs;

@@ -1,10 +1,7 @@
 //! Streams that nginx-rtmp pulls itself need no key, but Weir claims and lists their names like any other.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
-
 use weir_tests::harness::hook::Answer;
+use weir_tests::harness::shown::events;
 use weir_tests::harness::{Api, Hook, Manners, Nginx, Peer, Player, Publisher, files, until};
 
 use super::misplaced_keys::media;
@@ -62,19 +59,6 @@ fn pushed_streams_bear_the_public_name() {
     Player::start(nginx.rtmp(), "copy/show").wait_video(5);
     publisher.close();
     until("both are gone", 5.0, || api.streams().is_empty());
-}
-
-/// Returns all events so far.
-fn events(nginx: &Nginx) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    write!(stream, "GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n").unwrap();
-    let mut told = Vec::new();
-    let mut buffer = [0; 65_536];
-    while let Ok(count @ 1..) = stream.read(&mut buffer) {
-        told.extend_from_slice(&buffer[..count]);
-    }
-    String::from_utf8_lossy(&told).into_owned()
 }
 
 /// Cameras and services have passwords and keys in the URLs of `pull` and `push` lines. nginx-rtmp shows these URLs as addresses.

@@ -1,40 +1,17 @@
 //! A token, valid or not, appears in no log at level `info`, no answer of the API, no event, no page of `weir_stat`, no hook, no program
 //! and no process list, wherever a viewer or a publisher presents it.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::json;
 use weir_model::token::{Action, Claims, Signer};
 use weir_tests::harness::hook::Answer;
-use weir_tests::harness::process::Process;
-use weir_tests::harness::{Api, Hook, Nginx, Player, Publisher, Sidecar, files, products, until};
+use weir_tests::harness::shown::{events, processes};
+use weir_tests::harness::{Api, Hook, Player, Publisher, Sidecar, files, products, until};
 
 use super::{ask, ask_port, claims, config, get, signed, start};
 
 const FORMATS: [&str; 4] = ["html", "xml", "json", "prometheus"];
-
-/// Returns all events so far.
-fn events(nginx: &Nginx) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", nginx.http())).unwrap();
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-    write!(stream, "GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n").unwrap();
-    let mut told = Vec::new();
-    let mut buffer = [0; 65_536];
-    while let Ok(count @ 1..) = stream.read(&mut buffer) {
-        told.extend_from_slice(&buffer[..count]);
-    }
-    String::from_utf8_lossy(&told).into_owned()
-}
-
-/// Returns the command lines of all processes of this machine, as the process list shows them.
-fn processes() -> String {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers.map(|number| Process(number).title() + "\n").collect()
-}
 
 #[test]
 fn a_token_is_shown_nowhere() {
