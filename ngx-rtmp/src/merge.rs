@@ -441,10 +441,10 @@ impl Buffers {
     ///
     /// ngx_rtmp_send is sending for this live session.
     unsafe fn collect(&mut self, session: *mut ngx_rtmp_session_t) {
-        // SAFETY: by contract. `out` has `out_queue` places, of which those from `out_pos` to `out_last` hold chains of buffers in
-        // memory, and `out_chain` is a link of the first (ngx_rtmp_send, ngx_rtmp_send_message). nginx-rtmp puts links and buffers
-        // behind a counter of four bytes (ngx_rtmp_alloc_shared_buf): they need not be aligned.
+        // SAFETY: by contract. `out` has `out_queue` places; those from `out_pos` to `out_last` hold chains of buffers in memory, and
+        // `out_chain` is a link of the first (ngx_rtmp_send, ngx_rtmp_send_message).
         unsafe {
+            // nginx-rtmp puts links and buffers behind a counter of four bytes (ngx_rtmp_alloc_shared_buf): they need not be aligned.
             let (room, last) = ((*session).out_queue, (*session).out_last);
             let out = (&raw const (*session).out).cast::<*mut ngx_chain_t>();
             let (mut at, mut link) = ((*session).out_pos, (*session).out_chain.read_unaligned().next);

@@ -1,5 +1,7 @@
 //! Finds captions (CEA-608) in frames of H.264: ATSC A/53 part 4, 6.2.3 puts them in SEI messages.
 
+use weir_rtmp::media::config::raw;
+
 /// `user_data_registered_itu_t_t35`.
 const REGISTERED: usize = 4;
 /// Country and provider of ATSC, and the beginning of its caption data.
@@ -16,26 +18,11 @@ pub fn has_captions(picture: &[u8], length: usize) -> bool {
         match unit.first().map(|kind| kind & 0x1f) {
             // SEI messages come before the slices of a frame.
             Some(1..=5) => return false,
-            Some(6) if are_in_messages(&plain(&unit[1..])) => return true,
+            Some(6) if are_in_messages(&raw(&unit[1..unit.len().min(MOST)])) => return true,
             _ => rest = after,
         }
     }
     false
-}
-
-/// Returns a unit without the bytes that prevent start codes (ITU-T H.264, 7.4.1).
-fn plain(unit: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(unit.len().min(MOST));
-    let mut zeros = 0;
-    for byte in unit.iter().copied().take(MOST) {
-        if zeros >= 2 && byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        out.push(byte);
-    }
-    out
 }
 
 fn are_in_messages(mut rest: &[u8]) -> bool {

@@ -62,8 +62,8 @@ fn hevc_sps(configuration: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// Returns a NAL unit without each byte 3 that follows two zeros.
-fn raw(unit: &[u8]) -> Vec<u8> {
+/// Returns a NAL unit without the bytes that prevent start codes: each 3 after two zeros (ITU-T H.264, 7.4.1).
+pub fn raw(unit: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(unit.len());
     let mut zeros = 0;
     for &byte in unit {
