@@ -165,7 +165,7 @@ unsafe fn addresses(listen: &[ngx_rtmp_listen_t], ctx: *mut ngx_rtmp_conf_ctx_t)
 /// As for `addresses`.
 unsafe fn of_socket(socket: &ngx_rtmp_listen_t) -> Option<Listen> {
     let bytes = &socket.sockaddr;
-    // SAFETY: a copy of an address of any family, which is long enough for each of them and aligned.
+    // SAFETY: a copy of the bytes of an address (ngx_rtmp_core_listen), in storage that is aligned and long enough for any family.
     unsafe {
         let mut storage: libc::sockaddr_storage = std::mem::zeroed();
         let length = bytes.len().min(size_of::<libc::sockaddr_storage>());

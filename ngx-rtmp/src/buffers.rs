@@ -83,7 +83,7 @@ pub(super) unsafe fn hand_over(pool: *mut ngx_pool_t, text: String) -> Option<ng
 }
 
 unsafe extern "C" fn drop_text(data: *mut c_void) {
-    // SAFETY: the `String` that `hand_over` put there, for the only time.
+    // SAFETY: the `String` that `hand_over` put there. A pool calls each cleanup handler once (ngx_destroy_pool).
     unsafe { std::ptr::drop_in_place(data.cast::<String>()) };
 }
 
@@ -94,7 +94,7 @@ pub(super) fn copy(pool: &Pool, text: &str) -> Option<ngx_str_t> {
         log::named(log::Level::Critical, format_args!("not enough memory for an answer"));
         return None;
     }
-    // SAFETY: `data` has room for the text.
+    // SAFETY: `data` has at least the length of the text (ngx_pnalloc), and is new, so the two do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), data.cast(), text.len()) };
     Some(ngx_str_t { len: text.len(), data: data.cast() })
 }

@@ -45,7 +45,7 @@ impl<M: Tables + Connections> Session<'_, M> {
 
 unsafe extern "C" fn fire<M: Tables + Connections>(event: *mut ngx_event_t) {
     callback::guard("a session's timer", (), || {
-        // SAFETY: `data` is the connection of a live session: the timer is dropped with it.
+        // SAFETY: `data` is the connection of a live session: the session's state owns the timer and removes it (ngx_event_del_timer).
         let session = unsafe { Session::<M>::of_connection((*event).data.cast()) };
         if let Some(mut session) = session {
             M::on_timer(&mut session);

@@ -166,7 +166,7 @@ pub(super) unsafe fn join<M: Players>(player: *mut ngx_rtmp_session_t) {
 
 /// Runs before an audio or video message: players that have joined since the last message get the kept messages first.
 pub(super) fn serve_pending<M: Players>() {
-    // SAFETY: a session leaves the list before it is freed (`forget`).
+    // SAFETY: a session leaves the list before it is freed (`forget`, ngx_rtmp_close_session_handler).
     let joined = |player: &mut *mut ngx_rtmp_session_t| unsafe { has_joined(*player) };
     let ready: Vec<_> = PENDING.with(|pending| match pending.is_empty() {
         true => Vec::new(),

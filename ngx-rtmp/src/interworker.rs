@@ -1,4 +1,4 @@
-//! Streams between workers: Weir's own version of `rtmp_auto_push on;`.
+//! Streams between workers: the fence's own version of `rtmp_auto_push on;`.
 //!
 //! As a dynamic module, nginx-rtmp ignores that directive, and a reload with it ends the workers. So the fence reads its flag and clears it
 //! before a worker sees it. Each worker listens on a socket of its own for every `server`; the kernel chooses the socket's name, and the
@@ -53,8 +53,8 @@ local! {
 /// `cycle` has been read completely.
 pub(super) unsafe fn take_over(cycle: *mut ngx_cycle_t) -> bool {
     let Some(rtmp) = rtmp_sys::rtmp() else { return false };
-    // SAFETY: a core module's settings stand in `conf_ctx` at its index; its command table tells where in
-    // them the flag is, and ends with an empty name.
+    // SAFETY: the settings of a core module are in `conf_ctx` at its index (ngx_init_cycle). Its table of commands says where the flag
+    // is in them, and ends with an empty name (ngx_conf_handler).
     unsafe {
         let module = rtmp.ngx_rtmp_auto_push_module;
         let settings = (*(*cycle).conf_ctx.add((*module).index)).cast::<u8>();

@@ -61,6 +61,19 @@
 //!   and alignment against the size and address that nginx's allocator noted.
 //! - **[`request::Head`]** borrows a live request. [`request::Waiting`] keeps nginx from freeing a request (ngx_http_terminate_request),
 //!   and answers it once.
+//! - **[`gate::Asked`]** borrows a live request too. The settings that it comes with are borrowed for the same callback.
+//! - **[`request::Pieces`] and [`event_stream::Events`]** go to the fence by value, and their functions borrow nothing of a request. The
+//!   fence drops them with the request (ngx_http_free_request).
+//! - **[`push::Dial`]** borrows its texts for one call. A connection is known by a number, its ticket. A ticket of a closed connection
+//!   leads to nothing, because a session leaves the table before nginx-rtmp frees it (ngx_rtmp_close_session_handler).
+//! - **[`timer::Alarm`]** owns its event. Dropping it takes the event out of nginx's timer tree (ngx_event_del_timer). It is not `Send`,
+//!   and neither is [`timer::Hold`], so another thread cannot touch the tree.
+//! - **[`thread::Pool`]** is a name. Work is posted to the pool of the configuration that runs (ngx_thread_pool_get), and its result comes
+//!   back as an event of the loop (ngx_thread_pool_handler).
+//! - **[`disk::stop`]** writes only to flags of the running configuration, which the fence found itself ([`disk::Facts`] is a copy).
+//! - **[`wake::ring`]** writes to an eventfd that the process owns until it ends.
+//! - **[`ends::Ends`], [`blocks::Listen`], [`neighbours::AccessRule`], [`disk::Space`], [`session::Codecs`]** and the enums are copies of
+//!   facts and refer to nothing of nginx's.
 //! - **[`module::Tables`]** is the one promise: that its tables belong to the type. [`export!`] makes both.
 //!
 //! # Floors

@@ -126,7 +126,8 @@ unsafe fn behind<'s>(
     header: *mut ngx_rtmp_header_t,
 ) -> Option<&'s [ngx_rtmp_handler_pt]> {
     let (rtmp, own) = (rtmp_sys::rtmp()?, OWN.with(|own| *own)?);
-    // SAFETY: the core module's entry is its own, and outlives the session; its arrays hold handlers, one array for each type.
+    // SAFETY: the core module's entry is its own and outlives the session (ngx_rtmp_init_session). Its arrays hold handlers, one array
+    // for each type (ngx_rtmp_init_events).
     let handlers = unsafe {
         let core: &ngx_rtmp_core_main_conf_t = slots::entry((*session).main_conf, rtmp.ngx_rtmp_core_module)?;
         collections::array::<ngx_rtmp_handler_pt>(core.events.get(usize::from((*header).type_))?)
@@ -314,7 +315,7 @@ fn settle<M: Players>(now: u64) {
         mem::take(&mut list.sessions)
     });
     for player in listed {
-        // SAFETY: a session leaves the list before it is freed (`forget`), and closing is posted.
+        // SAFETY: a session leaves the list before it is freed (`forget`), and closing is posted (ngx_rtmp_finalize_session).
         let mut safe = unsafe { Session::<M>::new(player) };
         let ms = safe.settings().and_then(M::merge_write).map_or(0, Rule::most_ms);
         let Some(waiting) = safe.waiting() else { continue };

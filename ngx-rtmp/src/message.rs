@@ -35,14 +35,14 @@ impl Message<'_> {
     /// Returns the type of the message.
     #[must_use]
     pub fn kind(&self) -> u8 {
-        // SAFETY: see `new`.
+        // SAFETY: the header of a message that nginx-rtmp handles now, see `new` (ngx_rtmp_receive_message).
         unsafe { (*self.header).type_ }
     }
 
     /// Returns the length that the header of the message says.
     #[must_use]
     pub fn length(&self) -> u32 {
-        // SAFETY: see `new`.
+        // SAFETY: the header of a message that nginx-rtmp handles now, see `new` (ngx_rtmp_receive_message).
         unsafe { (*self.header).mlen }
     }
 

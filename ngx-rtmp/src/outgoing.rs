@@ -52,7 +52,7 @@ pub fn close_others<M: Tables>(_: &mut Sessions<'_>, held: &BTreeSet<u64>) -> us
     });
     for session in &others {
         forget(*session);
-        // SAFETY: what is in the table is alive (see `forget`); closing is posted.
+        // SAFETY: a connection leaves the table before it is freed (`forget`); closing is posted (ngx_rtmp_finalize_session).
         unsafe { Session::<M>::new(*session).close() };
     }
     others.len()

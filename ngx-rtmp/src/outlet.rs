@@ -33,8 +33,8 @@ impl Outlet {
 
     /// Returns whether nginx still has to send a part of the last piece.
     pub(super) fn is_busy(&self) -> bool {
-        // SAFETY: the request is alive, by the contract of `new`; a filter that is done with the buffer has moved
-        // its position to the end.
+        // SAFETY: the request is alive, by the contract of `new`; a filter that is done with the buffer has moved its position to the end
+        // (ngx_http_write_filter).
         unsafe {
             let connection = &*(*self.request).connection;
             let buffer = &*self.buffer;

@@ -43,7 +43,7 @@ local! {
 impl Drop for Sender {
     fn drop(&mut self) {
         if self.event.timer_set() != 0 {
-            // SAFETY: the event is in the timer tree, see `go_on`.
+            // SAFETY: the event is in the timer tree, where `go_on` put it (ngx_event_add_timer).
             unsafe { ngx_del_timer(&raw mut self.event) };
         }
     }
@@ -94,7 +94,7 @@ unsafe extern "C" fn ended(r: *mut c_void) {
 
 fn forget(r: *mut ngx_http_request_t) {
     if let Some(sender) = SENDERS.with(|senders| senders.remove(&r)) {
-        // SAFETY: the box that `begin` gave away, which nobody finds any more.
+        // SAFETY: the box that `begin` leaked. It has left the list, so it is freed once, and its timer with it (ngx_event_del_timer).
         drop(unsafe { Box::from_raw(sender) });
     }
 }

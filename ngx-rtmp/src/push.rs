@@ -329,7 +329,7 @@ unsafe extern "C" fn on_readable<M: Tables + Targets + Incoming>(event: *mut ngx
 /// Runs after the TLS handshake.
 unsafe extern "C" fn on_tls<M: Tables + Targets + Incoming>(connection: *mut ngx_connection_t) {
     callback::guard("TLS with a target", (), || {
-        // SAFETY: the connection that `tls::begin` was called for.
+        // SAFETY: the connection that `tls::begin` was called for (ngx_ssl_handshake_handler).
         unsafe {
             if (*connection).destroyed() != 0 {
                 return;

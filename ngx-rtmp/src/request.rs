@@ -81,13 +81,13 @@ impl<M: Tables + Requests> Context<'_, M, Location> {
 
     /// Notes that the module answers requests to this location.
     fn answers(&mut self) {
-        // SAFETY: as in `settings`; nothing else refers to the settings, since the context is borrowed.
+        // SAFETY: as in `Context::settings`; nothing else refers to the settings, because the context is borrowed.
         unsafe { (*self.settings_ptr().cast::<LocationSlot<M::Location>>()).answers = true };
     }
 
     /// Returns the HTTP core module's settings of the location that nginx is reading.
     fn location(&mut self) -> &mut ngx_http_core_loc_conf_t {
-        // SAFETY: inside of a location, `ctx` is that of http; its core module made the location's settings.
+        // SAFETY: within a location, `ctx` is that of http, with the location's settings of its core module (ngx_http_core_location).
         unsafe {
             let ctx = &*self.reading().ctx.cast::<nginx_sys::ngx_http_conf_ctx_t>();
             &mut *(*ctx.loc_conf.add(ngx_http_core_module.ctx_index)).cast()
@@ -169,7 +169,7 @@ impl Waiting {
     /// Answers the request. Other requests of its client may run before this returns (ngx_http_run_posted_requests).
     pub fn answer(mut self, _: &mut Sessions<'_>, response: Response) {
         let request = std::mem::replace(&mut self.request, std::ptr::null_mut());
-        // SAFETY: kept alive since `hold`.
+        // SAFETY: alive, because `hold` has blocked it (ngx_http_terminate_request).
         unsafe { end(request, self.proceed, Some(Step::Answer(response))) }
     }
 }
@@ -222,7 +222,7 @@ impl Drop for Waiting {
 
 unsafe extern "C" fn on_forgotten(event: *mut ngx_event_t) {
     callback::guard("an API request", (), || {
-        // SAFETY: the event of a `Forgotten`, at its beginning, in the pool of a request that is alive.
+        // SAFETY: the event is the first field of a `Forgotten`, in the pool of a live request. nginx calls once (ngx_event_process_posted).
         unsafe {
             let Forgotten { request, proceed, .. } = *event.cast::<Forgotten>();
             end(request, proceed, None);

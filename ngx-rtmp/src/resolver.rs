@@ -115,7 +115,7 @@ pub fn resolve(sessions: &mut Sessions<'_>, name: &str, timeout_ms: usize, answe
 /// ngx_resolver_ctx_t.handler.
 unsafe extern "C" fn answered(context: *mut ngx_resolver_ctx_t) {
     callback::guard("the addresses of a name", (), || {
-        // SAFETY: the context of `ask`, of which this is the last use; its addresses are as it says.
+        // SAFETY: the context of `resolve`; nginx calls its handler once (ngx_resolve_name), and the box is freed here.
         unsafe {
             let answer = *Box::from_raw((*context).data.cast::<Answer>());
             let outcome = match (*context).state {

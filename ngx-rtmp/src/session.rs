@@ -60,7 +60,7 @@ impl<'s, M: Tables> Session<'s, M> {
     }
 
     fn raw(&self) -> &ngx_rtmp_session_t {
-        // SAFETY: see `new`. Only plain fields are read through it.
+        // SAFETY: alive, see `new` (ngx_rtmp_close_session_handler frees it). Only plain fields are read through it.
         unsafe { &*self.session }
     }
 
@@ -76,8 +76,8 @@ impl<'s, M: Tables> Session<'s, M> {
     /// Returns the settings of the application; `None` before `connect`.
     #[must_use]
     pub fn settings(&self) -> Option<&'s M::App> {
-        // SAFETY: `app_conf` is null or the table of an application, where our entry is an `M::App`
-        // (`export::rtmp_context`). The settings live in the pool of a configuration, which outlives its sessions.
+        // SAFETY: `app_conf` is null or the table of an application (ngx_rtmp_cmd_connect), where our entry is an `M::App`
+        // (`export::rtmp_context`). The settings are in the pool of a configuration, which outlives its sessions (ngx_clean_old_cycles).
         unsafe { slots::entry(self.raw().app_conf, M::rtmp_module()) }
     }
 

@@ -34,7 +34,7 @@ pub(super) unsafe fn enrolled<'s, M: Tables>(session: *mut ngx_rtmp_session_t) -
 impl<M: Tables> Session<'_, M> {
     /// Returns all sessions of this process. This session cannot be used meanwhile.
     pub fn all(&mut self) -> Sessions<'_> {
-        // SAFETY: what lent this session lends no other as long as it is lent, and the borrow keeps it from being used.
+        // SAFETY: the callback that lent this session lends no other one (`Session::new`), and the borrow keeps this one from being used.
         unsafe { Sessions::new() }
     }
 }

@@ -93,8 +93,8 @@ fn add_pool(cf: &mut ngx_conf_t, threads: &Threads, pool: Pool) -> Result<(), Po
         pool: cf.pool,
     };
     let own = std::mem::replace(&mut cf.args, &raw mut args);
-    // SAFETY: the first directive of the thread pool's module is `thread_pool`; it reads `cf.args` and keeps
-    // the name, which is static.
+    // SAFETY: the first directive of the thread pool's module is `thread_pool`. It reads `cf.args` and keeps the name, which is static
+    // (ngx_thread_pool_add).
     let outcome = unsafe {
         let command: *mut ngx_command_t = (*threads.module).commands;
         (*command).set.map(|set| set(cf, command, ptr::null_mut()))

@@ -56,7 +56,7 @@ impl SessionTimer {
 impl Drop for SessionTimer {
     fn drop(&mut self) {
         if self.event.timer_set() != 0 {
-            // SAFETY: the event is in the timer tree, see `arm`.
+            // SAFETY: the event is in the timer tree, where `arm` put it (ngx_event_add_timer).
             unsafe { ngx_del_timer(&raw mut *self.event) };
         }
     }
@@ -92,8 +92,8 @@ impl Alarm {
         process::assert_loop();
         self.disarm();
         let event = &raw mut self.0.event;
-        // SAFETY: boxed, so it stays in place while the timer tree refers to it, and `Drop` takes it out. The log is
-        // that of the running cycle.
+        // SAFETY: the event is boxed, so it stays in place while the timer tree refers to it (ngx_event_add_timer), and `Drop` takes it
+        // out. The log is that of the running cycle.
         unsafe {
             (*event).log = (*nginx_sys::ngx_cycle).log;
             ngx_add_timer(event, ms);
@@ -103,7 +103,7 @@ impl Alarm {
     /// Disarms the timer.
     pub fn disarm(&mut self) {
         if self.0.event.timer_set() != 0 {
-            // SAFETY: the event is in the timer tree, see `arm`.
+            // SAFETY: the event is in the timer tree, where `arm` put it (ngx_event_add_timer).
             unsafe { ngx_del_timer(&raw mut self.0.event) };
         }
     }

@@ -48,7 +48,7 @@ pub fn ring() {
     let one = 1_u64.to_ne_bytes();
     BELL.with(|bell| {
         if let Some(bell) = bell {
-            // SAFETY: an open descriptor and eight bytes. It never blocks; a write that fails costs others the time until their tick.
+            // SAFETY: an open descriptor and eight bytes (eventfd(2)). EFD_NONBLOCK: a write that fails costs others the time until their tick.
             unsafe { libc::write(bell.as_raw_fd(), one.as_ptr().cast(), one.len()) };
         }
     });

@@ -208,7 +208,7 @@ fn hide_encoding(r: &mut ngx_http_request_t) -> Option<(*mut ngx_table_elt_t, ng
 /// The header filter. It runs after those of `add_header` and `expires`, and before that of gzip.
 unsafe extern "C" fn header_filter<M: Tables + Gate>(r: *mut ngx_http_request_t) -> ngx_int_t {
     let begun = callback::guard("the head of an answer", false, || {
-        // SAFETY: nginx calls with a live request (ngx_http_send_header); what stands in its place was put there by `keep`.
+        // SAFETY: nginx calls with a live request (ngx_http_send_header); only `keep` writes to the module's place in it.
         unsafe {
             if r == (*r).main {
                 let kept = (*place::<M>(r)).cast::<Kept<M::Visit>>().as_mut();
@@ -246,7 +246,7 @@ unsafe fn tell<M: Tables + Gate>(r: &ngx_http_request_t, visit: Option<M::Visit>
 
 fn begin_answer<V>(r: &mut ngx_http_request_t, kept: &mut Kept<V>) {
     if let Some((row, value)) = kept.encoding.take() {
-        // SAFETY: the row of `hide_encoding`; the request is the same. What was found out with the other value is asked anew.
+        // SAFETY: the row of `hide_encoding`, a header of the same request. nginx then tests the client's own value (ngx_http_gzip_ok).
         unsafe { (*row).value = value };
         r.set_gzip_tested(0);
     }
