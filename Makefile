@@ -7,7 +7,7 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 HEADERS := build/headers
 
-# What a packager brings along; of the first two, either implies the other.
+# Sources that a packager provides. Each of the first two variables implies the other.
 ifdef NGINX_SOURCE_DIR
 export NGINX_BUILD_DIR ?= $(NGINX_SOURCE_DIR)/objs
 else ifdef NGINX_BUILD_DIR
@@ -53,7 +53,7 @@ build: headers ## build build/ngx_rtmp_weir_module.so and build/weir
 	@cmp -s $(TARGET_DIR)/release/weir build/weir || install -m 0755 $(TARGET_DIR)/release/weir build/weir
 	@$(MAKE) --no-print-directory build/THIRD-PARTY-NOTICES
 
-# Of the crates that are linked: the notices change with the lock file.
+# The notices are those of the linked crates, so they change with the lock file.
 build/THIRD-PARTY-NOTICES: Cargo.lock scripts/third-party.sh $(wildcard nginx-conf/*/www/vendor/vendor.lock sidecar/src/web/admin/pages/vendor/*/vendor.lock)
 	@scripts/third-party.sh $@
 
@@ -62,17 +62,17 @@ run: ## run Weir on loopback with a test stream: RTMP_PORT=1935 HTTP_PORT=8080 P
 	@$(MAKE) --no-print-directory build
 	@RTMP_PORT='$(RTMP_PORT)' HTTP_PORT='$(HTTP_PORT)' PREFIX='$(PREFIX)' TEST_STREAM='$(TEST_STREAM)' exec scripts/run.sh
 
-# The tests whose nginx runs under valgrind: what a session, a request, a reload and the end of a worker go through. The others
-# have valgrind's own speed or processes in what they measure. See tests/src/harness/valgrind.rs.
+# The tests whose nginx runs under valgrind: they cover sessions, requests, reloads and the end of a worker. The other tests would
+# measure the speed or the processes of valgrind. See tests/src/harness/valgrind.rs.
 SANITIZED := $(addsuffix ::,publish_keys names duplicates takeover one_publish commands tokens secrecy pull hazards \
 	api state_file zone_full statistics control events workers reload failed_reload worker_death)
 
-WITHOUT_ROOT = make test: not root: tests that make network namespaces, mount a tmpfs or run keepalived need root and fail; the others run
+WITHOUT_ROOT = make test: not root: tests that make network namespaces, mount file systems or run keepalived need root and fail; the others run
 
-# What goes on at targets, with a sanitized nginx; Debian's TLS in front of them does not fit that one.
+# The tests of targets that run with a sanitized nginx. Other tests put Debian's TLS module in front of a target, which does not fit it.
 PUSH_SANITIZED := $(addsuffix ::,accounts changes failures lives merged names relay)
 
-# Tests of viewers that run under valgrind. The other ones send thousands of requests, or run the daemon.
+# The tests of viewers that run under valgrind. The others send thousands of requests, or run the daemon.
 VIEWERS_SANITIZED := edge:: limits:: report:: events:: internal::internal internal::a_pull count::only count::a_
 
 # The module and the fence beneath it have no tests of their own: their symbols are nginx's, so nothing but nginx can link them.
@@ -101,7 +101,7 @@ else
 	@$(MAKE) --no-print-directory fuzz T=60 SEED=1
 endif
 
-# The same nginx and nginx-rtmp with AddressSanitizer and UBSan; the module is the one that is built otherwise.
+# Builds the same nginx and nginx-rtmp with AddressSanitizer and UBSan. The module is that of `make build`.
 sanitized:
 	@scripts/sanitized-nginx.sh build/sanitized
 
@@ -138,14 +138,15 @@ doc: headers # no warning in the code's own documentation
 deny: # licences, banned crates and sources of the dependencies, by deny.toml
 	@scripts/cargo-deny.sh
 
-shellcheck: # the scripts
-	shellcheck --severity=warning scripts/*.sh .ci/run
+shellcheck: # the scripts, also those of the packages and of `weir fleet`
+	shellcheck --severity=warning scripts/*.sh .ci/run sidecar/src/fleet/script/*.sh debian/*.postrm debian/tests/publish-and-revoke \
+		packaging/alpine/weir.pre-install
 
-# Imports that point up, and what the docs say beside the code; neither needs what `make build` makes.
+# `layers` finds imports that point up, `docs` compares the docs with the code. Neither needs the products of `make build`.
 layers docs: headers
 	$(CARGO_TEST) --test $@
 
-# The oldest Rust that the workspace is for; rustup brings it.
+# The oldest Rust that the workspace supports; rustup installs it.
 MSRV := $(shell sed -nE 's/^rust-version = "([^"]+)"/\1/p' Cargo.toml)
 
 msrv-version:
@@ -193,15 +194,15 @@ bench-quick: headers ## compare the module with that of an earlier commit in 5 m
 	@scripts/deps.sh bench
 	@scripts/bench-quick.sh '$(BASE)'
 
-# nginx takes a relative path from its own folder of modules, which is another than that of most prefixes.
+# nginx resolves a relative path against its own folder of modules, which differs from that of most prefixes.
 NGINX_MODULES = $(LIBDIR)/nginx/modules
 MODULE_LINE = $(if $(filter /usr/lib/nginx/modules,$(NGINX_MODULES)),modules,$(NGINX_MODULES))/ngx_rtmp_weir_module.so
-# Where this prefix's zsh looks: that of the distribution has a folder for packages.
+# The folder where zsh looks below this prefix. Below /usr, packages have a folder of their own.
 ZSHDIR ?= $(DATADIR)/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
-# Paths of the default prefix, in what is installed as text.
+# Replaces the paths of the default prefix in installed texts.
 PATHS = sed -e 's|/usr/bin/weir|$(PREFIX)/bin/weir|g' -e 's|/usr/share/doc/weir|$(DOCDIR)|g'
 
-# What is not copied is written with the usual rights, whatever the umask of who installs.
+# The umask gives generated files the usual permissions, whatever the umask of the administrator is. `install` sets them for copied files.
 install: ## install what `make build` has built: DESTDIR= PREFIX=/usr
 	@[ -f build/ngx_rtmp_weir_module.so ] && [ -x build/weir ] && [ -f build/THIRD-PARTY-NOTICES ] || { echo 'nothing to install: run `make build`' >&2; exit 1; }
 	install -D -m 0644 build/ngx_rtmp_weir_module.so '$(DESTDIR)$(NGINX_MODULES)/ngx_rtmp_weir_module.so'
@@ -235,7 +236,7 @@ install: ## install what `make build` has built: DESTDIR= PREFIX=/usr
 	ln -sfn examples '$(DESTDIR)$(DOCDIR)/nginx-conf'
 	@[ -n '$(DESTDIR)' ] || echo 'Next: systemd-sysusers && systemd-tmpfiles --create, then "Ten minutes to a protected stream" in $(DOCDIR)/README.md'
 
-# What people have written or Weir has recorded stays: weir.toml and secrets, keys, media, the user.
+# Configuration and data stay: weir.toml, secrets, keys, media, and the user weir.
 uninstall: ## remove the files of `make install`, with the same DESTDIR= PREFIX=; keeps configuration and data
 	rm -f '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf' \
 		'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf' \
