@@ -74,7 +74,7 @@ pub struct Track {
 /// The role of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Video.
+    /// A variant with video.
     Video,
     /// The audio of all variants with video.
     Sound,

@@ -173,7 +173,7 @@ pub struct StreamEnded {
     pub kind: StreamKind,
     /// The public name.
     pub name: String,
-    /// The reason.
+    /// Why the publish ended.
     pub reason: EndReason,
     /// The name of the `server` block; empty if unknown.
     #[serde(default)]

@@ -60,7 +60,7 @@ pub struct Patterns {
 pub struct LinkRequest {
     /// The application.
     pub app: AppName,
-    /// The stream.
+    /// The public name of the stream, which the token in the links permits.
     pub stream: StreamName,
     /// Lifetime of the links, in seconds.
     pub ttl_s: u64,

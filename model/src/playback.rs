@@ -109,7 +109,7 @@ fn holds_token(query: &[u8]) -> bool {
 pub struct Wanted<'w> {
     /// The application.
     pub app: &'w str,
-    /// The stream.
+    /// The public name of the stream, or of a variant of it.
     pub stream: &'w str,
     /// The stream of which `stream` is a variant. A token for this stream is valid too.
     pub variant_of: Option<&'w StreamName>,

@@ -27,14 +27,14 @@ pub fn replica_token(secret: &[u8]) -> Option<Secret> {
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub enum Put {
-    /// A key.
+    /// A key was created or changed.
     Key {
         /// The old key on this node; `null` if there was none.
         was: Option<StreamKey>,
         /// The new key.
         is: StreamKey,
     },
-    /// A target.
+    /// A target was created or changed.
     Target {
         /// The old target on this node; `null` if there was none.
         #[serde(deserialize_with = "maybe_target")]

@@ -209,7 +209,7 @@ pub struct ServerBlock {
 /// An application of a `server` block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockApplication {
-    /// Its name.
+    /// The argument of `application`.
     pub name: String,
     /// Whether it serves live streams (`live on`).
     pub live: bool,

@@ -99,7 +99,7 @@ pub struct StreamSnapshot {
     pub session: String,
     /// The start of the publish.
     pub since: Timestamp,
-    /// The publisher.
+    /// The client that publishes; `None` if there is none.
     pub publisher: Option<PublisherSnapshot>,
     /// The video, or `None` until a video header has arrived.
     pub video: Option<VideoFacts>,
@@ -263,7 +263,7 @@ pub struct FilePlayerSnapshot {
     pub name: String,
     /// The timestamp in the file, in milliseconds.
     pub position_ms: u32,
-    /// The player.
+    /// The client that plays the file.
     pub player: PlayerSnapshot,
 }
 

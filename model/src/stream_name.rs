@@ -34,7 +34,7 @@ pub enum NameError {
     /// The name contains a forbidden byte.
     #[error("invalid character {} in the stream name, expected only letters, digits, \".\", \"_\" and \"-\"", Shown(*byte))]
     BadCharacter {
-        /// The byte.
+        /// The first byte that is not allowed.
         byte: u8,
         /// The position, counted from 0.
         at: usize,
@@ -87,7 +87,7 @@ pub enum AppNameError {
     /// The name contains a forbidden byte.
     #[error("invalid character {} in the application name, expected only letters, digits, \".\", \"_\", \"/\" and \"-\"", Shown(*byte))]
     BadCharacter {
-        /// The byte.
+        /// The first byte that is not allowed.
         byte: u8,
         /// The position, counted from 0.
         at: usize,

@@ -51,7 +51,7 @@ pub enum Credential {
     Open,
     /// This key.
     Key(KeyId),
-    /// A token.
+    /// A token that permits the stream.
     Token,
     /// A token of a stopgap, which any other publisher replaces.
     Stopgap,
@@ -73,7 +73,7 @@ impl Credential {
 pub struct Accepted {
     /// The public name of the stream.
     pub stream: StreamName,
-    /// The credential.
+    /// What authorised the publish.
     pub credential: Credential,
 }
 

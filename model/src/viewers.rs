@@ -11,9 +11,9 @@ use crate::api::ApiError;
 /// The protocol of an HTTP viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ViewerProtocol {
-    /// HLS.
+    /// HLS, counted by its requests to nginx.
     Hls,
-    /// DASH.
+    /// DASH, counted by its requests to nginx.
     Dash,
 }
 
@@ -87,7 +87,7 @@ pub struct Report {
 pub struct Reported {
     /// The application.
     pub app: String,
-    /// The stream.
+    /// The public name of the stream.
     pub stream: String,
     /// Viewers over Low-Latency HLS.
     #[serde(default)]

@@ -80,7 +80,7 @@ impl MainSettings {
 /// Facts that decide whether a key or a target of an application has any effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplicationFacts {
-    /// Its name.
+    /// The argument of `application`.
     pub name: String,
     /// `weir_publish`.
     pub publish: Policy,

@@ -41,7 +41,7 @@ pub enum Listen {
 
 /// A `server` block.
 pub struct Block<'c, M: Types> {
-    /// Its mark.
+    /// The mark that directives within the block have noted.
     pub mark: BlockMark,
     /// The sockets of its `listen` lines, in their order.
     pub listen: Vec<Listen>,
@@ -69,7 +69,7 @@ pub struct Application<'c, M: Types> {
     pub live: bool,
     /// Whether it plays files (`play`).
     pub files: bool,
-    /// Its settings.
+    /// The settings in force there.
     pub settings: Option<Settings<'c, M>>,
     /// The folders that HLS and DASH write to, each with the directive that names it.
     pub folders: Vec<(&'static str, PathBuf)>,

@@ -45,7 +45,7 @@ pub struct Response {
     pub content_type: &'static str,
     /// Further headers.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
-    /// The body.
+    /// The text after the headers.
     pub body: String,
 }
 

@@ -12,9 +12,9 @@ const TRAILER: usize = 4;
 /// The content of a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TagKind {
-    /// Audio.
+    /// Audio: a frame, or the configuration of a decoder.
     Audio,
-    /// Video.
+    /// Video: a frame, or the configuration of a decoder.
     Video,
     /// Metadata such as `onMetaData`, in AMF 0.
     Script,

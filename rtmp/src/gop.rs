@@ -33,7 +33,7 @@ pub struct Wire {
     pub interleaved: bool,
     /// Whether an empty audio message follows the header of video.
     pub announces_audio: bool,
-    /// The message stream.
+    /// The message stream of all messages to the player.
     pub message_stream: u32,
 }
 

@@ -46,7 +46,7 @@ pub enum Content {
 /// A parsed video or audio message. Of several tracks, only track 0 is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload<'p> {
-    /// The codec.
+    /// The codec of track 0.
     pub codec: Codec,
     /// The kind of content of `data`.
     pub content: Content,

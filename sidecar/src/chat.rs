@@ -104,7 +104,7 @@ pub struct Presence {
     chat: Arc<Chat>,
     id: StreamId,
     number: u64,
-    /// The person.
+    /// The name of the person and the rights in the room.
     pub person: Person,
     /// Messages to send to the person first.
     pub first: Vec<Utf8Bytes>,

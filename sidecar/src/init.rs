@@ -27,7 +27,7 @@ pub(crate) use steps::steps;
 pub(crate) struct File {
     /// Path, relative to the output folder.
     pub(crate) name: &'static str,
-    /// Content.
+    /// What `weir init` writes to the file.
     pub(crate) content: Content,
     /// Places where the file is installed on the machine; a secret may have more than one.
     pub(crate) places: Vec<Place>,
@@ -51,7 +51,7 @@ pub(crate) enum Content {
 pub(crate) struct Place {
     /// Absolute path.
     pub(crate) path: &'static str,
-    /// Mode.
+    /// Permission bits, in octal digits.
     pub(crate) mode: &'static str,
     /// Owner; a user with a group of the same name, or root if `None`.
     pub(crate) owner: Option<&'static str>,

@@ -50,7 +50,7 @@ pub struct KeyRecord {
     pub digest: Digest,
     /// False for the secret before a rotation.
     pub current: bool,
-    /// The stage.
+    /// Whether the key permits a publish.
     pub stage: Stage,
     /// Application.
     pub app: String,

@@ -26,7 +26,7 @@ pub const MAX_PUSH_ERROR: usize = 200;
 /// A stream to push to a target.
 #[derive(Debug, Clone)]
 pub struct NewPush<'a> {
-    /// The target.
+    /// The id of the target.
     pub target: TargetId,
     /// The row of the stream.
     pub stream: StreamId,
@@ -63,7 +63,7 @@ impl From<StreamId> for PushId {
 pub struct LivePush {
     /// The id of its row.
     pub id: PushId,
-    /// The target.
+    /// The id of the target.
     pub target: TargetId,
     /// The stream, by [`StreamId::session`].
     pub session: u64,
@@ -73,7 +73,7 @@ pub struct LivePush {
     pub name: String,
     /// Process id of the worker of the publisher.
     pub worker_pid: u32,
-    /// The state.
+    /// The step that the push has reached.
     pub state: PushState,
     /// The time of the last change of state.
     pub since: Timestamp,

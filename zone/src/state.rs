@@ -51,7 +51,7 @@ pub fn max_state_file(zone_size: u64) -> u64 {
 pub struct Shown {
     /// Checksum of its content.
     pub content: Digest,
-    /// Its generation.
+    /// Number of changes before the file was written.
     pub generation: u64,
     /// The file system's facts about the file: another file has another stamp.
     pub stamp: u64,

@@ -19,12 +19,12 @@ pub struct Init {
 pub enum TrackKind {
     /// Video, with its size in pixels.
     Video {
-        /// Width.
+        /// Width in pixels.
         width: u32,
-        /// Height.
+        /// Height in pixels.
         height: u32,
     },
-    /// Audio.
+    /// Audio, as the sample entry describes it.
     Audio {
         /// Hz
         sample_rate: u32,

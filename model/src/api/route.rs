@@ -111,7 +111,7 @@ pub const ROUTES: [(&str, &str, Route); 30] = [
 /// A route and the parts of the path that match its braces. Parts that the route does not have are empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<'p> {
-    /// The route.
+    /// The route of [`ROUTES`] that fits method and path.
     pub route: Route,
     /// The parts of the application's name.
     pub app: &'p [&'p str],

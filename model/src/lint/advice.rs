@@ -39,11 +39,11 @@ pub struct Advice {
     pub line: usize,
     /// The directive's name.
     pub directive: String,
-    /// The severity.
+    /// How serious the problem is.
     pub severity: Severity,
     /// The problem; the directive is the subject of the sentence.
     pub problem: String,
-    /// The remedy.
+    /// The change that removes the problem.
     pub remedy: String,
 }
 

@@ -40,7 +40,7 @@ pub enum ReadError {
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// The problem.
+        /// The rule of nginx's syntax that the line breaks.
         problem: SyntaxError,
     },
 }

@@ -1,6 +1,6 @@
 //! The commands of RTMP that can be refused.
 
-/// The refused command.
+/// A command that Weir answers with a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusedCommand {
     /// `connect`.

@@ -19,7 +19,7 @@ pub struct NewTarget {
     /// The `server` block that it is limited to, by an address that the block listens on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerAddr>,
-    /// The URL.
+    /// The URL with its secrets.
     #[serde(serialize_with = "exposed")]
     pub url: TargetUrl,
     /// Whether the target is enabled, which is the default.

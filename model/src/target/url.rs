@@ -44,7 +44,7 @@ pub struct TargetUrl {
 /// User and password for a target that requires them. Percent-decoded.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The user.
+    /// The text before the `:`, decoded.
     pub user: String,
     /// The password, which may be empty.
     pub password: Secret,

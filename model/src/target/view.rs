@@ -66,7 +66,7 @@ impl fmt::Display for PushState {
 pub struct PushView {
     /// The public name of the stream.
     pub stream: String,
-    /// The state.
+    /// The step that the push has reached.
     pub state: PushState,
     /// The time of the last change of state.
     pub since: Timestamp,

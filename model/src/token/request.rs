@@ -18,9 +18,9 @@ pub const MAX_CHAT_NAME: usize = 32;
 /// What a token is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// A stream.
+    /// Playing or publishing a stream.
     Stream(Action),
-    /// Its chat.
+    /// Writing in the chat of a stream.
     Chat {
         /// What the bearer is called; the bearer chooses a name without it.
         name: Option<String>,

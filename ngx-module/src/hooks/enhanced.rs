@@ -18,9 +18,9 @@ const OLD_HEVC: u8 = 12;
 /// The codecs of a session's stream that nginx-rtmp does not know.
 #[derive(Default)]
 pub struct Enhanced {
-    /// The video.
+    /// Facts about the video, if nginx-rtmp does not know its codec.
     pub video: Option<VideoFacts>,
-    /// The audio.
+    /// Facts about the audio, if nginx-rtmp does not know its codec.
     pub audio: Option<AudioFacts>,
 }
 

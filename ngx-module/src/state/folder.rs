@@ -15,7 +15,7 @@ pub enum FolderError {
     /// The folder is missing, and cannot be created.
     #[error("the folder {folder} cannot be made: {error}")]
     Make {
-        /// The folder.
+        /// The path of the folder.
         folder: String,
         /// The system's error.
         error: io::Error,

@@ -20,7 +20,7 @@ pub enum Format {
 /// The header of one chunk. Fields that the format omits are ignored when writing, and zero after reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The format.
+    /// The format, which says which of the fields are sent.
     pub format: Format,
     /// The chunk stream, 2 to 65,599.
     pub chunk_stream: u32,

@@ -143,13 +143,13 @@ pub struct Etcd {
 /// An edge that the file lists.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListedEdge {
-    /// Name.
+    /// Name of the edge in lists and answers.
     pub name: String,
     /// Address for viewers.
     pub address: Base,
     /// Bandwidth, in bit/s.
     pub bandwidth: u64,
-    /// Region.
+    /// Name of its `[[region]]`, if it is in one.
     pub region: Option<String>,
     /// Path that the health check requests.
     pub check: String,
@@ -192,7 +192,7 @@ pub struct Edge {
     pub max_chat_connections: usize,
     /// Transport of streams from the origin.
     pub transport: Transport,
-    /// Region.
+    /// Name of its `[[region]]`, if it is in one.
     pub region: Option<String>,
     /// Host and port of the origin's nginx, for RTMP.
     pub rtmp: super::RtmpServer,

@@ -12,7 +12,7 @@ use super::{Config, Delivery};
 pub struct Need {
     /// Table and key that name it, such as `[slate]: file`.
     pub place: String,
-    /// Path.
+    /// Absolute path of the file or folder.
     pub path: PathBuf,
     /// Use of the path by the daemon.
     pub what: What,

@@ -14,7 +14,7 @@ use crate::webhooks::Hooks;
 /// State that the daemon's own API shows.
 #[derive(Debug)]
 pub struct State {
-    /// Jobs.
+    /// Jobs of all live streams and inputs.
     pub jobs: Arc<Mutex<Jobs>>,
     /// Event bus.
     pub bus: Arc<Bus>,
@@ -26,7 +26,7 @@ pub struct State {
     pub membership: Option<Membership>,
     /// Other node of a pair, if there is one.
     pub pair: Option<Arc<Pair>>,
-    /// History.
+    /// Database of past streams.
     pub history: Arc<History>,
     /// Chat rooms.
     pub chat: Arc<Chat>,

@@ -13,7 +13,7 @@ use crate::config::fleet::{Fleet, Provider};
 pub enum Cloud {
     /// Hetzner Cloud.
     Hetzner(Hetzner),
-    /// A program.
+    /// A program of the administrator.
     Program(Program),
 }
 

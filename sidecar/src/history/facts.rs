@@ -25,7 +25,7 @@ pub enum Fact {
     Recorded(Recorded),
     /// A recording was uploaded.
     Uploaded {
-        /// The file.
+        /// Path of the recording.
         file: String,
         /// Name of the upload.
         upload: String,
@@ -34,7 +34,7 @@ pub enum Fact {
     },
     /// A recording was removed.
     Removed {
-        /// The file.
+        /// Path of the recording.
         file: String,
         /// Time of the removal.
         at: Timestamp,
@@ -89,7 +89,7 @@ pub struct End {
 /// A complete recording.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// The file.
+    /// Path of the recording.
     pub file: String,
     /// nginx-rtmp application.
     pub app: String,

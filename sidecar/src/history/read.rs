@@ -35,7 +35,7 @@ pub enum Table {
     Minutes,
     /// Pushes to targets.
     Targets,
-    /// Recordings.
+    /// Complete recordings, with their uploads and removals.
     Recordings,
     /// Chat counts per minute.
     Chat,

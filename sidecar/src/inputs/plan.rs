@@ -11,7 +11,7 @@ use crate::streams::StreamId;
 pub struct InputJob {
     /// `APP/NAME/input`.
     pub id: String,
-    /// The input.
+    /// The `[[input]]` that the job runs.
     pub input: Input,
     /// Server of the publish.
     pub server: RtmpServer,

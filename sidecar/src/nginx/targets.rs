@@ -9,7 +9,7 @@ use super::{Answer, Error, Nginx};
 /// Answer of `GET /v1/targets` with all fields of each target.
 #[derive(Debug, Deserialize)]
 pub struct TargetList {
-    /// The targets.
+    /// The targets with their pushes.
     pub targets: Vec<TargetView>,
 }
 

@@ -97,7 +97,7 @@ pub enum Exit {
     Failed,
 }
 
-/// An action.
+/// What the supervisor must do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Start a process, then report [`Input::Started`] or [`Input::Exited`].

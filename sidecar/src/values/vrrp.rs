@@ -40,7 +40,7 @@ impl fmt::Display for VrrpKind {
 pub struct Who {
     /// Which of the two.
     pub kind: VrrpKind,
-    /// Its name.
+    /// Name in `keepalived.conf`.
     pub name: String,
 }
 

@@ -39,9 +39,9 @@ const BEHIND: usize = 256;
 pub struct Running {
     /// Path of weir.toml.
     pub file: PathBuf,
-    /// Jobs.
+    /// Jobs of all live streams and inputs.
     pub jobs: Arc<Mutex<Jobs>>,
-    /// Recordings.
+    /// Index of the recordings of all folders.
     pub recordings: Arc<Recordings>,
     /// Event bus, for changes by administrators.
     pub bus: Arc<Bus>,
