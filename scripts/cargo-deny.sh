@@ -9,5 +9,5 @@ set -euo pipefail
 deny=$(cargo_tool cargo-deny 0.18.9)
 
 cd "$root_dir"
-# Several versions of one crate cause a warning, and deny.toml lists them; this script prints only errors.
+# Several versions of one crate cause only a warning, and this script prints only errors.
 exec "$deny" --locked --log-level error check --hide-inclusion-graph licenses bans sources

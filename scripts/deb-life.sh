@@ -38,10 +38,10 @@ apt_get() { apt-get -q -y --no-install-recommends "$@" >"$work/apt.log" 2>&1 || 
 picture() { exec ffmpeg -nostdin -loglevel error -re -f lavfi -i testsrc2=size=160x120:rate=10 -c:v libx264 -preset ultrafast -g 10 -f flv "$1"; }
 sequence() { sed -n 's/^#EXT-X-MEDIA-SEQUENCE://p' "/var/lib/hls/$1.m3u8"; }
 further_than() { [ "$(sequence "$1")" -gt "$2" ]; }
-# on_air WHEN APP/NAME PUBLISHER: the same publisher still runs, and the playlist of its stream goes on.
+# on_air WHEN APP/NAME PUBLISHER: the same publisher still runs, and the playlist of its stream advances.
 on_air() {
     kill -0 "$3" || fail "$1: the publisher of $2 has lost its connection"
-    until_true "$1: the playlist of $2 goes on" further_than "$2" "$(sequence "$2")"
+    until_true "$1: the playlist of $2 advances" further_than "$2" "$(sequence "$2")"
 }
 
 mkdir -p /var/lib/hls/open /var/lib/hls/live

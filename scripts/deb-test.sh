@@ -46,7 +46,7 @@ inside sh -c 'apt-get -q -y --no-install-recommends --download-only install /deb
 say "apt: $(grep -hE ' newly installed,|^Need to get |^After this ' "$root_dir/build/deb-install.log" | paste -sd' ')"
 say "packages: $(cd "$debs" && stat -c '%n %s bytes' -- *.deb | paste -sd,)"
 
-# Programs and names of its own: nobody else's nginx hears of it, and nothing of it outlives it.
+# The command has its own network and processes, so it affects no other nginx, and its processes end with it.
 alone() {
     unshare -n --mount --pid --fork --kill-child sh -c 'ip link set lo up; mount -t proc proc "$1/proc"; mount --bind /dev "$1/dev"; root=$1; shift
         exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"' sh "$chroot" "$@"

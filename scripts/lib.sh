@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Functions that the scripts share. They source this file; nobody runs it.
+# Functions that the scripts share. Scripts source this file; it is not a program.
 
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 

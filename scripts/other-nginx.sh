@@ -59,7 +59,7 @@ printf 'load_module %s;\nload_module %s;\nweir_zone 1m;\nevents {}\n' \
     "$dir/$name/objs/ngx_rtmp_module.so" "$dir/target/debug/libngx_rtmp_weir_module.so" >"$bare/nginx.conf"
 said=$("$dir/$name/bare/nginx" -t -p "$bare" -c nginx.conf 2>&1) && die "an nginx without threads takes the module"
 case $said in
-*'"weir_zone": this nginx was built without threads (--with-threads) in '*) echo "an nginx without threads is told so" ;;
+*'"weir_zone": this nginx was built without threads (--with-threads) in '*) echo "an nginx without threads is refused with the reason" ;;
 *) die "an nginx without threads is not told so: $said" ;;
 esac
 
