@@ -38,6 +38,7 @@ mod common;
 mod compress;
 mod edge;
 mod elsewhere;
+mod farewell;
 mod guesses;
 pub(crate) mod history;
 mod listener;

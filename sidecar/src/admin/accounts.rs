@@ -341,13 +341,14 @@ impl Store {
         })
     }
 
-    /// Gives the file another mark, unless it is not the one any more that was seen (`was`).
-    pub fn mark(&self, was: Option<&str>, mark: &str) -> Result<(), Error> {
+    /// Gives the file another mark. Returns false, without a change, if the content is no longer as it was read (`was`).
+    pub fn mark(&self, was: &Accounts, mark: &str) -> Result<bool, Error> {
         self.change(|accounts| {
-            if was == Some(accounts.mark()) {
+            let is_same = *accounts == *was;
+            if is_same {
                 accounts.mark = Some(mark.to_owned());
             }
-            Ok(())
+            Ok(is_same)
         })
     }
 

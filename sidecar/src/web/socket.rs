@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use futures_util::SinkExt;
 use serde_json::json;
 use tokio::time::{Instant, interval, timeout};
 
+use super::farewell::farewell;
 use super::patience::Inbound;
 use crate::live::ring::{Item, Start};
 use crate::live::station::Viewer;
@@ -76,8 +77,7 @@ async fn watch(
         () = is_over(may_stay) => End::Told(close_code::POLICY, "the token has expired or was revoked"),
     };
     if let End::Told(code, reason) = end {
-        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        let _ = timeout(Duration::from_secs(1), socket.send(close)).await;
+        farewell(socket, code, reason, Duration::from_secs(1)).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{ConnectInfo, Extension, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -20,6 +20,7 @@ use super::access::{Denied, Pass, first_token};
 use super::answer;
 use super::asker::asker;
 use super::common::Web;
+use super::farewell::farewell;
 use super::patience::Inbound;
 use crate::chat::{Order, Presence, Visitor};
 use crate::cluster::signature::Refused;
@@ -137,9 +138,8 @@ enum Reply {
 
 async fn talk(mut socket: WebSocket, web: &Arc<Web>, about: &Caller) {
     let Err(Some((code, reason))) = serve(&mut socket, web, about).await else { return };
-    let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
     let patience = if code == STALLED.0 { STALL } else { Duration::from_secs(1) };
-    let _ = timeout(patience, socket.send(close)).await;
+    farewell(socket, code, reason, patience).await;
 }
 
 /// Reason why the connection ends; `None` if the front end has disconnected.

@@ -165,9 +165,17 @@ impl Follower {
             self.pair.tell.notify_one();
         }
         let Some(next) = next else { return Ok(()) };
-        let why = match timeout(PATIENCE, sources.mark(source, mark, &next)).await {
+        let why = match timeout(PATIENCE, sources.mark(source, &next)).await {
+            Ok(Ok(is_on_disk)) => {
+                if is_on_disk {
+                    let mut table = self.pair.table();
+                    table.files().1.confirm(source, &next);
+                    table.commit()?;
+                }
+                return Ok(());
+            }
             // The next turn reads it again.
-            Ok(Ok(()) | Err(Failure::Changed)) => return Ok(()),
+            Ok(Err(Failure::Changed)) => return Ok(()),
             Ok(Err(why)) => why.to_string(),
             Err(_) => "nginx does not answer".to_owned(),
         };

@@ -44,10 +44,7 @@ impl Marks {
     /// Returns whether a file with this mark is the one that this node saw last. Records that a new mark is on the disk.
     pub fn trust(&mut self, node: &str, source: &str, mark: Option<&str>) -> Trust {
         let Some(mark) = mark else { return Trust::Fresh };
-        if self.next.get(source).is_some_and(|next| next == mark) {
-            self.next.remove(source);
-            self.marks.insert(source.to_owned(), mark.to_owned());
-        }
+        self.confirm(source, mark);
         if self.marks.get(source).is_some_and(|known| known == mark) {
             return Trust::Known;
         }
@@ -55,6 +52,14 @@ impl Marks {
         match number(&tag, mark) {
             Some(number) if number > self.newest(&tag, source) => Trust::Newer,
             _ => Trust::Older,
+        }
+    }
+
+    /// Records that a new mark is on the disk, so that a file with the mark before it is older. Ignores other marks.
+    pub fn confirm(&mut self, source: &str, mark: &str) {
+        if self.next.get(source).is_some_and(|next| next == mark) {
+            self.next.remove(source);
+            self.marks.insert(source.to_owned(), mark.to_owned());
         }
     }
 

@@ -135,17 +135,26 @@ impl Sources {
         Ok(Some(Seen { kinds, things, mark, can_be_marked: true, generation }))
     }
 
-    /// Marks the file of a source, unless its mark differs from the one that was seen (`was`). In that case the file is read again anyway.
-    pub async fn mark(&self, source: &str, was: Option<&str>, mark: &str) -> Result<(), Failure> {
+    /// Marks the file of a source as it was last read, and returns whether the mark is on the disk. The chat writes it later.
+    pub async fn mark(&self, source: &str, mark: &str) -> Result<bool, Failure> {
         match source {
-            ACCOUNTS => Ok(self.accounts.mark(was, mark)?),
+            ACCOUNTS => {
+                let was = self.known.as_ref().ok_or(Failure::Changed)?;
+                if !self.accounts.mark(was, mark)? {
+                    return Err(Failure::Changed);
+                }
+                Ok(true)
+            }
             CHAT => {
                 self.chat.mark_file(mark.to_owned());
-                Ok(())
+                Ok(false)
             }
             // nginx may have started with another file since its state was read.
             _ if self.replica.replica(self.tag.as_deref()).await?.state.is_some() => Err(Failure::Changed),
-            _ => Ok(self.replica.put_replica(&json!({ "mark": mark })).await?),
+            _ => {
+                self.replica.put_replica(&json!({ "mark": mark })).await?;
+                Ok(true)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use weir_tests::harness::Sidecar;
 
 use super::edits::{admin, join, join_as_moderator, log_in};
@@ -41,6 +41,12 @@ fn knows(daemon: &Sidecar, name: &str) -> bool {
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         Err(error) => panic!("{}: {error}", admins(daemon).display()),
     }
+}
+
+/// Returns the mark by which a node recognizes its file.
+fn mark(file: &Path) -> Value {
+    let content: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    content["mark"].clone()
 }
 
 fn is_banned(daemon: &Sidecar, name: &str) -> bool {
@@ -82,6 +88,8 @@ fn files_of_one_node_from_a_backup_bring_nothing_back() {
         !knows(b, "ana") && is_banned(b, "mallory") && pair.try_publish(B, &keys[0].key).is_none()
     });
     pair.wait_in_step();
+    // A node recognizes a backup by its mark, which changes shortly after the content.
+    within("the file has a new mark", 3.0, || mark(&admins(&pair.nodes[B].daemon)) != mark(&place("admins")));
 
     // The files are replaced while the daemon runs, and while it does not.
     for is_running in [true, false] {

@@ -280,6 +280,13 @@ fn a_file_is_known_by_its_last_mark() {
     table.commit().unwrap();
     let backup = a.backup();
     let table = &mut a.table;
+    for not_new in [first.as_str(), "0123456789abcdef"] {
+        table.files().1.confirm("state", not_new);
+        assert_eq!(trust(table, "state", Some(&first)), Trust::Known, "{not_new}");
+    }
+    // The second is on the disk, and a backup comes before it is read.
+    table.files().1.confirm("state", &second);
+    assert_eq!(trust(table, "state", Some(&first)), Trust::Older);
     assert_eq!(trust(table, "state", Some(&second)), Trust::Known);
     assert_eq!(trust(table, "state", Some(&first)), Trust::Older);
     assert_eq!(trust(table, "accounts", Some(&second)), Trust::Newer, "of another file of this node");
