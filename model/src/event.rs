@@ -1,4 +1,5 @@
-//! Events of `GET /v1/events`. [`Event`] is the only list of their kinds and fields: the module writes it, the daemon reads it.
+//! Events of `GET /v1/events`. [`Event`] is the only list of their kinds and fields: the module writes it, the daemon reads it. The
+//! daemon's own events are in [`daemon`], and what only hooks receive is in [`hooks`].
 //!
 //! The zone keeps an event as the text of its fields and the time beside it: a worker writes the text once, and all
 //! followers get the same text. [`append`] puts text and time together.
@@ -8,7 +9,7 @@
 use std::fmt::Write;
 
 use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::guard::Violation;
 use crate::key::KeyId;
@@ -17,66 +18,83 @@ use crate::snapshot::{AudienceSnapshot, Viewers};
 use crate::target::{PushState, TargetId};
 use crate::time::Timestamp;
 
-/// Declares [`Event`]: for each kind its name, its variant, and the type of its fields.
+/// Declares an enum of events: for each kind its name, its variant, and the type of its fields.
 macro_rules! events {
-    ($($(#[$doc:meta])* $kind:literal $variant:ident($fields:ty),)*) => {
-        /// Something that happened.
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub enum Event {
+    ($(#[$of:meta])* $name:ident { $($(#[$doc:meta])* $kind:literal $variant:ident($fields:ty),)* }) => {
+        $(#[$of])*
+        pub enum $name {
             $($(#[$doc])* $variant($fields),)*
         }
 
-        impl Event {
+        impl $name {
             /// The names of all kinds.
             pub const KINDS: &[&str] = &[$($kind),*];
 
-            /// Returns the name of the kind, such as `stream.started`.
+            /// Returns the name of the kind.
             pub fn kind(&self) -> &'static str {
                 match self {
-                    $(Event::$variant(_) => $kind,)*
+                    $($name::$variant(_) => $kind,)*
                 }
             }
 
-            /// Returns the fields, a JSON object.
-            pub fn fields(&self) -> String {
-                let text = match self {
-                    $(Event::$variant(fields) => serde_json::to_string(fields),)*
-                };
-                // Only a map with keys that are not text could fail, and no event has one.
-                text.unwrap_or_default()
-            }
-
-            /// Reads an event from the results of [`Event::kind`] and [`Event::fields`]. Ignores fields that the kind does not have.
-            pub fn read<'de, D: Deserializer<'de>>(kind: &str, fields: D) -> Result<Event, D::Error> {
+            /// Reads an event from the name of its kind and its fields. Ignores fields that the kind does not have.
+            pub fn read<'de, D: Deserializer<'de>>(kind: &str, fields: D) -> Result<$name, D::Error> {
                 match kind {
-                    $($kind => Deserialize::deserialize(fields).map(Event::$variant),)*
-                    _ => Err(D::Error::unknown_variant(kind, Event::KINDS)),
+                    $($kind => Deserialize::deserialize(fields).map($name::$variant),)*
+                    _ => Err(D::Error::unknown_variant(kind, $name::KINDS)),
+                }
+            }
+        }
+
+        /// Writes the fields, without the kind.
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $($name::$variant(fields) => fields.serialize(serializer),)*
                 }
             }
         }
     };
 }
 
+pub mod daemon;
+pub mod hooks;
+
 events! {
-    /// A stream is live.
-    "stream.started" StreamStarted(StreamStarted),
-    /// A live stream has ended.
-    "stream.ended" StreamEnded(StreamEnded),
-    /// A publisher or a connection was refused.
-    "publish.denied" PublishDenied(Denied),
-    /// A publisher sends more than its application allows.
-    "publish.bitrate" PublishBitrate(PublishBitrate),
-    /// The viewers of a stream changed. This event has no id, and the zone does not keep it.
-    "viewers" Viewers(AudienceSnapshot),
-    /// A key was added, rotated or revoked.
-    "key.changed" KeyChanged(KeyChanged),
-    /// A push has a new state.
-    "target.state" TargetState(TargetState),
-    /// The guard closed a connection.
-    "guard.refused" GuardRefused(Denied),
-    /// Events are missing. This event has no id and no time.
-    "missed" Missed(Missed),
+    /// Something that happened in nginx.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    Event {
+        /// A stream is live.
+        "stream.started" StreamStarted(StreamStarted),
+        /// A live stream has ended.
+        "stream.ended" StreamEnded(StreamEnded),
+        /// A publisher or a connection was refused.
+        "publish.denied" PublishDenied(Denied),
+        /// A publisher sends more than its application allows.
+        "publish.bitrate" PublishBitrate(PublishBitrate),
+        /// The viewers of a stream changed. This event has no id, and the zone does not keep it.
+        "viewers" Viewers(AudienceSnapshot),
+        /// A key was added, rotated or revoked.
+        "key.changed" KeyChanged(KeyChanged),
+        /// A push has a new state.
+        "target.state" TargetState(TargetState),
+        /// The guard closed a connection.
+        "guard.refused" GuardRefused(Denied),
+        /// Events are missing. This event has no id and no time.
+        "missed" Missed(Missed),
+    }
 }
+
+impl Event {
+    /// Returns the fields, a JSON object.
+    pub fn fields(&self) -> String {
+        // Only a map with keys that are not text could fail, and no event has one.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Kinds of events that are so frequent that a listener gets them only if it names them.
+pub const FREQUENT: [&str; 2] = ["viewers", daemon::CHAT_MESSAGE];
 
 /// The source of a stream's media.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -360,6 +378,13 @@ mod tests {
             if !matches!(event, Event::Viewers(_)) {
                 assert_eq!(event.fields(), value.to_string());
             }
+        }
+    }
+
+    #[test]
+    fn each_frequent_kind_exists() {
+        for kind in FREQUENT {
+            assert!(Event::KINDS.contains(&kind) || daemon::DaemonEvent::KINDS.contains(&kind), "{kind}");
         }
     }
 

@@ -9,7 +9,7 @@
 //!   Weir accepts), [`verdict`] and [`refusal`] (the answer), [`duplicate`] (which publisher keeps the name),
 //!   [`throttle`] (which refusals are logged)
 //! - Viewers: [`playback`] (the stream that a URI belongs to, playlists that carry a token), [`link`] (addresses for
-//!   people), [`viewers`] (the counts), [`audience`] (the time of their events)
+//!   people), [`viewers`] (the counts), [`audience`] (the time of their events), [`front`] (messages to web pages)
 //! - The protocol: [`guard`] (the messages that Weir refuses before nginx-rtmp reads them)
 //! - Live streams: [`snapshot`], [`media`] (codec facts), [`rate`], [`bitrate`] (the limit of a publisher), [`stat`]
 //!   (output formats)
@@ -25,7 +25,7 @@
 //! A file imports only from lines below its own.
 //!
 //! ```floors
-//! stat lint audience event replica
+//! stat lint audience event front replica
 //! snapshot push state_file key_file duplicate page
 //! verdict guard target
 //! publish key playback link
@@ -51,6 +51,7 @@ mod escape;
 pub mod event;
 pub mod exec;
 pub mod fields;
+pub mod front;
 pub mod guard;
 pub mod health;
 pub mod key;

@@ -16,14 +16,18 @@ use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::{
+    ChatCounts, ChatMessageChanged, ChatPersonChanged, ChatSaid, ChatSlowed, ChatTimedOut,
+};
+use weir_model::front::{ChatMessage, ChatNames, FrontMessage, Place};
 use weir_model::text;
 
 use crate::clock;
 use crate::config::Config;
-use crate::config::chat::{Chat as Settings, Names};
+use crate::config::chat::Chat as Settings;
 use crate::events::Bus;
 use crate::streams::StreamId;
 
@@ -35,7 +39,7 @@ mod shared;
 mod store;
 pub mod view;
 
-use room::{AddressMark, Ban, Message, Person, Refusal, Room};
+use room::{AddressMark, Ban, Person, Refusal, Room};
 pub use shared::Common;
 use shared::Shared;
 use store::{Change, Store};
@@ -227,7 +231,7 @@ impl Chat {
             Some(written) => Some(room::name_of(written).ok_or(Refusal::NoName)?),
             None => None,
         };
-        let name = name.filter(|_| visitor.has_token || settings.names == Names::Open);
+        let name = name.filter(|_| visitor.has_token || settings.names == ChatNames::Open);
         let Visitor { is_verified, is_moderator, .. } = visitor;
         let person = Person { name, is_verified, is_moderator, mark: self.mark(client) };
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -235,16 +239,18 @@ impl Chat {
         let open = rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings));
         open.room.enter(number, person.clone())?;
         let slow = open.room.slow().as_secs();
-        let welcome = about(
-            id,
-            "chat.welcome",
-            json!({
-            "name": person.name, "moderator": person.is_moderator, "verified": person.is_verified,
-            "can_write": person.name.is_some(), "names": if settings.names == Names::Open { "open" } else { "token" },
-            "slow_s": slow, "people": open.room.people() }),
-        );
+        let welcome = FrontMessage::ChatWelcome {
+            place: place(id),
+            name: person.name.clone(),
+            moderator: person.is_moderator,
+            verified: person.is_verified,
+            can_write: person.name.is_some(),
+            names: settings.names,
+            slow_s: slow,
+            people: open.room.people(),
+        };
         let history = open.room.messages().map(|message| said(id, message));
-        let first = std::iter::once(welcome).chain(history).map(|value| value.to_string().into()).collect();
+        let first = std::iter::once(welcome).chain(history).map(|message| message.text().into()).collect();
         let told = open.told.subscribe();
         Ok(Presence { chat: self.clone(), id: id.clone(), number, person, first, told })
     }
@@ -277,24 +283,30 @@ impl Chat {
         let settings = self.settings();
         let mut rooms = self.lock();
         let open = rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings));
-        let (kind, told, data) = match order {
+        let (at, by) = (clock::now(), by.to_owned());
+        let (place, (app, stream)) = (place(id), names(id));
+        let (told, event) = match order {
             Order::Delete(message) => {
                 if !open.room.delete(&message, Instant::now()) && !self.has_kept(id, &message) {
                     return Err(Refusal::NotFound);
                 }
                 self.keep(Change::Deleted(id.clone(), message.clone()));
-                ("chat.deleted", json!({ "type": "chat.deleted", "id": message }), json!({ "id": message }))
+                let deleted = ChatMessageChanged { at, app, by, id: message.clone(), stream };
+                (FrontMessage::ChatDeleted { place, id: message }, DaemonEvent::ChatDeleted(deleted))
             }
-            Order::Restore(what) => return self.restore(id, open, by, &what),
+            Order::Restore(what) => return self.restore(id, open, &by, &what),
             Order::TimeOut(who, span) => {
                 self.silence(id, open, &who, Some(span));
                 let seconds = span.as_secs();
-                let told = json!({ "type": "chat.cleared", "name": who, "seconds": seconds });
-                ("chat.timed_out", told, json!({ "from": who, "seconds": seconds }))
+                let event = ChatTimedOut { at, app, by, from: who.clone(), seconds, stream };
+                let told = FrontMessage::ChatCleared { place, name: who, seconds: Some(seconds) };
+                (told, DaemonEvent::ChatTimedOut(event))
             }
             Order::Ban(who) => {
                 self.silence(id, open, &who, None);
-                ("chat.banned", json!({ "type": "chat.cleared", "name": who }), json!({ "from": who }))
+                let banned = ChatPersonChanged { at, app, by, from: who.clone(), stream };
+                let told = FrontMessage::ChatCleared { place, name: who, seconds: None };
+                (told, DaemonEvent::ChatBanned(banned))
             }
             Order::Unban(who) => {
                 if !open.room.forgive(&who) {
@@ -305,22 +317,20 @@ impl Chat {
                 self.shared.note_time_out(id, &name, None);
                 self.keep(Change::Forgiven(id.clone(), name.clone()));
                 self.keep(Change::Heard(id.clone(), name));
-                ("chat.unbanned", json!({ "type": "chat.forgiven", "name": who }), json!({ "from": who }))
+                let unbanned = ChatPersonChanged { at, app, by, from: who.clone(), stream };
+                (FrontMessage::ChatForgiven { place, name: who }, DaemonEvent::ChatUnbanned(unbanned))
             }
             Order::Slow(span) => {
                 open.room.set_slow(span);
                 self.shared.note_slow(id, Some(span));
                 self.keep(Change::Slowed(id.clone(), Some(span)));
                 let seconds = span.as_secs();
-                (
-                    "chat.slow",
-                    json!({ "type": "chat.slow", "seconds": seconds }),
-                    json!({ "seconds": seconds }),
-                )
+                let slow = ChatSlowed { at, app, by, seconds, stream };
+                (FrontMessage::ChatSlow { place, seconds }, DaemonEvent::ChatSlow(slow))
             }
         };
-        open.tell(id, told);
-        self.report(id, by, kind, data);
+        open.tell(&told);
+        self.bus.tell(&event);
         Ok(())
     }
 
@@ -346,7 +356,7 @@ impl Chat {
     fn clear(&self, id: &StreamId, open: &Open, ban: &Ban, gone: Vec<String>) {
         for message in gone {
             // For an address without a name, clients do not know which messages are meant, so each message is named.
-            open.tell(id, json!({ "type": "chat.deleted", "id": message }));
+            open.tell(&FrontMessage::ChatDeleted { place: place(id), id: message.clone() });
             self.keep(Change::Deleted(id.clone(), message));
         }
         self.keep(Change::Cleared(id.clone(), ban.name.clone()));
@@ -358,17 +368,13 @@ impl Chat {
             return Err(Refusal::NotFound);
         }
         for message in back {
-            open.tell(id, json!({ "type": "chat.restored", "message": message }));
-            self.report(id, by, "chat.restored", json!({ "id": message.id }));
+            open.tell(&FrontMessage::ChatRestored { place: place(id), message: message.clone() });
+            let ((app, stream), by, at) = (names(id), by.to_owned(), clock::now());
+            let restored = ChatMessageChanged { at, app, by, id: message.id.clone(), stream };
+            self.bus.tell(&DaemonEvent::ChatRestored(restored));
             self.keep(Change::Said(id.clone(), message));
         }
         Ok(())
-    }
-
-    fn report(&self, id: &StreamId, by: &str, kind: &str, mut data: Value) {
-        data["by"] = json!(by);
-        data["at"] = json!(clock::now());
-        self.bus.tell(kind, of_stream(id, data));
     }
 
     fn has_kept(&self, id: &StreamId, message: &str) -> bool {
@@ -383,14 +389,14 @@ impl Chat {
             let people = open.room.people();
             if people != open.people {
                 open.people = people;
-                let _ =
-                    open.told.send(about(id, "chat.people", json!({ "people": people })).to_string().into());
+                open.tell(&FrontMessage::ChatPeople { place: place(id), people });
             }
             if is_minute {
                 let [messages, joined, left, peak] = open.room.take_counts();
                 if messages > 0 {
-                    let data = json!({ "at": clock::now(), "messages": messages, "joined": joined, "left": left, "peak": peak });
-                    self.bus.tell("chat.counts", of_stream(id, data));
+                    let (app, stream) = names(id);
+                    let counts = ChatCounts { at: clock::now(), app, joined, left, messages, peak, stream };
+                    self.bus.tell(&DaemonEvent::ChatCounts(counts));
                 }
             }
         }
@@ -406,10 +412,10 @@ impl Chat {
 }
 
 impl Open {
-    /// Sends a message with a `type` to everybody in the room.
-    fn tell(&self, id: &StreamId, told: Value) {
+    /// Sends a message to everybody in the room.
+    fn tell(&self, message: &FrontMessage) {
         // Sending fails if the room is empty.
-        let _ = self.told.send(of_stream(id, told).to_string().into());
+        let _ = self.told.send(message.text().into());
     }
 }
 
@@ -423,10 +429,10 @@ impl Presence {
             let open = rooms.get_mut(&self.id).ok_or(Refusal::NotFound)?;
             let person =
                 open.room.may_write(self.number, &shown, Instant::now()).map_err(|why| match why {
-                    Refusal::NoName if settings.names == Names::Token => Refusal::NeedsToken,
+                    Refusal::NoName if settings.names == ChatNames::Token => Refusal::NeedsToken,
                     other => other,
                 })?;
-            let message = Message {
+            let message = ChatMessage {
                 id: format!("m{}", clock::next_number()),
                 name: person.name.unwrap_or_default(),
                 text: shown.trim().to_owned(),
@@ -435,12 +441,21 @@ impl Presence {
                 moderator: person.is_moderator,
             };
             open.room.say(message.clone(), person.mark);
-            let _ = open.told.send(said(&self.id, &message).to_string().into());
+            open.tell(&said(&self.id, &message));
             message
         };
-        let data = json!({ "at": message.at, "id": message.id, "from": message.name, "text": message.text,
-            "verified": message.verified, "moderator": message.moderator });
-        self.chat.bus.tell("chat.message", of_stream(&self.id, data));
+        let (app, stream) = names(&self.id);
+        let ChatMessage { id, name: from, text, at, verified, moderator } = message.clone();
+        self.chat.bus.tell(&DaemonEvent::ChatMessage(ChatSaid {
+            at,
+            app,
+            from,
+            id,
+            moderator,
+            stream,
+            text,
+            verified,
+        }));
         self.chat.keep(Change::Said(self.id.clone(), message));
         Ok(())
     }
@@ -454,16 +469,15 @@ impl Presence {
     }
 }
 
-fn said(id: &StreamId, message: &Message) -> Value {
-    about(id, "chat", json!(message))
+fn said(id: &StreamId, message: &ChatMessage) -> FrontMessage {
+    FrontMessage::Chat { place: place(id), message: message.clone() }
 }
 
-fn about(id: &StreamId, kind: &str, mut data: Value) -> Value {
-    data["type"] = json!(kind);
-    of_stream(id, data)
+fn names((app, stream): &StreamId) -> (String, String) {
+    (app.to_string(), stream.to_string())
 }
 
-fn of_stream((app, stream): &StreamId, mut data: Value) -> Value {
-    (data["app"], data["stream"]) = (json!(app), json!(stream));
-    data
+fn place(id: &StreamId) -> Place {
+    let (app, stream) = names(id);
+    Place { app, stream }
 }

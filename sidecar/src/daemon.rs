@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::stat::{Mode, umask};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::{DaemonEnded, StreamCodecs};
 use weir_model::{Digest, Secret};
 
 use crate::chat::Chat;
@@ -259,7 +261,7 @@ impl Daemon {
             }
             Update::Event(event) => {
                 let data: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
-                self.state.bus.tell(&event.kind, data);
+                self.state.bus.pass_on(&event.kind, data);
             }
             Update::Lost(why) => {
                 let mut news = false;
@@ -327,11 +329,17 @@ impl Daemon {
     }
 
     fn tell_codecs(&self, live: &Live, left_out: &[&str], not_used: &[&str]) {
-        let video = live.video.as_ref().map(|video| &video.codec);
-        let audio = live.audio.as_ref().map(|audio| &audio.codec);
-        let data = json!({ "at": clock::now(), "app": live.app, "name": live.name, "session": live.session,
-            "video": video, "audio": audio, "not_in_hls": left_out, "not_in_jobs": not_used });
-        self.state.bus.tell("stream.codecs", data);
+        let owned = |codecs: &[&str]| codecs.iter().map(|codec| (*codec).to_owned()).collect();
+        self.state.bus.tell(&DaemonEvent::StreamCodecs(StreamCodecs {
+            at: clock::now(),
+            app: live.app.to_string(),
+            audio: live.audio.as_ref().map(|audio| audio.codec.clone()),
+            name: live.name.to_string(),
+            not_in_hls: owned(left_out),
+            not_in_jobs: owned(not_used),
+            session: live.session.clone(),
+            video: live.video.as_ref().map(|video| video.codec.clone()),
+        }));
     }
 
     fn plan(&mut self) {
@@ -455,7 +463,7 @@ impl Daemon {
                 () = sleep_until(deadline) => break,
             }
         }
-        self.state.bus.tell("daemon.ended", json!({ "at": clock::now() }));
+        self.state.bus.tell(&DaemonEvent::DaemonEnded(DaemonEnded { at: clock::now() }));
         self.state.hooks.stop().await;
         self.state.history.stop();
     }

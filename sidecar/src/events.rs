@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 use weir_model::Timestamp;
 use weir_model::event::Event as ModuleEvent;
+use weir_model::event::daemon::DaemonEvent;
 
 /// Number of events that the bus keeps for clients that reconnect with `Last-Event-ID`.
 const KEPT: usize = 1000;
@@ -25,6 +26,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// Reads an event of the daemon. Returns `None` for an event of the module.
+    pub fn of_daemon(&self) -> Option<DaemonEvent> {
+        DaemonEvent::read(&self.kind, &self.data).ok()
+    }
+
     /// Reads an event of the module. Returns `None` for an event of the daemon.
     pub fn of_module(&self) -> Option<ModuleEvent> {
         ModuleEvent::read(&self.kind, &self.data).ok()
@@ -70,8 +76,14 @@ impl Bus {
         Arc::new(Self { sender: broadcast::channel(BEHIND).0, kept: Mutex::new(kept) })
     }
 
-    /// Sends an event to all listeners.
-    pub fn tell(&self, kind: &str, data: Value) {
+    /// Sends an event of the daemon to all listeners.
+    pub fn tell(&self, event: &DaemonEvent) {
+        // Only a path that is not UTF-8 could fail.
+        self.pass_on(event.kind(), serde_json::to_value(event).unwrap_or_default());
+    }
+
+    /// Sends an event of the module to all listeners, with all its fields: also with those that only a newer module knows.
+    pub fn pass_on(&self, kind: &str, data: Value) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Arc::new(Event { id: kept.next, kind: kind.to_owned(), data });
         kept.next += 1;
@@ -107,7 +119,7 @@ mod tests {
     fn who_comes_back_hears_what_it_missed() {
         let bus = Bus::new(1);
         for n in 0..3 {
-            bus.tell("x", json!({ "n": n }));
+            bus.pass_on("x", json!({ "n": n }));
         }
         let ids = |last| {
             let caught = bus.listen(last);
@@ -127,7 +139,7 @@ mod tests {
     fn the_oldest_are_forgotten() {
         let bus = Bus::new(0);
         for n in 0..1500 {
-            bus.tell("x", json!(n));
+            bus.pass_on("x", json!(n));
         }
         let caught = bus.listen(Some(100));
         assert!(caught.missed);

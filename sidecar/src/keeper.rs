@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::task::spawn_blocking;
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::RecordingRemoved;
 
 use crate::clock;
 use crate::config::Config;
@@ -68,9 +69,9 @@ async fn round(config: &Config, at: usize, rule: &Record, index: &Arc<Index>, bu
             Ok(()) => {
                 tracing::info!("recording removed, file: {:?}", entry.file);
                 let file = index.folder().join(&entry.file);
-                let data =
-                    json!({ "at": clock::now(), "app": entry.app, "name": entry.stream, "file": file });
-                bus.tell("recording.removed", data);
+                let (app, name) = (entry.app.clone(), entry.stream.clone());
+                let removed = RecordingRemoved { at: clock::now(), app, file, name };
+                bus.tell(&DaemonEvent::RecordingRemoved(removed));
             }
             Err(error) => tracing::error!("recording not removed: {error}, file: {:?}", entry.file),
         }

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use weir_media::piece::{self, Piece, mkv, mp4};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::RecordingFinished;
 
 use crate::clock;
 use crate::config::record::Format;
@@ -67,9 +68,16 @@ impl Recordings {
         }
         let (index, salvaged) = Index::open(folder)?;
         for entry in salvaged {
-            let data = json!({ "at": clock::now(), "app": entry.app, "name": entry.stream, "session": entry.session,
-                "file": folder.join(&entry.file), "bytes": entry.bytes, "cut_off": true });
-            self.bus.tell("recording.finished", data);
+            self.bus.tell(&DaemonEvent::RecordingFinished(RecordingFinished {
+                at: clock::now(),
+                app: entry.app,
+                bytes: entry.bytes,
+                cut_off: true,
+                duration_ms: None,
+                file: folder.join(&entry.file),
+                name: entry.stream,
+                session: entry.session,
+            }));
         }
         let index = Arc::new(index);
         known.insert(folder.into(), index.clone());

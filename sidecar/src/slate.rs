@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use weir_model::Timestamp;
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::{SlateEnd, SlateEnded, SlateStarted};
 use weir_model::event::{EndReason, Event as ModuleEvent};
 use weir_model::snapshot::StreamSnapshot;
 
@@ -99,6 +100,12 @@ impl Place {
     fn of_the_only_block(&self) -> Place {
         Place { stream: self.stream.clone(), server: String::new() }
     }
+
+    /// Returns application, public name and block, for events.
+    fn names(&self) -> (String, String, String) {
+        let (app, name) = &self.stream;
+        (app.to_string(), name.to_string(), self.server.clone())
+    }
 }
 
 /// Stream of a slate, and how the slate ended.
@@ -151,13 +158,17 @@ async fn look(nginx: Nginx, seen: mpsc::Sender<Vec<StreamSnapshot>>) {
 }
 
 impl Env {
-    fn tell(&self, kind: &str, place: &Place, mut data: serde_json::Value) {
-        let (app, name) = &place.stream;
-        (data["at"], data["app"], data["name"]) = (json!(clock::now()), json!(app), json!(name));
-        if !place.server.is_empty() {
-            data["server"] = json!(place.server);
-        }
-        self.bus.tell(kind, data);
+    fn tell_start(&self, place: &Place, until: Timestamp) {
+        let (app, name, server) = place.names();
+        let started = SlateStarted { at: clock::now(), app, name, server, until };
+        self.bus.tell(&DaemonEvent::SlateStarted(started));
+    }
+
+    fn tell_end(&self, place: &Place, end: End) {
+        let reason = if end == End::Over { SlateEnd::Time } else { SlateEnd::Publisher };
+        let (app, name, server) = place.names();
+        let ended = SlateEnded { at: clock::now(), app, name, reason, server };
+        self.bus.tell(&DaemonEvent::SlateEnded(ended));
     }
 }
 
@@ -287,12 +298,11 @@ async fn fill(env: &Env, at: &Place, block: &str, look: Look, until: Timestamp) 
         let url = token::url(&server, &slate.secret_file, app, name, true)?;
         match publish::begin(&url).await {
             Ok(link) => {
-                env.tell("slate.started", at, json!({ "until": until }));
+                env.tell_start(at, until);
                 // For players that stay connected, the timestamps continue near those of the publisher.
                 let from = look.since.map_or(0, |since| clock::now().millis_since(since)) as u32;
                 let end = publish::publish(link, &clip, from, deadline).await;
-                let reason = if end == End::Over { "time" } else { "publisher" };
-                env.tell("slate.ended", at, json!({ "reason": reason }));
+                env.tell_end(at, end);
                 return Ok(end);
             }
             Err(error) if attempt == ATTEMPTS || Instant::now() >= deadline => return Err(error.into()),

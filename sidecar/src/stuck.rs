@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
 use tokio::time::{sleep, timeout};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::WorkerKilled;
 use weir_model::snapshot::WorkerSnapshot;
 
 use crate::clock;
@@ -122,7 +123,7 @@ fn end(pid: u32, bus: &Bus) {
     match kill(Pid::from_raw(id), Signal::SIGKILL) {
         Ok(()) => {
             tracing::error!(pid, "nginx worker killed: its event loop hangs, nginx starts another");
-            bus.tell("worker.killed", json!({ "at": clock::now(), "pid": pid }));
+            bus.tell(&DaemonEvent::WorkerKilled(WorkerKilled { at: clock::now(), pid }));
         }
         Err(Errno::EPERM) => tracing::error!(
             pid,

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::RecordingUpload;
 
 use crate::clock;
 use crate::config::record::{Record, Upload};
@@ -109,10 +110,16 @@ async fn one(
         return Ok(());
     };
     let path = index.folder().join(&entry.file);
-    let told = |kind: &str, reason: Option<String>| {
-        let data = json!({ "at": clock::now(), "app": entry.app, "name": entry.stream, "file": path,
-            "upload": upload.name, "key": transfer.key, "reason": reason });
-        bus.tell(kind, data);
+    let told = |kind: fn(RecordingUpload) -> DaemonEvent, reason: Option<String>| {
+        bus.tell(&kind(RecordingUpload {
+            at: clock::now(),
+            app: entry.app.clone(),
+            file: path.clone(),
+            key: transfer.key.clone(),
+            name: entry.stream.clone(),
+            reason,
+            upload: upload.name.clone(),
+        }));
     };
     let note = |transfer: &Transfer| {
         let (index, transfer) = (index.clone(), transfer.clone());
@@ -128,12 +135,12 @@ async fn one(
     match done {
         Ok(()) => {
             tracing::info!(stream = format!("{}/{}", entry.app, entry.stream), "uploaded, file: {path:?}");
-            told("recording.uploaded", None);
+            told(DaemonEvent::RecordingUploaded, None);
             Ok(())
         }
         Err(error) => {
             index.upload_failed(number, error.to_string());
-            told("recording.upload_failed", Some(error.to_string()));
+            told(DaemonEvent::RecordingUploadFailed, Some(error.to_string()));
             Err(error)
         }
     }

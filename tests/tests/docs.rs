@@ -6,11 +6,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use weir_model::api::ApiError;
 use weir_model::api::route::ROUTES;
 use weir_model::directive::DIRECTIVES;
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::hooks::HookEvent;
 use weir_model::event::{self, Event};
+use weir_model::front::{FrontMessage, MediaMessage};
 use weir_model::guard::Violation;
 use weir_model::health::Reason;
 use weir_model::lint::{self, Files};
@@ -244,6 +247,79 @@ fn the_events_of_the_docs_are_those_of_the_code() {
         shown += 1;
     }
     assert!(shown >= 3, "{shown} events");
+}
+
+/// Returns the rows of the table with this head: the texts between backticks in the first cell, and the whole row.
+fn rows<'d>(docs: &'d str, head: &str) -> Vec<(Vec<&'d str>, &'d str)> {
+    let table = docs.split(&format!("| {head} |\n")).nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows = table.lines().filter_map(|line| Some((line.strip_prefix("| ")?.split(" | ").next()?, line)));
+    rows.map(|(cell, row)| (cell.split('`').skip(1).step_by(2).collect(), row)).collect()
+}
+
+#[test]
+fn every_event_of_the_daemon_is_in_a_table_with_its_fields() {
+    let (serve, api) = (read("docs/configuration.md"), read("docs/api.md"));
+    let mut table = rows(&serve, "event | when");
+    table.extend(rows(&api, "event | `action` | more fields"));
+    let kinds = |all: &[&str]| all.iter().map(|kind| (*kind).to_owned()).collect::<BTreeSet<String>>();
+    let documented: Vec<&str> = table.iter().flat_map(|(kinds, _)| kinds.clone()).collect();
+    assert_same("events of the daemon", &kinds(DaemonEvent::KINDS), &kinds(&documented));
+    let common = ["at", "app", "name", "stream", "session", "who", "action"];
+    for event in DaemonEvent::one_of_each() {
+        let (_, row) = table.iter().find(|(kinds, _)| kinds.contains(&event.kind())).unwrap();
+        let fields = json!(event);
+        let rare = fields.as_object().unwrap().keys().filter(|field| !common.contains(&field.as_str()));
+        for word in rare.map(String::as_str).chain(fields["action"].as_str()) {
+            assert!(row.contains(&format!("`{word}`")), "{}: {word}", event.kind());
+        }
+    }
+}
+
+#[test]
+fn every_event_of_hooks_is_explained_with_its_fields() {
+    let docs = read("docs/configuration.md");
+    for event in HookEvent::one_of_each() {
+        let line = between(section(&docs, "`[hooks]`"), &format!("- `{}`:", event.kind()), "\n- ");
+        for field in json!(event).as_object().unwrap().keys() {
+            assert!(line.contains(&format!("`{field}`")), "{}: {field}", event.kind());
+        }
+    }
+}
+
+#[test]
+fn the_messages_of_the_docs_are_those_of_the_code() {
+    let docs = read("docs/api.md");
+    let of_ws = rows(section(&docs, "`/v1/ws`"), "message | meaning");
+    let of_chat = rows(section(&docs, "Chat"), "from the server | meaning");
+    let of_media = rows(section(&docs, "`/stream/APP/NAME/ws`"), "message | meaning");
+    let shown: Vec<&str> = of_ws.iter().chain(&of_chat).flat_map(|(texts, _)| texts.clone()).collect();
+    let type_of = |message: Value| message["type"].as_str().unwrap().to_owned();
+    for kind in FrontMessage::one_of_each().iter().map(|message| type_of(json!(message))) {
+        let is_shown = |text: &&str| **text == kind || text.contains(&format!("{{\"type\":\"{kind}\""));
+        assert!(shown.iter().any(|text| is_shown(&text)), "{kind}");
+    }
+    // An example that is cut off is no JSON.
+    let examples: Vec<Value> = shown.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+    assert!(examples.len() >= 11, "{examples:?}");
+    for mut example in examples {
+        let message: FrontMessage = {
+            let mut whole = json!({ "app": "live", "stream": "show" });
+            whole.as_object_mut().unwrap().extend(example.as_object().unwrap().clone());
+            serde_json::from_value(whole).unwrap_or_else(|error| panic!("{example}: {error}"))
+        };
+        let written = json!(message);
+        for field in ["app", "stream"].into_iter().filter(|field| written.get(field).is_some()) {
+            example[field] = written[field].clone();
+        }
+        assert_eq!(written, example);
+    }
+    let shown: Vec<Value> = of_media
+        .iter()
+        .flat_map(|(texts, _)| texts)
+        .filter_map(|text| serde_json::from_str(text).ok())
+        .collect();
+    let in_code = MediaMessage::one_of_each().map(|message| message.text().parse::<Value>().unwrap());
+    assert_eq!(shown, in_code);
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::time::Instant;
 use weir_model::Timestamp;
+use weir_model::front::FrontMessage;
 
 use super::room::Ban;
 use super::shared::{Common, left};
 use super::store::{Change, Store};
-use super::{Chat, Open};
+use super::{Chat, Open, place};
 use crate::clock;
 use crate::streams::StreamId;
 
@@ -41,13 +41,12 @@ impl Chat {
             self.keep(Change::Forgiven(id.clone(), name.to_owned()));
             if let Some(open) = open {
                 open.room.lift_ban(name);
-                open.tell(id, json!({ "type": "chat.forgiven", "name": name }));
+                open.tell(&FrontMessage::ChatForgiven { place: place(id), name: name.to_owned() });
             }
             return;
         };
-        self.clear_all(id, open, &ban, json!({ "type": "chat.cleared", "name": name }), |open| {
-            open.room.ban(ban.clone());
-        });
+        let told = FrontMessage::ChatCleared { place: place(id), name: name.to_owned(), seconds: None };
+        self.clear_all(id, open, &ban, &told, |open| open.room.ban(ban.clone()));
         self.keep(Change::Banned(id.clone(), ban, clock::now()));
     }
 
@@ -60,13 +59,14 @@ impl Chat {
             self.keep(Change::Heard(id.clone(), name.to_owned()));
             if let Some(open) = open {
                 open.room.lift_time_out(name);
-                open.tell(id, json!({ "type": "chat.forgiven", "name": name }));
+                open.tell(&FrontMessage::ChatForgiven { place: place(id), name: name.to_owned() });
             }
             return;
         };
         let left = left(until, clock::now());
-        let told = json!({ "type": "chat.cleared", "name": name, "seconds": left.as_secs() });
-        self.clear_all(id, open, &ban, told, |open| open.room.time_out(ban.clone(), Instant::now() + left));
+        let (name, seconds) = (name.to_owned(), Some(left.as_secs()));
+        let told = FrontMessage::ChatCleared { place: place(id), name, seconds };
+        self.clear_all(id, open, &ban, &told, |open| open.room.time_out(ban.clone(), Instant::now() + left));
         self.keep(Change::TimedOut(id.clone(), ban, until));
     }
 
@@ -79,7 +79,7 @@ impl Chat {
         if let Some(open) = rooms.get_mut(id) {
             let slow = slow.unwrap_or(settings.slow);
             open.room.set_slow(slow);
-            open.tell(id, json!({ "type": "chat.slow", "seconds": slow.as_secs() }));
+            open.tell(&FrontMessage::ChatSlow { place: place(id), seconds: slow.as_secs() });
         }
     }
 
@@ -89,7 +89,7 @@ impl Chat {
         id: &StreamId,
         open: Option<&mut Open>,
         ban: &Ban,
-        told: Value,
+        told: &FrontMessage,
         silence: impl FnOnce(&mut Open),
     ) {
         let Some(open) = open else {
@@ -99,6 +99,6 @@ impl Chat {
         let gone = open.room.clear(&ban.name, Instant::now());
         silence(open);
         self.clear(id, open, ban, gone);
-        open.tell(id, told);
+        open.tell(told);
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use serde::Serialize;
 use tokio::time::Instant;
-use weir_model::{Timestamp, text};
+use weir_model::front::ChatMessage;
+use weir_model::text;
 
 use looks::Looks;
 
@@ -51,23 +51,6 @@ pub struct Person {
     pub is_moderator: bool,
     /// Keyed hash of the person's address.
     pub mark: AddressMark,
-}
-
-/// A message, as everybody in the room gets it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Message {
-    /// Id, for example `m1795204508599`.
-    pub id: String,
-    /// Name of the author.
-    pub name: String,
-    /// Text of the message.
-    pub text: String,
-    /// Time of the message.
-    pub at: Timestamp,
-    /// A token gives the author's name.
-    pub verified: bool,
-    /// The author is a moderator.
-    pub moderator: bool,
 }
 
 /// Reason why an action is refused.
@@ -137,7 +120,7 @@ pub struct Ban {
 /// A message, and the hash of its author's address, which is unknown for messages read from the disk.
 #[derive(Clone, Debug)]
 struct Kept {
-    message: Message,
+    message: ChatMessage,
     mark: Option<AddressMark>,
 }
 
@@ -193,7 +176,7 @@ pub fn filtered(text: &str, words: &[String]) -> String {
 
 impl Room {
     /// Returns a room with its last messages, the oldest first.
-    pub fn of(messages: Vec<Message>, slow: Duration) -> Self {
+    pub fn of(messages: Vec<ChatMessage>, slow: Duration) -> Self {
         let messages = messages.into_iter().map(|message| Kept { message, mark: None }).collect();
         Self { messages, slow, ..Self::default() }
     }
@@ -230,12 +213,12 @@ impl Room {
     }
 
     /// Returns the last messages, the oldest first.
-    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+    pub fn messages(&self) -> impl Iterator<Item = &ChatMessage> {
         self.messages.iter().map(|kept| &kept.message)
     }
 
     /// Returns the last messages with the hash of the author's address, if it is known.
-    pub fn marked(&self) -> impl Iterator<Item = (&Message, Option<&AddressMark>)> {
+    pub fn marked(&self) -> impl Iterator<Item = (&ChatMessage, Option<&AddressMark>)> {
         self.messages.iter().map(|kept| (&kept.message, kept.mark.as_ref()))
     }
 
@@ -293,7 +276,7 @@ impl Room {
     }
 
     /// Adds a message from this address.
-    pub fn say(&mut self, message: Message, mark: AddressMark) {
+    pub fn say(&mut self, message: ChatMessage, mark: AddressMark) {
         self.counts[0] += 1;
         self.messages.push_back(Kept { message, mark: Some(mark) });
         if self.messages.len() > HISTORY {
@@ -322,7 +305,7 @@ impl Room {
     }
 
     /// Restores recently deleted messages: those deleted by this id, name or address.
-    pub fn restore(&mut self, what: &str, now: Instant) -> Vec<Message> {
+    pub fn restore(&mut self, what: &str, now: Instant) -> Vec<ChatMessage> {
         let small = what.to_lowercase();
         let all = std::mem::take(&mut self.removed).into_iter();
         let (back, rest): (Vec<_>, Vec<_>) =

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use weir_model::Timestamp;
+use weir_model::front::ChatMessage;
 
-use super::room::{AddressMark, Ban, HISTORY, Message};
+use super::room::{AddressMark, Ban, HISTORY};
 use crate::clock;
 use crate::database::{self, Schema};
 use crate::streams::StreamId;
@@ -55,7 +56,7 @@ CREATE TABLE slow (app TEXT NOT NULL, stream TEXT NOT NULL, seconds INTEGER NOT 
 /// A change to write.
 #[derive(Debug)]
 pub(super) enum Change {
-    Said(StreamId, Message),
+    Said(StreamId, ChatMessage),
     Deleted(StreamId, String),
     /// Removes all messages of a name, in lower case.
     Cleared(StreamId, String),
@@ -142,12 +143,12 @@ impl Store {
     }
 
     /// Returns the last messages of a room, the oldest first.
-    pub(super) fn messages(&self, (app, stream): &StreamId) -> rusqlite::Result<Vec<Message>> {
+    pub(super) fn messages(&self, (app, stream): &StreamId) -> rusqlite::Result<Vec<ChatMessage>> {
         let mut newest = self.reader.prepare_cached(
             "SELECT id, name, text, at, verified, moderator FROM messages WHERE app = ?1 AND stream = ?2 ORDER BY at DESC LIMIT ?3",
         )?;
         let found = newest.query_map(params![app.as_str(), stream.as_str(), HISTORY as i64], |row| {
-            Ok(Message {
+            Ok(ChatMessage {
                 id: row.get(0)?,
                 name: row.get(1)?,
                 text: row.get(2)?,
@@ -156,7 +157,7 @@ impl Store {
                 moderator: row.get(5)?,
             })
         })?;
-        let mut messages: Vec<Message> = found.collect::<Result<_, _>>()?;
+        let mut messages: Vec<ChatMessage> = found.collect::<Result<_, _>>()?;
         messages.reverse();
         Ok(messages)
     }

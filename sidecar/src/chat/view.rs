@@ -6,10 +6,10 @@ use std::sync::PoisonError;
 
 use serde::Serialize;
 use tokio::time::Instant;
+use weir_model::front::{ChatMessage, ChatNames};
 
 use super::Chat;
-use super::room::{Ban, Message, mark_text};
-use crate::config::chat::Names;
+use super::room::{Ban, mark_text};
 use crate::streams::StreamId;
 
 /// Summary of a room.
@@ -48,7 +48,7 @@ struct Named {
 #[derive(Clone, Debug, Serialize)]
 struct Said {
     #[serde(flatten)]
-    message: Message,
+    message: ChatMessage,
     /// Hash of the author's address, if it is known.
     address: Option<String>,
 }
@@ -128,7 +128,7 @@ impl Chat {
 
     /// Returns whether everybody with a nickname may write.
     pub fn is_open(&self) -> bool {
-        self.settings().names == Names::Open
+        self.settings().names == ChatNames::Open
     }
 
     /// Returns the file with messages, for [`read`](super::read), or `None` if no messages are stored.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use weir_model::front::ChatNames;
+
 use super::check::{Checked, Unfit, absolute, problem, text_or, time};
 
 const DAY: u64 = 86_400;
@@ -34,7 +36,7 @@ pub struct Chat {
     /// Whether the chat is enabled.
     pub enabled: bool,
     /// People who may write.
-    pub names: Names,
+    pub names: ChatNames,
     /// Minimum time between two messages of one person.
     pub slow: Duration,
     /// Words that the chat replaces with stars; in lower case.
@@ -45,19 +47,10 @@ pub struct Chat {
     pub keep: Duration,
 }
 
-/// People who may write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// Everybody with a nickname.
-    Open,
-    /// Bearers of a chat token.
-    Token,
-}
-
 pub(super) fn chat(raw: raw::Chat) -> Checked<Chat> {
     let names = |text: &str| match text {
-        "open" => Ok(Names::Open),
-        "token" => Ok(Names::Token),
+        "open" => Ok(ChatNames::Open),
+        "token" => Ok(ChatNames::Token),
         _ => Err(Unfit::Remedy("must be \"open\" or \"token\"")),
     };
     let mut words = Vec::new();
@@ -72,7 +65,7 @@ pub(super) fn chat(raw: raw::Chat) -> Checked<Chat> {
     }
     Ok(Chat {
         enabled: raw.enabled,
-        names: text_or("names", &raw.names, || Names::Open, names)?,
+        names: text_or("names", &raw.names, || ChatNames::Open, names)?,
         slow: time("slow", &raw.slow, 0, 0, 3600)?,
         words,
         file: text_or("file", &raw.file, || "/var/lib/weir/chat.db".into(), absolute)?,
@@ -95,7 +88,7 @@ mod tests {
         assert!(!read("").unwrap().enabled);
         let chat =
             read("[chat]\nenabled = true\nslow = \"5s\"\nwords = [\"Darn\"]\nnames = \"token\"\n").unwrap();
-        assert_eq!((chat.slow.as_secs(), chat.words, chat.names), (5, vec!["darn".into()], Names::Token));
+        assert_eq!((chat.slow.as_secs(), chat.words, chat.names), (5, vec!["darn".into()], ChatNames::Token));
         for (text, why) in [
             ("names = \"all\"", "weir.toml:2: names = \"all\": must be \"open\" or \"token\""),
             ("words = [\" \"]", "weir.toml:2: words: must be at most 1000 words"),

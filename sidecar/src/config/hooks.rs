@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use toml::Spanned;
 use weir_model::AppName;
+use weir_model::event::FREQUENT;
 
 use super::check::{Checked, Text, Unfit, absolute, check_name, number, problem, text_or, time};
 use super::pattern::{self, NamePattern};
@@ -103,7 +104,7 @@ impl Events {
     /// Returns whether this kind of event is included. `*` excludes `viewers` and `chat.message`, because such events are frequent.
     pub fn include(&self, kind: &str) -> bool {
         self.0.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some("") if kind == "viewers" || kind == "chat.message" => false,
+            Some("") if FREQUENT.contains(&kind) => false,
             Some(prefix) => kind.starts_with(prefix),
             None => pattern == kind,
         })

@@ -19,6 +19,8 @@ use serde_json::json;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::MissedByClient;
 use weir_model::origin::{self, Foreign};
 
 use super::error::Error;
@@ -293,8 +295,7 @@ fn not_found() -> Response {
 async fn events(Shared(state): App, headers: HeaderMap) -> impl IntoResponse {
     let last = headers.get("last-event-id").and_then(|id| last_event_id(id.to_str().ok()?.trim()));
     let CatchUp { missed, events, live } = state.bus.listen(last);
-    let first =
-        missed.then(|| sse::Event::default().event("missed").data(json!({ "after": last }).to_string()));
+    let first = missed.then(|| tell_missed(last));
     let first: Vec<sse::Event> = first.into_iter().chain(events.iter().map(|event| wire(event))).collect();
     // The comment shows the client immediately that it is connected.
     let hello = sse::Event::default().comment("events of weir serve");
@@ -313,11 +314,17 @@ fn following(live: Receiver<Arc<Event>>) -> impl Stream<Item = Result<sse::Event
     stream::unfold(live, async |mut live| {
         let event = match live.recv().await {
             Ok(event) => wire(&event),
-            Err(RecvError::Lagged(_)) => sse::Event::default().event("missed").data("{}"),
+            Err(RecvError::Lagged(_)) => tell_missed(None),
             Err(RecvError::Closed) => return None,
         };
         Some((Ok(event), live))
     })
+}
+
+/// Returns the event that tells a client that it missed some, after an id if that is known.
+fn tell_missed(after: Option<u64>) -> sse::Event {
+    let missed = DaemonEvent::Missed(MissedByClient { after });
+    sse::Event::default().event(missed.kind()).data(json!(missed).to_string())
 }
 
 fn wire(event: &Event) -> sse::Event {

@@ -1,7 +1,10 @@
 //! Selects the facts to keep from events and from live streams. Pure.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 use weir_model::Timestamp;
+use weir_model::event::daemon::DaemonEvent;
 use weir_model::event::{Event as ModuleEvent, StreamEnded, StreamStarted};
 use weir_model::snapshot::{StreamSnapshot, Viewers};
 use weir_model::target::TargetView;
@@ -162,11 +165,7 @@ pub struct Media {
 impl Fact {
     /// Returns the fact of an event, or `None` for most events. `now` is used if the event has no time.
     pub fn of_event(kind: &str, data: &Value, now: Timestamp) -> Option<Self> {
-        let text = |field: &str| data[field].as_str().map(str::to_owned);
-        let number = |field: &str| data[field].as_u64().unwrap_or_default();
         let at = data["at"].as_str().and_then(|at| at.parse().ok()).unwrap_or(now);
-        let stream = || text("name").or_else(|| text("stream"));
-        let file = || text("file");
         match ModuleEvent::read(kind, data) {
             Ok(ModuleEvent::StreamStarted(started)) => return started_at(started, at).map(Self::Started),
             Ok(ModuleEvent::StreamEnded(ended)) => return ended_at(ended, at).map(Self::Ended),
@@ -174,33 +173,36 @@ impl Fact {
             Ok(_) => return None,
             Err(_) => {}
         }
-        Some(match kind {
-            "recording.finished" => Self::Recorded(Recorded {
-                file: file()?,
-                app: text("app")?,
-                stream: stream()?,
-                session: text("session"),
-                bytes: number("bytes"),
-                duration_ms: data["duration_ms"].as_u64(),
-                at,
+        Self::of_daemon(DaemonEvent::read(kind, data).ok()?, data)
+    }
+
+    fn of_daemon(event: DaemonEvent, data: &Value) -> Option<Self> {
+        let path = |file: &Path| file.to_string_lossy().into_owned();
+        Some(match event {
+            DaemonEvent::RecordingFinished(of) => Self::Recorded(Recorded {
+                file: path(&of.file),
+                app: of.app,
+                stream: of.name,
+                session: Some(of.session),
+                bytes: of.bytes,
+                duration_ms: of.duration_ms,
+                at: of.at,
             }),
-            "recording.uploaded" => {
-                Self::Uploaded { file: file()?, upload: text("upload").unwrap_or_default(), at }
+            DaemonEvent::RecordingUploaded(of) => {
+                Self::Uploaded { file: path(&of.file), upload: of.upload, at: of.at }
             }
-            "recording.removed" => Self::Removed { file: file()?, at },
-            "chat.counts" => Self::Chat(ChatMinute {
-                app: text("app")?,
-                stream: stream()?,
-                counts: ["messages", "joined", "left", "peak"].map(number),
-                at,
+            DaemonEvent::RecordingRemoved(of) => Self::Removed { file: path(&of.file), at: of.at },
+            DaemonEvent::ChatCounts(of) => Self::Chat(ChatMinute {
+                app: of.app,
+                stream: of.stream,
+                counts: [of.messages, of.joined, of.left, of.peak],
+                at: of.at,
             }),
-            _ if kind.starts_with("admin.") => Self::Admin {
-                kind: kind.to_owned(),
-                who: text("who").or_else(|| text("admin")).or_else(|| text("by")),
-                data: impersonal(data),
-                at,
-            },
-            _ => return None,
+            event => {
+                let (who, at) = event.admin()?;
+                let who = Some(who.to_owned());
+                Self::Admin { kind: event.kind().to_owned(), who, data: impersonal(data), at }
+            }
         })
     }
 }
@@ -302,15 +304,13 @@ mod tests {
 
     #[test]
     fn no_address_of_a_person_is_kept() {
-        let data = json!({ "at": "2026-11-20T18:00:00Z", "admin": "ana", "addr": "192.0.2.1", "app": "live",
+        let data = json!({ "at": "2026-11-20T18:00:00Z", "who": "ana", "action": "revoked", "id": "k1", "addr": "192.0.2.1",
             "change": [{ "client_ip": "192.0.2.7", "note": "x", "new_password": "y" }] });
-        let fact = Fact::of_event("admin.key_added", &data, Timestamp::default()).unwrap();
+        let fact = Fact::of_event("admin.key", &data, Timestamp::default()).unwrap();
         let Fact::Admin { who, data, at, .. } = fact else { panic!("{fact:?}") };
         assert_eq!((who.as_deref(), at.to_string().as_str()), (Some("ana"), "2026-11-20T18:00:00Z"));
-        assert_eq!(data, json!({ "admin": "ana", "app": "live", "change": [{ "note": "x" }] }));
-        let by_dashboard =
-            Fact::of_event("admin.key", &json!({ "who": "bo", "action": "added" }), Timestamp::default());
-        assert!(matches!(by_dashboard, Some(Fact::Admin { who: Some(who), .. }) if who == "bo"));
+        let kept = json!({ "who": "ana", "action": "revoked", "id": "k1", "change": [{ "note": "x" }] });
+        assert_eq!(data, kept);
         let started = json!({ "app": "live", "name": "show", "session": "s1", "addr": "192.0.2.1" });
         let fact = Fact::of_event("stream.started", &started, Timestamp::default());
         assert!(!format!("{fact:?}").contains("192.0.2"));

@@ -202,11 +202,15 @@ pub fn session(file: &Path, id: &str) -> Result<Option<Value>, Error> {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use weir_model::event::daemon::DaemonEvent;
+    use weir_model::event::daemon::admin::{ByAdmin, LoginAction};
+    use weir_model::event::daemon::fields::{ChatCounts, RecordingFinished};
+
     use super::*;
-    use crate::config;
     use crate::events::Bus;
     use crate::history::History;
     use crate::nginx;
+    use crate::{clock, config};
 
     const STREAMS: &str = r#"{"streams":[{"app":"live","name":"show","session":"s1","since":"2026-11-20T18:00:00Z",
         "publisher":{"addr":"192.0.2.1","key_id":"k0123456789abcdef","worker_pid":42},"bytes_in":9,"bitrate_in":800000,
@@ -230,23 +234,25 @@ mod tests {
         let file = history.file().unwrap();
         let streams: nginx::Streams = serde_json::from_str(STREAMS).unwrap();
         history.see(&config, &streams.streams);
-        for (kind, data) in [
-            (
-                "recording.finished",
-                json!({ "app": "live", "name": "show", "session": "s1", "file": "/r/a.mp4", "bytes": 7 }),
-            ),
-            (
-                "chat.counts",
-                json!({ "app": "live", "stream": "show", "messages": 3, "joined": 2, "left": 1, "peak": 2 }),
-            ),
-            ("admin.login", json!({ "admin": "ana", "addr": "192.0.2.5" })),
-            (
-                "stream.ended",
-                json!({ "app": "live", "name": "show", "session": "s1", "reason": "unpublished", "bytes_in": 11 }),
-            ),
-        ] {
-            bus.tell(kind, data);
-        }
+        let (at, of) = (clock::now(), || ("live".to_owned(), "show".to_owned()));
+        let ((app, name), (session_id, file_name)) = (of(), ("s1".to_owned(), "/r/a.mp4".into()));
+        bus.tell(&DaemonEvent::RecordingFinished(RecordingFinished {
+            at,
+            app,
+            bytes: 7,
+            cut_off: true,
+            duration_ms: None,
+            file: file_name,
+            name,
+            session: session_id,
+        }));
+        let (app, stream) = of();
+        let counts = ChatCounts { at, app, joined: 2, left: 1, messages: 3, peak: 2, stream };
+        bus.tell(&DaemonEvent::ChatCounts(counts));
+        let by = ByAdmin { at, who: "ana".to_owned(), action: LoginAction::Out };
+        bus.tell(&DaemonEvent::AdminLogin(by));
+        let data = json!({ "app": "live", "name": "show", "session": "s1", "reason": "unpublished", "bytes_in": 11 });
+        bus.pass_on("stream.ended", data);
         // The listener runs on this thread.
         let ended = || session(&file, "s1").unwrap().is_some_and(|one| one["reason"] == "unpublished");
         let deadline = Instant::now() + Duration::from_secs(10);

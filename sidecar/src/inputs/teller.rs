@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Value, json};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::{InputEnd, InputEnded, InputFailed, InputStarted};
 
 use super::plan::InputJob;
 use crate::clock;
@@ -15,7 +16,10 @@ pub(super) struct Teller {
     bus: Arc<Bus>,
     shared: Arc<Shared>,
     path: String,
-    about: Value,
+    /// Application and public name.
+    names: (String, String),
+    /// Word of the source.
+    input: String,
     state: Mutex<State>,
 }
 
@@ -30,8 +34,8 @@ struct State {
 impl Teller {
     pub(super) fn new(job: &InputJob, bus: Arc<Bus>, shared: Arc<Shared>) -> Self {
         let input = &job.input;
-        let about = json!({ "app": input.app, "name": input.stream, "input": input.source.word() });
-        Self { bus, shared, path: job.path(), about, state: Mutex::default() }
+        let (names, word) = ((input.app.to_string(), input.stream.to_string()), input.source.word());
+        Self { bus, shared, path: job.path(), names, input: word.to_owned(), state: Mutex::default() }
     }
 
     /// Follows the ends of runs until the future is dropped.
@@ -41,7 +45,7 @@ impl Teller {
             let end = ends.borrow_and_update().clone();
             match end.error {
                 Some(error) => self.fail(&error),
-                None => self.end(if end.is_told { "stopped" } else { "ended" }, None),
+                None => self.end(if end.is_told { InputEnd::Stopped } else { InputEnd::Ended }, None),
             }
         }
     }
@@ -53,39 +57,40 @@ impl Teller {
             state.told = None;
             self.shared.set_ready();
             tracing::info!(stream = self.path, "input started");
-            self.tell("input.started", json!({}));
+            let ((app, name), input) = self.about();
+            self.bus.tell(&DaemonEvent::InputStarted(InputStarted { at: clock::now(), app, input, name }));
         }
     }
 
     /// Reports a failed run. A repeated failure of the same kind is not reported again.
     pub(super) fn fail(&self, error: &str) {
-        self.end("failed", Some(error));
+        self.end(InputEnd::Failed, Some(error));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.told.as_deref() != Some(error) {
             state.told = Some(error.to_owned());
             tracing::error!(stream = self.path, "input failed: {error}");
-            self.tell("input.failed", json!({ "error": error }));
+            let ((app, name), input) = self.about();
+            let failed = InputFailed { at: clock::now(), app, error: error.to_owned(), input, name };
+            self.bus.tell(&DaemonEvent::InputFailed(failed));
         }
     }
 
     /// Notes that the job has ended.
     pub(super) fn stop(&self) {
-        self.end("stopped", None);
+        self.end(InputEnd::Stopped, None);
     }
 
-    fn end(&self, reason: &str, error: Option<&str>) {
+    fn end(&self, reason: InputEnd, error: Option<&str>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut state.is_live) {
-            tracing::info!(stream = self.path, "input ended: {reason}");
-            self.tell("input.ended", json!({ "reason": reason, "error": error }));
+            tracing::info!(stream = self.path, "input ended: {}", reason.as_str());
+            let (((app, name), input), error) = (self.about(), error.map(str::to_owned));
+            let ended = InputEnded { at: clock::now(), app, error, input, name, reason };
+            self.bus.tell(&DaemonEvent::InputEnded(ended));
         }
     }
 
-    fn tell(&self, kind: &str, mut data: Value) {
-        for (key, value) in self.about.as_object().into_iter().flatten() {
-            data[key] = value.clone();
-        }
-        data["at"] = json!(clock::now());
-        self.bus.tell(kind, data);
+    fn about(&self) -> ((String, String), String) {
+        (self.names.clone(), self.input.clone())
     }
 }

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use weir_media::playlist::Role;
+use weir_model::Timestamp;
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::{Deliver, StreamReady};
 
 use super::ffmpeg::{self, Output};
 use super::plan::LadderJob;
@@ -25,20 +27,28 @@ pub struct Readiness {
     decodes_sound: bool,
     bus: Arc<Bus>,
     shared: Arc<Shared>,
-    told: serde_json::Value,
+    /// The event; it gets the time when it is sent.
+    told: StreamReady,
+    path: String,
 }
 
 impl Readiness {
     /// Returns the state of a job without playable outputs.
     pub fn new(job: &LadderJob, bus: Arc<Bus>, shared: Arc<Shared>) -> Self {
         let outputs = ffmpeg::outputs(job);
-        let names: Vec<String> = job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect();
-        let told = json!({
-            "app": job.live.app, "name": job.live.name, "session": job.live.session, "renditions": names,
-            "deliver": match job.delivery { Delivery::Files(_) => "files", Delivery::Rtmp(_) => "rtmp" },
-        });
+        let told = StreamReady {
+            at: Timestamp::default(),
+            app: job.live.app.to_string(),
+            deliver: match job.delivery {
+                Delivery::Files(_) => Deliver::Files,
+                Delivery::Rtmp(_) => Deliver::Rtmp,
+            },
+            name: job.live.name.to_string(),
+            renditions: job.renditions.iter().map(|rendition| rendition.name().to_owned()).collect(),
+            session: job.live.session.clone(),
+        };
         let (missing, seen) = (Mutex::new(outputs), OnceLock::new());
-        Self { missing, seen, decodes_sound: job.decodes_sound(), bus, shared, told }
+        Self { missing, seen, decodes_sound: job.decodes_sound(), bus, shared, told, path: job.live.path() }
     }
 
     /// Notes that an output is playable.
@@ -52,13 +62,9 @@ impl Readiness {
             self.shared.fail_sound();
         }
         if missing.is_empty() && before > 0 {
-            let mut data = self.told.clone();
-            data["at"] = json!(clock::now());
-            tracing::info!(
-                stream = format!("{}/{}", self.told["app"], self.told["name"]).replace('"', ""),
-                "stream ready"
-            );
-            self.bus.tell("stream.ready", data);
+            tracing::info!(stream = self.path, "stream ready");
+            let told = StreamReady { at: clock::now(), ..self.told.clone() };
+            self.bus.tell(&DaemonEvent::StreamReady(told));
             self.shared.set_ready();
         }
     }

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use weir_media::piece::{Part, Piece};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::{
+    RecordingFinished, RecordingResumed, RecordingStarted, RecordingStopped,
+};
 
 use super::index::{Entry, Index};
 use super::playlist::Playlist;
@@ -177,7 +180,14 @@ impl Writer {
         }
         if let Some(name) = first {
             tracing::info!(stream = self.live.path(), "recording, file: {name:?}");
-            self.tell("recording.started", &json!({ "file": self.rule.folder.join(&name) }));
+            let (app, stream, session) = self.names();
+            self.bus.tell(&DaemonEvent::RecordingStarted(RecordingStarted {
+                at: clock::now(),
+                app,
+                file: self.rule.folder.join(&name),
+                name: stream,
+                session,
+            }));
         }
         written
     }
@@ -221,7 +231,17 @@ impl Writer {
         tracing::info!(stream = self.live.path(), "recorded, file: {:?}, bytes: {}", open.name, open.bytes);
         let millis = u64::try_from(open.reaches.saturating_sub(open.origin).as_millis()).unwrap_or(u64::MAX);
         let file = self.rule.folder.join(&open.name);
-        self.tell("recording.finished", &json!({ "file": file, "bytes": open.bytes, "duration_ms": millis }));
+        let (app, name, session) = self.names();
+        self.bus.tell(&DaemonEvent::RecordingFinished(RecordingFinished {
+            at: clock::now(),
+            app,
+            bytes: open.bytes,
+            cut_off: false,
+            duration_ms: Some(millis),
+            file,
+            name,
+            session,
+        }));
     }
 
     fn pause(&mut self, error: &io::Error) {
@@ -231,10 +251,15 @@ impl Writer {
                 "recording stopped: {error}, folder: {:?}; the stream continues",
                 self.rule.folder
             );
-            self.tell(
-                "recording.stopped",
-                &json!({ "reason": error.to_string(), "folder": self.rule.folder }),
-            );
+            let (app, name, session) = self.names();
+            self.bus.tell(&DaemonEvent::RecordingStopped(RecordingStopped {
+                at: clock::now(),
+                app,
+                folder: self.rule.folder.clone(),
+                name,
+                reason: error.to_string(),
+                session,
+            }));
         }
         self.paused = Some(error.to_string());
     }
@@ -242,16 +267,15 @@ impl Writer {
     fn go_on(&mut self) {
         if self.paused.take().is_some() {
             tracing::info!(stream = self.live.path(), "recording resumed");
-            self.tell("recording.resumed", &json!({}));
+            let (app, name, session) = self.names();
+            let resumed = RecordingResumed { at: clock::now(), app, name, session };
+            self.bus.tell(&DaemonEvent::RecordingResumed(resumed));
         }
     }
 
-    fn tell(&self, kind: &str, more: &Value) {
-        let mut data = json!({ "at": clock::now(), "app": self.live.app, "name": self.live.name, "session": self.live.session });
-        if let (Some(data), Some(more)) = (data.as_object_mut(), more.as_object()) {
-            data.extend(more.clone());
-        }
-        self.bus.tell(kind, data);
+    /// Returns application, public name and id of the publish, for events.
+    fn names(&self) -> (String, String, String) {
+        (self.live.app.to_string(), self.live.name.to_string(), self.live.session.clone())
     }
 }
 

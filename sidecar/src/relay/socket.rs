@@ -9,13 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use reqwest::{Client, Url};
-use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use weir_model::Secret;
+use weir_model::front::MediaMessage;
 
 use super::said::{body, clean, explain};
 use crate::config::origin::{Origin, host_of};
@@ -89,15 +89,6 @@ pub(super) enum Message {
     Ended,
 }
 
-/// The used fields of a text message.
-#[derive(Debug, Default, Deserialize)]
-struct Event {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    via: Vec<String>,
-}
-
 /// A connection to another node.
 pub(super) struct Socket {
     stream: WebSocketStream<reqwest::Upgraded>,
@@ -141,18 +132,19 @@ impl Socket {
     }
 
     fn event(&mut self, text: &str) -> Option<Message> {
-        let Event { kind, mut via } = serde_json::from_str(text).unwrap_or_default();
-        match kind.as_str() {
-            "discontinuity" => self.breaks = true,
-            "init" => {
+        match serde_json::from_str(text) {
+            Ok(MediaMessage::Discontinuity) => self.breaks = true,
+            Ok(MediaMessage::Init { mut via, .. }) => {
                 via.truncate(MOST_VIA);
                 via.retain(|node| node.len() <= MOST_NAME);
                 return Some(Message::Init { via, breaks: std::mem::take(&mut self.breaks) });
             }
-            "ended" => return Some(Message::Ended),
-            "skipped" => tracing::warn!("{} leaves out pictures: the network is too slow", self.host),
+            Ok(MediaMessage::Ended) => return Some(Message::Ended),
+            Ok(MediaMessage::Skipped { .. }) => {
+                tracing::warn!("{} leaves out pictures: the network is too slow", self.host);
+            }
             // A newer node sent a message that this version does not know.
-            _ => {}
+            Err(_) => {}
         }
         None
     }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
-use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 use weir_model::event::{EndReason, Event as ModuleEvent};
+use weir_model::front::{FrontMessage, Place, StreamNews};
 use weir_model::snapshot::Viewers;
 
 use crate::clock;
@@ -127,21 +127,21 @@ impl Newsroom {
     }
 }
 
-fn message((app, name): &StreamId, news: News) -> Utf8Bytes {
+fn place((app, name): &StreamId) -> Place {
+    Place { app: app.to_string(), stream: name.to_string() }
+}
+
+fn message(id: &StreamId, news: News) -> Utf8Bytes {
     let kind = match news {
-        News::Started => "stream.started",
-        News::Ready => "stream.ready",
-        News::Interrupted => "stream.interrupted",
-        News::Resumed => "stream.resumed",
-        News::Ended => "stream.ended",
+        News::Started => FrontMessage::StreamStarted,
+        News::Ready => FrontMessage::StreamReady,
+        News::Interrupted => FrontMessage::StreamInterrupted,
+        News::Resumed => FrontMessage::StreamResumed,
+        News::Ended => FrontMessage::StreamEnded,
     };
-    text(&json!({ "type": kind, "app": app, "stream": name, "at": clock::now() }))
+    kind(StreamNews { place: place(id), at: clock::now() }).text().into()
 }
 
-fn of_viewers((app, name): &StreamId, viewers: Viewers) -> Utf8Bytes {
-    text(&json!({ "type": "viewers", "app": app, "stream": name, "viewers": viewers }))
-}
-
-fn text(message: &Value) -> Utf8Bytes {
-    message.to_string().into()
+fn of_viewers(id: &StreamId, viewers: Viewers) -> Utf8Bytes {
+    FrontMessage::Viewers { place: place(id), viewers }.text().into()
 }

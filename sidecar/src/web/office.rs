@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 use tokio::time::Instant;
 use weir_model::Secret;
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::admin::ByAdmin;
 
 use super::past::Past;
 use crate::admin::accounts::{self, Account, Accounts, Role, Store};
@@ -308,14 +310,20 @@ impl Office {
         tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Busy)
     }
 
-    /// Logs a change by an administrator and emits the event `admin.SUBJECT`. `facts` must not contain secrets.
-    pub(super) fn tell(&self, subject: &str, who: &Name, action: &str, facts: Value) {
-        tracing::info!("dashboard: {subject} {action}, by: {}, {facts}", who.as_str());
-        let mut data = json!({ "at": clock::now(), "who": who, "action": action });
-        if let (Some(data), Value::Object(facts)) = (data.as_object_mut(), facts) {
-            data.extend(facts);
-        }
-        self.running.bus.tell(&format!("admin.{subject}"), data);
+    /// Logs a change by an administrator and emits its event. `action` must not contain secrets.
+    pub(super) fn tell<A: Serialize>(
+        &self,
+        event: impl FnOnce(ByAdmin<A>) -> DaemonEvent,
+        who: &Name,
+        action: A,
+    ) {
+        let mut facts = serde_json::to_value(&action).unwrap_or_default();
+        let word = facts.as_object_mut().and_then(|facts| facts.remove("action")).unwrap_or_default();
+        let event = event(ByAdmin { at: clock::now(), who: who.as_str().to_owned(), action });
+        let subject = event.kind().strip_prefix("admin.").unwrap_or(event.kind());
+        let word = word.as_str().unwrap_or_default();
+        tracing::info!("dashboard: {subject} {word}, by: {}, {facts}", who.as_str());
+        self.running.bus.tell(&event);
     }
 
     /// Returns the recent samples of all streams.

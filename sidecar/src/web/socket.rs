@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use futures_util::SinkExt;
-use serde_json::json;
 use tokio::time::{Instant, interval, timeout};
+use weir_model::front::MediaMessage;
 
 use super::farewell::farewell;
 use super::patience::Inbound;
@@ -113,8 +113,8 @@ async fn send(socket: &mut WebSocket, viewer: &mut Viewer, paths: &Paths) -> End
             if skips.are_too_many(Instant::now()) {
                 return End::Told(close_code::AGAIN, "too slow");
             }
-            let event = json!({ "type": "skipped", "fragments": taken.skipped });
-            if !feed(socket, text(&event)).await {
+            let skipped = MediaMessage::Skipped { fragments: taken.skipped };
+            if !feed(socket, text(&skipped)).await {
                 return End::Gone;
             }
         }
@@ -163,34 +163,38 @@ async fn feed(socket: &mut WebSocket, message: Message) -> bool {
     matches!(timeout(STALL, socket.feed(message)).await, Ok(Ok(())))
 }
 
-fn text(event: &serde_json::Value) -> Message {
-    Message::Text(event.to_string().into())
+fn text(message: &MediaMessage) -> Message {
+    Message::Text(message.text().into())
 }
 
 fn messages(item: Item, id: &StreamId, paths: &Paths) -> Vec<Message> {
     match item {
         Item::Fragment(piece) => vec![Message::Binary(piece.bytes)],
-        Item::Ended => vec![text(&json!({ "type": "ended" }))],
+        Item::Ended => vec![text(&MediaMessage::Ended)],
         Item::Init(start) => {
             let mut all = Vec::with_capacity(3);
             if start.about.breaks {
-                all.push(text(&json!({ "type": "discontinuity" })));
+                all.push(text(&MediaMessage::Discontinuity));
             }
-            all.push(text(&init(&start, &paths.of(id))));
+            all.push(text(&init(&start, paths.of(id))));
             all.push(Message::Binary(start.bytes.clone()));
             all
         }
     }
 }
 
-/// Returns the `init` event. `via` names the nodes that the stream came through, for nodes that relay it.
-fn init(start: &Start, via: &[String]) -> serde_json::Value {
+/// Returns the message `init`. `via` names the nodes that the stream came through, for nodes that relay it.
+fn init(start: &Start, via: Vec<String>) -> MediaMessage {
     let about = &start.about;
     let (width, height) = about.size.unzip();
-    json!({
-        "type": "init", "codecs": about.codecs, "video": about.has_video, "audio": about.has_audio,
-        "width": width, "height": height, "via": via,
-    })
+    MediaMessage::Init {
+        codecs: about.codecs.clone(),
+        video: about.has_video,
+        audio: about.has_audio,
+        width: width.map(u32::from),
+        height: height.map(u32::from),
+        via,
+    }
 }
 
 /// Counts the skips of a viewer.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, interval, timeout};
+use weir_model::front::FrontMessage;
 use weir_model::token::TokenError;
 use weir_model::token::chat::ChatClaims;
 
@@ -370,12 +371,12 @@ async fn hear(joined: &mut Option<Joined>) -> Result<Utf8Bytes, RecvError> {
 }
 
 fn error(code: &str, message: &str) -> Utf8Bytes {
-    json!({ "type": "error", "code": code, "message": message }).to_string().into()
+    FrontMessage::Error { code: code.to_owned(), message: message.to_owned() }.text().into()
 }
 
 /// Returns the message that tells a slow client how many chat messages it missed.
 fn missed(count: u64) -> Utf8Bytes {
-    json!({ "type": "chat.missed", "count": count }).to_string().into()
+    FrontMessage::ChatMissed { count }.text().into()
 }
 
 /// Recognizes tungstenite's error for a long message by its text (`CapacityError::MessageTooLong`).

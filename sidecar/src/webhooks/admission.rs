@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use reqwest::Url;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::{AdmissionFailed, AdmissionFailure};
 
 use super::body::body;
 use super::sender::{SendError, Sender};
@@ -75,21 +77,30 @@ impl Asker {
             (Err(error), _) => tracing::warn!("publisher not admitted: {error}, {who}"),
         }
         if let Some(reason) = reason {
-            let told = json!({ "at": at, "app": data["app"], "name": data["name"], "addr": data["addr"],
-                "admitted": verdict == Verdict::Allow, "reason": reason });
-            self.bus
-                .tell(if reason == "refused" { "admission.refused" } else { "admission.unanswered" }, told);
+            let text = |field: &str| data[field].as_str().unwrap_or_default().to_owned();
+            let failed = AdmissionFailed {
+                at,
+                addr: text("addr"),
+                admitted: verdict == Verdict::Allow,
+                app: text("app"),
+                name: text("name"),
+                reason,
+            };
+            self.bus.tell(&match reason {
+                AdmissionFailure::Refused => DaemonEvent::AdmissionRefused(failed),
+                AdmissionFailure::BackendDown => DaemonEvent::AdmissionUnanswered(failed),
+            });
         }
         verdict
     }
 }
 
-fn decide(answer: &Result<(), SendError>, when_down: WhenDown) -> (Verdict, Option<&'static str>) {
+fn decide(answer: &Result<(), SendError>, when_down: WhenDown) -> (Verdict, Option<AdmissionFailure>) {
     match (answer, when_down) {
         (Ok(()), _) => (Verdict::Allow, None),
-        (Err(error), _) if error.is_refusal() => (Verdict::Deny, Some("refused")),
-        (Err(_), WhenDown::Allow) => (Verdict::Allow, Some("backend_down")),
-        (Err(_), WhenDown::Deny) => (Verdict::Deny, Some("backend_down")),
+        (Err(error), _) if error.is_refusal() => (Verdict::Deny, Some(AdmissionFailure::Refused)),
+        (Err(_), WhenDown::Allow) => (Verdict::Allow, Some(AdmissionFailure::BackendDown)),
+        (Err(_), WhenDown::Deny) => (Verdict::Deny, Some(AdmissionFailure::BackendDown)),
     }
 }
 
@@ -125,6 +136,7 @@ fn question(form: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use reqwest::StatusCode;
+    use serde_json::json;
 
     use super::*;
 

@@ -1,9 +1,18 @@
 //! The body of a request.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use weir_model::Timestamp;
 
+#[derive(Serialize)]
+struct Body<'a, D> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    timestamp: Timestamp,
+    data: &'a D,
+}
+
 /// Returns the body in the format of Standard Webhooks.
-pub(super) fn body(kind: &str, at: Timestamp, data: &Value) -> String {
-    json!({ "type": kind, "timestamp": at, "data": data }).to_string()
+pub(super) fn body(kind: &str, at: Timestamp, data: &impl Serialize) -> String {
+    // Only a map with keys that are not text could fail, and no event has one.
+    serde_json::to_string(&Body { kind, timestamp: at, data }).unwrap_or_default()
 }

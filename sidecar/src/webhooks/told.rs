@@ -7,9 +7,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::time::Instant;
-use weir_model::event::{EndReason, Event as ModuleEvent};
+use weir_model::event::hooks::{
+    HookEvent, OfRendition, RenditionKind, RenditionSource, StreamInterrupted, StreamResumed,
+};
+use weir_model::event::{EndReason, Event as ModuleEvent, StreamKind};
 
 use crate::config::{Config, Delivery, Rule, rendition_of};
 use crate::events::Event;
@@ -25,6 +29,23 @@ pub struct Told {
     pub data: Value,
 }
 
+impl Told {
+    /// Adds fields, or replaces them.
+    fn add(&mut self, fields: &impl Serialize) {
+        if let (Some(data), Ok(Value::Object(fields))) =
+            (self.data.as_object_mut(), serde_json::to_value(fields))
+        {
+            data.extend(fields);
+        }
+    }
+
+    /// Makes this an event that only hooks receive.
+    fn become_event(&mut self, event: &HookEvent) {
+        self.kind = event.kind().to_owned();
+        self.add(event);
+    }
+}
+
 /// State between events.
 #[derive(Debug, Default)]
 pub struct Teller {
@@ -36,6 +57,8 @@ pub struct Teller {
 #[derive(Debug)]
 struct Away {
     until: Instant,
+    /// Id of the lost publish.
+    session: String,
     /// Event that is sent if the publisher does not return.
     end: Told,
 }
@@ -51,15 +74,15 @@ impl Teller {
         let mut told =
             Told { id: format!("weir_{}", event.id), kind: event.kind.clone(), data: event.data.clone() };
         let Some(key) = stream_of(&event.data) else { return told };
-        self.mark(&key, &mut told.data);
-        if told.data["kind"].as_str().is_some_and(|kind| kind == "slate") {
+        self.mark(&key, &mut told);
+        if told.data["kind"].as_str().is_some_and(|kind| kind == StreamKind::Slate.as_str()) {
             return told;
         }
         match event.of_module() {
             Some(ModuleEvent::StreamStarted(_)) => {
                 let Some(away) = self.away.remove(&key) else { return told };
-                told.kind = "stream.resumed".into();
-                told.data["interrupted_session"] = away.end.data["session"].clone();
+                let interrupted_session = away.session;
+                told.become_event(&HookEvent::StreamResumed(StreamResumed { interrupted_session }));
                 told
             }
             Some(ModuleEvent::StreamEnded(ended)) if ended.reason == EndReason::Disconnected => {
@@ -68,9 +91,9 @@ impl Teller {
                     return told;
                 }
                 let end = Told { id: format!("{}_ended", told.id), ..told.clone() };
-                self.away.insert(key, Away { until: now + linger, end });
-                told.kind = "stream.interrupted".into();
-                told.data["linger_ms"] = json!(u64::try_from(linger.as_millis()).unwrap_or(u64::MAX));
+                self.away.insert(key, Away { until: now + linger, session: ended.session, end });
+                let linger_ms = u64::try_from(linger.as_millis()).unwrap_or(u64::MAX);
+                told.become_event(&HookEvent::StreamInterrupted(StreamInterrupted { linger_ms }));
                 told
             }
             Some(ModuleEvent::StreamEnded(_)) => {
@@ -96,12 +119,11 @@ impl Teller {
     }
 
     /// Marks renditions: the module knows only publishers and slates, and reports a rendition as a publisher.
-    fn mark(&self, (app, name): &(String, String), data: &mut Value) {
-        let of = rendition_of(&self.rules, app, name);
-        let of = of.map(|(rule, source, rung)| json!({ "app": rule.app, "name": source, "rung": rung }));
-        if let Some(of) = of {
-            data["kind"] = "rendition".into();
-            data["rendition_of"] = of;
+    fn mark(&self, (app, name): &(String, String), told: &mut Told) {
+        if let Some((rule, source, rung)) = rendition_of(&self.rules, app, name) {
+            let (app, name, rung) = (rule.app.to_string(), source.to_string(), rung.to_string());
+            let rendition_of = RenditionSource { app, name, rung };
+            told.add(&OfRendition { kind: RenditionKind::Rendition, rendition_of });
         }
     }
 
@@ -123,6 +145,8 @@ pub fn stream_of(data: &Value) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use serde_json::json;
 
     use super::*;
 

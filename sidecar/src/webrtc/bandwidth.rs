@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use str0m::Event;
 use str0m::media::Mid;
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::NotEnoughBandwidth;
 
 use super::carry::{Carry, Report, Verdict};
 use crate::clock;
@@ -66,11 +67,15 @@ impl Renditions {
             std::mem::take(viewers)
         };
         let path = |id: &StreamId| format!("{}/{}", id.0, id.1);
-        let data = json!({
-            "at": clock::now(), "app": asked.0, "name": asked.1, "viewers": viewers, "watched": path(current),
-            "next": next.map(path), "loss": report.loss,
-        });
-        self.context.bus.tell("not_enough_bandwidth", data);
+        self.context.bus.tell(&DaemonEvent::NotEnoughBandwidth(NotEnoughBandwidth {
+            at: clock::now(),
+            app: asked.0.to_string(),
+            loss: report.loss,
+            name: asked.1.to_string(),
+            next: next.map(path),
+            viewers,
+            watched: path(current),
+        }));
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use str0m::media::{KeyframeRequestKind, MediaData, MediaKind, Mid};
 use str0m::{Event, RtcError};
 use tokio::time::{interval, timeout};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::{WhipEnded, WhipStarted};
 use weir_rtmp::client;
 use weir_rtmp::url::Url;
 
@@ -55,9 +57,9 @@ pub(super) async fn begin(url: &Url) -> Result<Link, Error> {
 pub(super) async fn run(mut peer: Peer, mut link: Link, context: &Context, id: StreamId) {
     let (app, name) = (&id.0, &id.1);
     let stream = format!("{app}/{name}");
-    let about = |reason: Option<&str>| serde_json::json!({ "app": app, "stream": name, "reason": reason });
     tracing::info!(stream, session = peer.id(), "a publisher over WebRTC begins");
-    context.bus.tell("whip.started", serde_json::json!({ "app": app, "stream": name }));
+    let started = WhipStarted { app: app.to_string(), stream: name.to_string() };
+    context.bus.tell(&DaemonEvent::WhipStarted(started));
     let mut publish =
         Publish::new(Encoder::start(context.config().jobs.clone(), &context.helpers, id.clone()));
     let why = match publish.work(&mut peer, &mut link).await {
@@ -65,7 +67,8 @@ pub(super) async fn run(mut peer: Peer, mut link: Link, context: &Context, id: S
         Err(error) => error.to_string(),
     };
     tracing::info!(stream, session = peer.id(), "a publisher over WebRTC ends: {why}");
-    context.bus.tell("whip.ended", about(Some(&why)));
+    let ended = WhipEnded { app: app.to_string(), reason: why, stream: name.to_string() };
+    context.bus.tell(&DaemonEvent::WhipEnded(ended));
     // If nginx has closed the publish, nobody can be notified.
     if !publish.is_closed {
         link.finish().await;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::fields::WebRtcUnsuitable;
 
 use crate::clock;
 use crate::events::Bus;
@@ -36,7 +37,8 @@ impl Unfit {
         told.insert(id.clone(), (reason, now));
         let (app, name) = id;
         tracing::warn!(stream = format!("{app}/{name}"), "not for viewers over WebRTC: {reason}");
-        let data = json!({ "at": clock::now(), "app": app, "name": name, "reason": reason });
-        self.bus.tell("webrtc.unsuitable", data);
+        let (app, name, reason) = (app.to_string(), name.to_string(), reason.to_owned());
+        let unsuitable = WebRtcUnsuitable { at: clock::now(), app, name, reason };
+        self.bus.tell(&DaemonEvent::WebRtcUnsuitable(unsuitable));
     }
 }

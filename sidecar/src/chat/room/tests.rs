@@ -1,3 +1,5 @@
+use weir_model::Timestamp;
+
 use super::*;
 
 fn person(name: &str, mark: u8) -> Person {
@@ -42,9 +44,9 @@ fn a_ban_holds_for_the_name_and_for_the_address() {
     assert!(room.forgive("Troll") && room.enter(2, person("Other", 1)).is_ok());
 }
 
-fn message(id: &str, name: &str, second: u64) -> Message {
+fn message(id: &str, name: &str, second: u64) -> ChatMessage {
     let at = Timestamp::from_millis(second * 1000);
-    Message { id: id.into(), name: name.into(), text: "x".into(), at, verified: false, moderator: false }
+    ChatMessage { id: id.into(), name: name.into(), text: "x".into(), at, verified: false, moderator: false }
 }
 
 #[test]

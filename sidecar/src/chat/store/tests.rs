@@ -46,7 +46,8 @@ fn a_flood_of_messages_pushes_out_no_ban() {
 }
 
 fn message(id: String, at: Timestamp) -> Change {
-    let said = Message { id, name: "Eve".into(), text: "x".into(), at, verified: false, moderator: false };
+    let said =
+        ChatMessage { id, name: "Eve".into(), text: "x".into(), at, verified: false, moderator: false };
     Change::Said(self::id(), said)
 }
 

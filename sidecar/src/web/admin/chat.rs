@@ -11,6 +11,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::admin::{ChatAction, ChatPlace};
 use weir_model::{AppName, StreamName};
 
 use super::gate::{Moderator, Reader};
@@ -60,26 +62,26 @@ enum Word {
 }
 
 impl Wanted {
-    fn order(self) -> Result<(Order, &'static str), &'static str> {
+    fn order(self) -> Result<(Order, fn(ChatPlace) -> ChatAction), &'static str> {
         if self.seconds > MOST_SECONDS {
             return Err("field \"seconds\": must be from 0 to 86400");
         }
         let span = Duration::from_secs(self.seconds);
-        let order = match self.order {
-            Word::Delete if !self.id.is_empty() => (Order::Delete(self.id), "deleted"),
+        let (order, action): (_, fn(ChatPlace) -> ChatAction) = match self.order {
+            Word::Delete if !self.id.is_empty() => (Order::Delete(self.id), ChatAction::Deleted),
             Word::Delete => return Err("field \"id\": must be the id of a message"),
-            Word::Slow => (Order::Slow(span), "slow"),
+            Word::Slow => (Order::Slow(span), ChatAction::Slow),
             Word::Restore => {
-                (Order::Restore(if self.id.is_empty() { self.who } else { self.id }), "restored")
+                (Order::Restore(if self.id.is_empty() { self.who } else { self.id }), ChatAction::Restored)
             }
             _ if self.who.is_empty() => {
                 return Err("field \"who\": must be a name, or the hash of an address");
             }
-            Word::Timeout => (Order::TimeOut(self.who, span), "timed_out"),
-            Word::Ban => (Order::Ban(self.who), "banned"),
-            Word::Unban => (Order::Unban(self.who), "unbanned"),
+            Word::Timeout => (Order::TimeOut(self.who, span), ChatAction::TimedOut),
+            Word::Ban => (Order::Ban(self.who), ChatAction::Banned),
+            Word::Unban => (Order::Unban(self.who), ChatAction::Unbanned),
         };
-        Ok(order)
+        Ok((order, action))
     }
 }
 
@@ -110,20 +112,19 @@ pub(super) async fn order(
         return Ok(off());
     }
     let place = (wanted.app.clone(), wanted.stream.clone());
-    let mut facts = json!({ "app": wanted.app, "name": wanted.stream });
-    for (key, text) in [("id", &wanted.id), ("from", &wanted.who)] {
-        if !text.is_empty() {
-            facts[key] = json!(text);
-        }
-    }
-    if matches!(wanted.order, Word::Timeout | Word::Slow) {
-        facts["seconds"] = json!(wanted.seconds);
-    }
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let facts = ChatPlace {
+        app: wanted.app.to_string(),
+        name: wanted.stream.to_string(),
+        id: given(&wanted.id),
+        from: given(&wanted.who),
+        seconds: matches!(wanted.order, Word::Timeout | Word::Slow).then_some(wanted.seconds),
+    };
     let bad = |message: &str| answer::error(StatusCode::BAD_REQUEST, "bad_request", message);
     let (order, action) = wanted.order().map_err(bad)?;
     match web.context.chat.moderate(&place, caller.name.as_str(), order) {
         Ok(()) => {
-            web.office.tell("chat", &caller.name, action, facts);
+            web.office.tell(DaemonEvent::AdminChat, &caller.name, action(facts));
             Ok(Json(json!({})).into_response())
         }
         Err(why @ Refusal::NotFound) => {

@@ -7,6 +7,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::admin::EdgeAction;
 
 use super::gate::{Changer, Reader};
 use crate::web::answer;
@@ -49,8 +51,10 @@ async fn set(
     };
     match done {
         Ok(true) => {
-            let action = if drained { "drained" } else { "undrained" };
-            web.office.tell("edge", &caller.name, action, json!({ "id": id }));
+            let of = id.clone();
+            let action =
+                if drained { EdgeAction::Drained { id: of } } else { EdgeAction::Undrained { id: of } };
+            web.office.tell(DaemonEvent::AdminEdge, &caller.name, action);
             Json(json!({ "id": id, "drained": drained })).into_response()
         }
         Ok(false) => answer::error(StatusCode::NOT_FOUND, "not_found", "there is no such edge"),

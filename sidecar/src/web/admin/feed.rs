@@ -15,9 +15,10 @@ use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, MissedTickBehavior, interval};
+use weir_model::event::daemon::CHAT_MESSAGE;
 
 use super::gate::{Caller, Reader};
-use super::watcher;
+use super::watcher::{self, Shown};
 use crate::admin::accounts::Account;
 use crate::clock;
 use crate::web::common::Web;
@@ -52,9 +53,9 @@ async fn hello(web: &Web, caller: &Caller) -> String {
         streams["streams"].as_array().into_iter().flatten().map(watcher::path).collect();
     let kept = web.context.bus.listen(Some(0)).events;
     // The chat page shows chat messages.
-    let kept: Vec<_> = kept.iter().filter(|event| event.kind != "chat.message").collect();
+    let kept: Vec<_> = kept.iter().filter(|event| event.kind != CHAT_MESSAGE).collect();
     let events: Vec<_> =
-        kept.iter().skip(kept.len().saturating_sub(EVENTS)).map(|event| watcher::wire(event)).collect();
+        kept.iter().skip(kept.len().saturating_sub(EVENTS)).map(|event| Shown::from(&***event)).collect();
     let bitrates = web.office.past().bitrates(&live);
     let about = json!({ "name": caller.name, "role": caller.role, "at": clock::now(), "streams": streams["streams"],
         "bitrates": bitrates, "events": events, "chat": web.context.chat.is_on() });

@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use weir_model::Secret;
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::admin::{AccountAction, LoginAction};
 
 use super::gate::{Own, Reader};
 use crate::admin::accounts::{Account, Error};
@@ -76,7 +78,7 @@ pub(super) async fn log_in(State(web): State<Arc<Web>>, own: Own, body: Bytes) -
     };
     let Login { name, password, code } = login;
     let done = web.office.log_in(own.client, &name, Secret::new(password), code.as_deref()).await;
-    opened(&web, &own, done, "in")
+    opened(&web, &own, done, |role| LoginAction::In { role })
 }
 
 /// Creates the administrator of a one-time link.
@@ -86,10 +88,15 @@ pub(super) async fn set_up(State(web): State<Arc<Web>>, own: Own, body: Bytes) -
         Err(response) => return response,
     };
     let done = web.office.set_up(own.client, Secret::new(token), name, Secret::new(password)).await;
-    opened(&web, &own, done, "created")
+    opened(&web, &own, done, |role| LoginAction::Created { role })
 }
 
-fn opened(web: &Web, own: &Own, done: Result<(Account, Secret), Refused>, action: &str) -> Response {
+fn opened(
+    web: &Web,
+    own: &Own,
+    done: Result<(Account, Secret), Refused>,
+    action: impl FnOnce(String) -> LoginAction,
+) -> Response {
     let (account, cookie) = match done {
         Ok(done) => done,
         Err(why) => return refusal(&why),
@@ -97,14 +104,14 @@ fn opened(web: &Web, own: &Own, done: Result<(Account, Secret), Refused>, action
     if let Some(old) = &own.cookie {
         web.office.sessions.close(old, clock::now());
     }
-    web.office.tell("login", &account.name, action, json!({ "role": account.role }));
+    web.office.tell(DaemonEvent::AdminLogin, &account.name, action(account.role.word().to_owned()));
     with_cookie(about(&account).into_response(), &own.place.set(&cookie))
 }
 
 /// Ends the session.
 pub(super) async fn log_out(State(web): State<Arc<Web>>, own: Own) -> Response {
     if let Ok(Some(account)) = own.account(&web).await {
-        web.office.tell("login", &account.name, "out", json!({}));
+        web.office.tell(DaemonEvent::AdminLogin, &account.name, LoginAction::Out);
     }
     if let Some(cookie) = &own.cookie {
         web.office.sessions.close(cookie, clock::now());
@@ -126,7 +133,7 @@ pub(super) async fn change_password(
     let done = web.office.change_password(caller.own.client, caller.name.clone(), current, new);
     match done.await {
         Ok((account, cookie)) => {
-            web.office.tell("account", &account.name, "password", json!({}));
+            web.office.tell(DaemonEvent::AdminAccount, &account.name, AccountAction::Password);
             with_cookie(about(&account).into_response(), &caller.own.place.set(&cookie))
         }
         Err(why) => refusal(&why),

@@ -11,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use qrcode::{Color, QrCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::admin::{KeyAction, LinkAction, NamedTarget, StreamAction, TargetAction};
 use weir_model::key::KeyId;
 use weir_model::target::TargetId;
 use weir_model::{AppName, StreamName};
@@ -73,7 +75,8 @@ pub(super) async fn drop_stream(
     let server = query.get("server").and_then(|server| server.parse().ok());
     let dropped = nginx(&web)?.drop_publisher(app, name, server.as_ref(), ban_s).await;
     let dropped = dropped.map_err(|error| refusal(&error))?;
-    web.office.tell("stream", &caller.name, "dropped", json!({ "app": app, "name": name, "ban_s": ban_s }));
+    let (app, name) = (app.to_owned(), name.to_owned());
+    web.office.tell(DaemonEvent::AdminStream, &caller.name, StreamAction::Dropped { app, name, ban_s });
     let value = dropped.value;
     Ok(Json(json!({ "dropped": value.dropped, "banned_until": value.banned_until })).into_response())
 }
@@ -89,8 +92,8 @@ pub(super) async fn add_key(State(web): State<Arc<Web>>, Changer(caller): Change
     let wanted: Value = read(&body)?;
     let application = check_application(&web, &wanted).await?;
     let mut made = ask(&web, Method::POST, "v1/keys", Some(&wanted)).await?;
-    let facts = json!({ "id": made["id"], "app": made["app"], "name": made["stream"] });
-    web.office.tell("key", &caller.name, "added", facts);
+    let NamedTarget { id, app, name } = named(&made);
+    web.office.tell(DaemonEvent::AdminKey, &caller.name, KeyAction::Added { id, app, name });
     add_addresses(&web, &caller.own, application.and_then(|found| found.rtmp_port), &mut made);
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
@@ -110,8 +113,9 @@ pub(super) async fn rotate_key(
     let Rotate { overlap_s } = read(&body)?;
     let wanted = json!({ "overlap_s": overlap_s });
     let mut made = ask(&web, Method::POST, &format!("v1/keys/{id}/rotate"), Some(&wanted)).await?;
-    let facts = json!({ "id": id, "app": made["app"], "name": made["stream"], "overlap_s": overlap_s });
-    web.office.tell("key", &caller.name, "rotated", facts);
+    let NamedTarget { app, name, .. } = named(&made);
+    let rotated = KeyAction::Rotated { id: id.to_string(), app, name, overlap_s };
+    web.office.tell(DaemonEvent::AdminKey, &caller.name, rotated);
     let known = nginx(&web)?.applications().await.ok().flatten().unwrap_or_default();
     let port = known.into_iter().find(|known| made["app"] == known.name).and_then(|known| known.rtmp_port);
     add_addresses(&web, &caller.own, port, &mut made);
@@ -125,7 +129,7 @@ pub(super) async fn revoke_key(
     Path(id): Path<KeyId>,
 ) -> Asked {
     let answer = ask(&web, Method::DELETE, &format!("v1/keys/{id}"), None).await?;
-    web.office.tell("key", &caller.name, "revoked", json!({ "id": id }));
+    web.office.tell(DaemonEvent::AdminKey, &caller.name, KeyAction::Revoked { id: id.to_string() });
     Ok(Json(answer).into_response())
 }
 
@@ -139,7 +143,7 @@ pub(super) async fn add_target(State(web): State<Arc<Web>>, Changer(caller): Cha
     let wanted: Value = read(&body)?;
     check_application(&web, &wanted).await?;
     let made = ask(&web, Method::POST, "v1/targets", Some(&wanted)).await?;
-    tell_target(&web, &caller.name, "added", &made);
+    web.office.tell(DaemonEvent::AdminTarget, &caller.name, TargetAction::Added(named(&made)));
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
@@ -153,11 +157,11 @@ pub(super) async fn change_target(
     let wanted: Value = read(&body)?;
     let made = ask(&web, Method::PATCH, &format!("v1/targets/{id}"), Some(&wanted)).await?;
     let action = match wanted["enabled"].as_bool() {
-        Some(true) => "resumed",
-        Some(false) => "paused",
-        None => "changed",
+        Some(true) => TargetAction::Resumed,
+        Some(false) => TargetAction::Paused,
+        None => TargetAction::Changed,
     };
-    tell_target(&web, &caller.name, action, &made);
+    web.office.tell(DaemonEvent::AdminTarget, &caller.name, action(named(&made)));
     Ok(Json(made).into_response())
 }
 
@@ -168,13 +172,15 @@ pub(super) async fn remove_target(
     Path(id): Path<TargetId>,
 ) -> Asked {
     let answer = ask(&web, Method::DELETE, &format!("v1/targets/{id}"), None).await?;
-    web.office.tell("target", &caller.name, "removed", json!({ "id": id }));
+    let removed = TargetAction::Removed { id: id.to_string() };
+    web.office.tell(DaemonEvent::AdminTarget, &caller.name, removed);
     Ok(Json(answer).into_response())
 }
 
-fn tell_target(web: &Web, who: &crate::admin::name::Name, action: &str, made: &Value) {
-    let facts = json!({ "id": made["id"], "app": made["app"], "name": made["stream"] });
-    web.office.tell("target", who, action, facts);
+/// Returns id, application and stream of a key or a target in an answer of nginx.
+fn named(made: &Value) -> NamedTarget {
+    let text = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
+    NamedTarget { id: text("id"), app: text("app"), name: text("stream") }
 }
 
 /// Refuses an application that nginx does not have, and lists the known ones; returns the application.
@@ -259,8 +265,9 @@ pub(super) async fn make_link(
         rtmp_url: None,
     };
     let links = nginx.make_links(&request).await.map_err(|error| refusal(&error))?.value;
-    let facts = json!({ "app": app, "name": stream, "jti": links.jti, "expires_at": links.expires_at });
-    web.office.tell("link", &caller.name, "made", facts);
+    let (app, name, jti) = (app.to_string(), stream.to_string(), links.jti.to_string());
+    let made = LinkAction::Made { app, name, jti, expires_at: links.expires_at };
+    web.office.tell(DaemonEvent::AdminLink, &caller.name, made);
     let qr = code(&links.watch);
     let answer = json!({ "watch": links.watch, "expires_at": links.expires_at, "jti": links.jti, "qr": qr });
     Ok(Json(answer).into_response())

@@ -12,6 +12,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::admin::{JobAction, RecordingAction};
 
 use super::gate::{Changer, Reader};
 use super::login::read;
@@ -58,7 +60,7 @@ pub(super) async fn restart_job(
     if !web.office.jobs().restart(&id) {
         return no_job();
     }
-    web.office.tell("job", &caller.name, "restarted", json!({ "id": id }));
+    web.office.tell(DaemonEvent::AdminJob, &caller.name, JobAction::Restarted { id: id.clone() });
     Json(json!({ "id": id })).into_response()
 }
 
@@ -142,8 +144,9 @@ pub(super) async fn remove_recording(
     let removed = tokio::task::spawn_blocking(move || index.remove(number)).await;
     match removed {
         Ok(Ok(())) => {
-            let facts = json!({ "app": entry.app, "name": entry.stream, "file": entry.file });
-            web.office.tell("recording", &caller.name, "removed", facts);
+            let Entry { app, stream: name, file, .. } = entry;
+            let removed = RecordingAction::Removed { app, name, file };
+            web.office.tell(DaemonEvent::AdminRecording, &caller.name, removed);
             Json(json!({ "id": number.to_string() })).into_response()
         }
         Ok(Err(error)) => {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::http::Method;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -51,7 +52,7 @@ pub(in crate::web) async fn run(web: Weak<Web>) {
                 let Some(web) = web.upgrade() else { return };
                 match event {
                     Ok(event) => {
-                        tell(&web, "event", &wire(&event));
+                        tell(&web, "event", &json!(Shown::from(&*event)));
                         if SHOWN.iter().any(|kind| event.kind.starts_with(kind)) {
                             soon.get_or_insert(Instant::now() + BUNCH);
                         }
@@ -90,9 +91,19 @@ fn tell(web: &Web, kind: &'static str, data: &Value) {
     let _ = web.office.told.send(Arc::new(Message { kind, data: data.to_string() }));
 }
 
-/// Returns an event in the form for dashboards.
-pub(super) fn wire(event: &Event) -> Value {
-    json!({ "id": event.id.to_string(), "kind": event.kind, "data": event.data })
+/// An event in the form for dashboards.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown<'a> {
+    /// As text, because JavaScript has no such large numbers.
+    id: String,
+    kind: &'a str,
+    data: &'a Value,
+}
+
+impl<'a> From<&'a Event> for Shown<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self { id: event.id.to_string(), kind: &event.kind, data: &event.data }
+    }
 }
 
 /// Last reported state: hashes of the targets, jobs and rooms, and the list of edges.

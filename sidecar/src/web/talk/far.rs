@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Url;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
+use weir_model::front::FrontMessage;
 
 use crate::clock;
 use crate::cluster::agent::Membership;
@@ -146,9 +146,8 @@ async fn run(
             (pause, is_told, was_in) = (FIRST_PAUSE, false, true);
         }
         if !std::mem::replace(&mut is_told, true) {
-            let message = "the chat is not reachable at the moment";
-            let text = json!({ "type": "error", "code": "unavailable", "message": message }).to_string();
-            if tell.send(text.into()).await.is_err() {
+            let (code, message) = ("unavailable".into(), "the chat is not reachable at the moment".into());
+            if tell.send(FrontMessage::Error { code, message }.text().into()).await.is_err() {
                 return;
             }
         }
