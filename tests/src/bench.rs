@@ -17,6 +17,7 @@ mod relay;
 pub mod report;
 mod servers;
 mod stat;
+mod storm;
 pub mod table;
 
 use std::process::Command;
@@ -38,7 +39,7 @@ pub struct Row {
 }
 
 /// All comparisons.
-pub const ROWS: [Row; 18] = [
+pub const ROWS: [Row; 19] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
@@ -74,6 +75,11 @@ pub const ROWS: [Row; 18] = [
         name: "players",
         what: "what one stream of 2 Mbit/s with 400 players costs the worker: its time per second of media",
         measure: || table::report(&players::players()),
+    },
+    Row {
+        name: "storm",
+        what: "2,000 publishers and 10,000 players on two workers: a connection's cost, memory, time, and how long others wait",
+        measure: storm::storm,
     },
     Row {
         name: "join",

@@ -37,20 +37,22 @@ impl Pinger {
         Self { client, socket }
     }
 
+    /// Pings once, and returns the round trip in microseconds.
+    pub(super) fn ping(&mut self) -> f64 {
+        let ping = Message::user_control(user_control::PING_REQUEST, &[0]);
+        self.client.send_message(CONTROL, &ping);
+        let asked = Instant::now();
+        self.socket.write_all(&self.client.take_output()).unwrap();
+        let count = self.socket.read(&mut [0; 1024]).unwrap();
+        assert!(count > 0, "the server closed the connection that pings");
+        micros(asked.elapsed())
+    }
+
     /// Pings until `done`, and returns the longest round trip in microseconds.
     pub(super) fn longest(mut self, done: impl Fn() -> bool) -> f64 {
-        let mut longest = 0.0;
-        for number in 0.. {
-            let ping = Message::user_control(user_control::PING_REQUEST, &[number]);
-            self.client.send_message(CONTROL, &ping);
-            let asked = Instant::now();
-            self.socket.write_all(&self.client.take_output()).unwrap();
-            let count = self.socket.read(&mut [0; 1024]).unwrap();
-            longest = f64::max(longest, micros(asked.elapsed()));
-            assert!(count > 0, "the server closed the connection that pings");
-            if done() {
-                break;
-            }
+        let mut longest = self.ping();
+        while !done() {
+            longest = longest.max(self.ping());
         }
         longest
     }

@@ -119,7 +119,8 @@ pub(super) fn report(table: &Table) -> Report {
     report
 }
 
-fn percentile(values: &[f64], percent: usize) -> f64 {
+/// Returns the value below which this part of the values is, in percent.
+pub(super) fn percentile(values: &[f64], percent: usize) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[(sorted.len() - 1) * percent / 100]
