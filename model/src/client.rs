@@ -40,19 +40,14 @@ pub fn ticket_of_cookies<'c>(cookies: impl Iterator<Item = &'c [u8]>) -> Option<
 /// if there is no ticket.
 pub fn without_ticket(raw: &[u8]) -> Option<Vec<u8>> {
     ticket_of(raw)?;
-    let question = raw.iter().position(|byte| *byte == b'?')?;
+    let (name, args) = arguments::split_bytes(raw);
     let is_ticket = |argument: &&[u8]| {
         let rest = argument.strip_prefix(TICKET_ARGUMENT.as_bytes());
         rest.is_some_and(|rest| rest.starts_with(b"="))
     };
-    let args = raw[question + 1..].split(|byte| *byte == b'&');
+    let args = args?.split(|byte| *byte == b'&');
     let kept: Vec<&[u8]> = args.filter(|argument| !is_ticket(argument)).collect();
-    let mut out = raw[..question].to_vec();
-    if !kept.is_empty() {
-        out.push(b'?');
-        out.extend_from_slice(&kept.join(&b'&'));
-    }
-    Some(out)
+    Some(arguments::join_bytes(name, &kept))
 }
 
 /// The address of a client.

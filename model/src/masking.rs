@@ -122,12 +122,7 @@ pub fn without_secret_arguments(text: &[u8], rule: &Rule<'_>) -> Option<Vec<u8>>
     if kept.len() == all.count() {
         return None;
     }
-    let mut out = name.to_vec();
-    if !kept.is_empty() {
-        out.push(b'?');
-        out.extend_from_slice(&kept.join(&b'&'));
-    }
-    Some(out)
+    Some(arguments::join_bytes(name, &kept))
 }
 
 /// Returns the positions of all texts in the form of a key that Weir creates, in arbitrary bytes.

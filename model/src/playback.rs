@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::arguments;
 use crate::client::ClientAddr;
 use crate::refusal::Refusal;
 use crate::stream_name::StreamName;
@@ -81,19 +82,13 @@ pub struct Parted<'r> {
 /// Removes each argument `token=` from `name?args`.
 #[must_use]
 pub fn part_token(raw: &[u8]) -> Parted<'_> {
-    let Some(question) = raw.iter().position(|byte| *byte == b'?') else {
+    let (name, Some(args)) = arguments::split_bytes(raw) else {
         return Parted { token: None, rest: raw.to_vec() };
     };
-    let (name, args) = (&raw[..question], &raw[question + 1..]);
     let kept: Vec<&[u8]> =
         args.split(|byte| *byte == b'&').filter(|argument| !holds_token(argument)).collect();
     let token = argument(args).filter(|token| !token.is_empty());
-    let mut rest = name.to_vec();
-    if !kept.is_empty() {
-        rest.push(b'?');
-        rest.extend_from_slice(&kept.join(&b'&'));
-    }
-    Parted { token, rest }
+    Parted { token, rest: arguments::join_bytes(name, &kept) }
 }
 
 /// Returns whether a query contains a token.

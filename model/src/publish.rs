@@ -144,14 +144,14 @@ impl fmt::Debug for Presented {
 /// Returns the length of the part of a `publish` string that may reach nginx-rtmp: all but the arguments `key` and
 /// `token`, which Weir removes. A token for a name of 128 bytes is longer than nginx-rtmp's limit.
 pub fn public_len(raw: &[u8]) -> usize {
-    let Some(at) = raw.iter().position(|byte| *byte == b'?') else { return raw.len() };
+    let (name, Some(args)) = arguments::split_bytes(raw) else { return raw.len() };
     let is_secret = |argument: &&[u8]| {
         let name = argument.split(|byte| *byte == b'=').next().unwrap_or_default();
         name.eq_ignore_ascii_case(b"key") || name.eq_ignore_ascii_case(b"token")
     };
-    let kept = raw[at + 1..].split(|byte| *byte == b'&').filter(|argument| !is_secret(argument));
+    let kept = args.split(|byte| *byte == b'&').filter(|argument| !is_secret(argument));
     // Each remaining argument has a "?" or a "&" before it.
-    at + kept.map(|argument| 1 + argument.len()).sum::<usize>()
+    name.len() + kept.map(|argument| 1 + argument.len()).sum::<usize>()
 }
 
 fn put_once(slot: &mut Option<Secret>, value: &[u8], name: &'static str, at: usize) -> Result<(), Refusal> {

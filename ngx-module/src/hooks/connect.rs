@@ -3,6 +3,7 @@
 
 use ngx_rtmp::module::ConnectFlow as Connect;
 use weir_model::{
+    arguments,
     exec::{self, Uses},
     masking::{self, Rule},
     refusal::{Refusal, RefusedCommand},
@@ -73,7 +74,7 @@ pub fn on_command(session: &mut Session, command: &[u8]) -> Connect {
 /// (ngx_rtmp_cmd_connect_init).
 fn application(app: &[u8]) -> &[u8] {
     let app = app.strip_suffix(b"/_definst_").or_else(|| app.strip_suffix(b"/")).unwrap_or(app);
-    app.split(|byte| *byte == b'?').next().unwrap_or_default()
+    arguments::name_bytes(app)
 }
 
 /// Returns the part of the text that may be a misplaced key. The name of an existing application is not a key.

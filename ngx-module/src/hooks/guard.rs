@@ -2,7 +2,10 @@
 //! neither publish nor play.
 
 use ngx_rtmp::{incoming::Passage, sessions::Sessions};
-use weir_model::guard::{self, Gate, Violation};
+use weir_model::{
+    arguments,
+    guard::{self, Gate, Violation},
+};
 
 use super::{
     guarded::{Guarded, Standing},
@@ -110,7 +113,7 @@ pub(super) fn on_free_publish(session: &mut Session, raw: &[u8]) -> Option<Viola
     if guarded.publishes {
         return Some(Violation::SecondPublish);
     }
-    let name = String::from_utf8_lossy(raw.split(|byte| *byte == b'?').next().unwrap_or_default());
+    let name = String::from_utf8_lossy(arguments::name_bytes(raw));
     let app = session.app().to_owned();
     if session.settings().is_some_and(|settings| is_live(&mut session.all(), settings, &app, &name)) {
         return Some(Violation::Duplicate);

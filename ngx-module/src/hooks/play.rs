@@ -6,6 +6,7 @@ use ngx_rtmp::{ends::Ends, module::PlayFlow as Flow};
 use weir_model::{
     Digest, Refusal, StreamName,
     access::{self, Act},
+    arguments,
     client::{self, ticket_of, without_ticket},
     exec,
     guard::Violation,
@@ -116,7 +117,7 @@ fn admit(runtime: &Runtime, session: &mut Session, token: Option<&[u8]>, rest: &
     }
     let token = token.ok_or(Refusal::NoToken)?;
     let token = std::str::from_utf8(token).map_err(|_| Refusal::TokenInvalid)?;
-    let (name, _) = parted(rest);
+    let name = arguments::name_bytes(rest);
     let stream = std::str::from_utf8(name).map_err(|_| Refusal::TokenWrongStream)?;
     let signer = runtime.verifier.as_ref().ok_or(Refusal::NoSecret)?;
     let presented = [Presented { token, by: By::Argument }];
@@ -160,7 +161,7 @@ fn judge(
     if access::is_denied(&settings.access, session.client(), Act::Play) {
         return Err(Refusal::Address);
     }
-    let (name, _) = parted(raw);
+    let name = arguments::name_bytes(raw);
     let policy = settings.publish();
     if is_key(runtime, policy, name) {
         return Err(Refusal::KeyAsName);
@@ -172,11 +173,11 @@ fn judge(
     if text::clean_bytes(raw).as_bytes() != raw {
         return Err(Refusal::NotText);
     }
-    let (name, args) = parted(forward.as_deref().unwrap_or(raw));
+    let (name, args) = arguments::split_bytes(forward.as_deref().unwrap_or(raw));
     if settings.exec.name {
         StreamName::parse(name)?;
     }
-    if settings.exec.args && !exec::are_harmless(&String::from_utf8_lossy(args)) {
+    if settings.exec.args && !exec::are_harmless(&String::from_utf8_lossy(args.unwrap_or_default())) {
         return Err(ArgumentError::Program.into());
     }
     Ok(forward)
@@ -192,18 +193,10 @@ fn is_key(runtime: &Runtime, policy: Policy, name: &[u8]) -> bool {
 
 /// Notes the name for the log line of a refusal.
 fn note_name(session: &mut Session, runtime: &Runtime, policy: Policy, raw: &[u8]) {
-    let (name, _) = parted(raw);
+    let name = arguments::name_bytes(raw);
     let shown = StreamName::parse(name).ok().filter(|_| !is_key(runtime, policy, name));
     if let Some(state) = session.state() {
         state.asked = shown.map(|name| name.to_string());
-    }
-}
-
-/// Splits a text into name and arguments.
-fn parted(raw: &[u8]) -> (&[u8], &[u8]) {
-    match raw.iter().position(|byte| *byte == b'?') {
-        Some(question) => (&raw[..question], &raw[question + 1..]),
-        None => (raw, &[]),
     }
 }
 

@@ -6,6 +6,7 @@ use ngx_rtmp::{log::Level, module::PublishFlow as Flow};
 use weir_model::{
     ClientAddr, Digest, Presented, Refusal, Server, StreamName, Timestamp,
     access::{self, Act},
+    arguments,
     duplicate::{self, LiveFacts},
     exec,
     guard::Violation,
@@ -45,8 +46,7 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
     };
     let Some(settings) = session.settings() else { return refuse(session, Refusal::NotConnected) };
     if session.is_from_worker() {
-        let name =
-            String::from_utf8_lossy(raw.split(|byte| *byte == b'?').next().unwrap_or_default()).into_owned();
+        let name = String::from_utf8_lossy(arguments::name_bytes(raw)).into_owned();
         set(session, Publish::FromWorker(name));
         return Flow::Untouched;
     }
@@ -67,7 +67,7 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
         return refuse(session, Refusal::Plays);
     }
     if settings.publish() == Policy::Off {
-        if masking::holds_key(raw.split(|byte| *byte == b'?').next().unwrap_or_default()) {
+        if masking::holds_key(arguments::name_bytes(raw)) {
             return refuse(session, Refusal::KeyAsName);
         }
         if let Some(found) = guard::on_free_publish(session, raw) {
@@ -75,8 +75,7 @@ pub fn on_publish(session: &mut Session, raw: &[u8], kind: &[u8]) -> Flow {
             if found == Violation::SecondPublish {
                 return refuse(session, Refusal::Busy);
             }
-            let name = StreamName::parse(raw.split(|byte| *byte == b'?').next().unwrap_or_default());
-            return match name {
+            return match StreamName::parse(arguments::name_bytes(raw)) {
                 Ok(name) => refuse_name(session, name.as_str(), Refusal::Duplicate),
                 Err(_) => refuse(session, Refusal::Duplicate),
             };

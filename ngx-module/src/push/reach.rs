@@ -7,7 +7,7 @@ use std::{
 
 use ngx_rtmp::address;
 use weir_model::{
-    Presented, Server,
+    Presented, Server, arguments,
     push::{
         LastError, MAX_ADDRESSES,
         access::{self, Rule},
@@ -61,7 +61,7 @@ fn called_here(server: &Server, policy: Option<Policy>, app: &str, key: &str) ->
             None => runtime.zone().lock(process::pid()).find_key(&digest).map(|key| key.stream),
         }
     });
-    public.unwrap_or_else(|| key.split('?').next().unwrap_or_default().to_owned())
+    public.unwrap_or_else(|| arguments::name(key).to_owned())
 }
 
 /// Returns IPv4 and IPv6 addresses alternately, each family in its order. If one family has no route, the other is tried soon.
