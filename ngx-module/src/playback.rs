@@ -95,7 +95,7 @@ enum Refused {
 
 fn admit(runtime: &Runtime, asked: &Asked<'_>, rule: &PlayRule) -> Result<Admitted, Refused> {
     let PlayRule::Token(layout, stream) = rule else { return Err(Refused::Nameless(UriError::NoStream)) };
-    let named = viewers::named(runtime, asked, layout, *stream).map_err(Refused::Nameless)?;
+    let named = viewers::named(runtime, asked, layout, stream.as_ref()).map_err(Refused::Nameless)?;
     let wanted =
         Wanted { app: named.app, stream: named.stream.as_str(), variant_of: named.variant_of.as_ref() };
     let presented = playback::presented(asked.arguments(), asked.authorization(), asked.cookies());

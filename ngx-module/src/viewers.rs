@@ -53,7 +53,9 @@ pub fn visit(
     if runtime.has_no_limit() || is_own(&runtime, asked) {
         return Ok(known());
     }
-    let Ok(named) = named(&runtime, asked, &counting.layout, counting.stream) else { return Ok(known()) };
+    let Ok(named) = named(&runtime, asked, &counting.layout, counting.stream.as_ref()) else {
+        return Ok(known());
+    };
     let Some(limit) = runtime.max_viewers(named.app) else { return Ok(known()) };
     let Some(trace) = Trace::of(asked.path(), &[]) else { return Ok(known()) };
     let (zone, now) = (runtime.zone(), process::uptime());
@@ -104,7 +106,7 @@ pub fn answered(
         }
         return;
     }
-    let Ok(named) = named(&runtime, asked, &counting.layout, counting.stream) else { return };
+    let Ok(named) = named(&runtime, asked, &counting.layout, counting.stream.as_ref()) else { return };
     let Some(trace) = Trace::of(asked.path(), content_type) else { return };
     let viewer = visit.and_then(|visit| visit.viewer).unwrap_or_else(|| viewer_at(&runtime, asked));
     count(&runtime, counting, &named, trace, viewer);
@@ -134,7 +136,7 @@ pub fn named<'n>(
     runtime: &Runtime,
     asked: &Asked<'n>,
     layout: &'n Layout,
-    stream: Option<Value>,
+    stream: Option<&Value>,
 ) -> Result<Named<'n>, UriError> {
     match (stream, &layout.app) {
         (Some(value), Some(app)) => {

@@ -445,7 +445,12 @@ impl<M: Tables> Context<'_, M, Location> {
     /// Compiles a value with variables.
     pub fn value(&mut self, text: &str) -> Result<Value, ArgumentError> {
         let text = self.copy(text).ok_or(ArgumentError::NoMemory)?;
-        // SAFETY: the configuration being read, in whose pool the copy lives (ngx_http_compile_complex_value).
-        unsafe { Value::compile(self.cf, text) }.ok_or(ArgumentError::Value)
+        // SAFETY: the configuration being read, in whose pool the copy lives (ngx_http_compile_complex_value). The same pool drops the
+        // slot of `cycle::create`, in which `existence` is (ngx_destroy_pool).
+        unsafe {
+            let slot = slots::main_slot::<M>((*self.cf.cycle).conf_ctx);
+            Value::compile(self.cf, text, &(*slot).existence)
+        }
+        .ok_or(ArgumentError::Value)
     }
 }

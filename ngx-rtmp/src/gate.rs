@@ -166,7 +166,7 @@ impl<'r> Asked<'r> {
 
     /// Returns a value of the configuration, evaluated for this request.
     #[must_use]
-    pub fn value(&self, value: Value) -> Option<&'r [u8]> {
+    pub fn value(&self, value: &Value) -> Option<&'r [u8]> {
         value.of(self.request)
     }
 

@@ -3,6 +3,7 @@
 use std::{
     ffi::{c_char, c_void},
     ptr,
+    rc::Rc,
 };
 
 use nginx_sys::{
@@ -31,6 +32,8 @@ pub(super) struct MainSlot<T> {
     pub(super) tls: *mut ngx_ssl_t,
     /// Whether the zone is new, so that nothing has used it yet.
     pub(super) fresh: bool,
+    /// Exists as long as the configuration.
+    pub(super) existence: Rc<()>,
 }
 
 impl<T: Default> Default for MainSlot<T> {
@@ -43,6 +46,7 @@ impl<T: Default> Default for MainSlot<T> {
             resolver: ptr::null_mut(),
             tls: ptr::null_mut(),
             fresh: false,
+            existence: Rc::new(()),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Values of the configuration that have variables.
 
-use std::{ptr, slice};
+use std::{
+    ptr,
+    rc::{Rc, Weak},
+    slice,
+};
 
 use nginx_sys::{
     NGX_OK, ngx_conf_t, ngx_http_compile_complex_value, ngx_http_compile_complex_value_t,
@@ -8,17 +12,25 @@ use nginx_sys::{
 };
 use ngx::core::Pool;
 
-/// A value of the configuration, with variables.
-#[derive(Clone, Copy)]
-pub struct Value(*mut ngx_http_complex_value_t);
+/// A value of the configuration, with variables. It has no text once its configuration is gone.
+#[derive(Clone)]
+pub struct Value {
+    value: *mut ngx_http_complex_value_t,
+    /// Exists as long as the configuration, whose pool holds the value.
+    configuration: Weak<()>,
+}
 
 impl Value {
     /// Compiles the text of an argument. If that fails, nginx logs the error.
     ///
     /// # Safety
     ///
-    /// `cf` is the configuration being read; `text` lives in its pool and ends with a NUL.
-    pub(super) unsafe fn compile(cf: *mut ngx_conf_t, mut text: ngx_str_t) -> Option<Value> {
+    /// `cf` is the configuration being read; `text` lives in its pool and ends with a NUL. That pool drops `configuration`.
+    pub(super) unsafe fn compile(
+        cf: *mut ngx_conf_t,
+        mut text: ngx_str_t,
+        configuration: &Rc<()>,
+    ) -> Option<Value> {
         // SAFETY: by contract. A structure of zeros is how nginx begins; the value lives in the configuration's pool.
         unsafe {
             let pool = Pool::from_ngx_pool((*cf).pool);
@@ -28,17 +40,22 @@ impl Value {
             }
             let mut compile: ngx_http_compile_complex_value_t = std::mem::zeroed();
             (compile.cf, compile.value, compile.complex_value) = (cf, &raw mut text, value);
-            (ngx_http_compile_complex_value(&raw mut compile) == NGX_OK as ngx_int_t).then_some(Value(value))
+            (ngx_http_compile_complex_value(&raw mut compile) == NGX_OK as ngx_int_t)
+                .then(|| Value { value, configuration: Rc::downgrade(configuration) })
         }
     }
 
     /// Returns the value for a request.
-    pub(super) fn of(self, request: &ngx_http_request_t) -> Option<&[u8]> {
+    pub(super) fn of<'r>(&self, request: &'r ngx_http_request_t) -> Option<&'r [u8]> {
+        if self.configuration.strong_count() == 0 {
+            return None;
+        }
         let mut text = ngx_str_t { len: 0, data: ptr::null_mut() };
         let request = ptr::from_ref(request).cast_mut();
-        // SAFETY: ngx_http_compile_complex_value made the value for the configuration that runs. The request is alive;
+        // SAFETY: ngx_http_compile_complex_value made the value in the pool of a configuration, which exists, as was checked. nginx frees a
+        // configuration only after its requests (ngx_clean_old_cycles), and never within a callback. The request is alive;
         // ngx_http_complex_value takes the text from its pool or from the configuration.
-        let done = unsafe { ngx_http_complex_value(request, self.0, &raw mut text) };
+        let done = unsafe { ngx_http_complex_value(request, self.value, &raw mut text) };
         if done != NGX_OK as ngx_int_t {
             return None;
         }
