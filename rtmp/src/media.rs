@@ -18,17 +18,17 @@ pub enum Codec {
 impl Codec {
     /// Returns whether the codec is H.264, in either form.
     pub fn is_avc(self) -> bool {
-        matches!(self, Self::Id(7) | Self::FourCc([b'a', b'v', b'c', b'1']))
+        matches!(self, Self::Id(AVC) | Self::FourCc([b'a', b'v', b'c', b'1']))
     }
 
     /// Returns whether the codec is HEVC, as in Enhanced RTMP or with the CodecID 12 of older cameras.
     pub fn is_hevc(self) -> bool {
-        matches!(self, Self::Id(12) | Self::FourCc([b'h', b'v', b'c', b'1']))
+        matches!(self, Self::Id(HEVC) | Self::FourCc([b'h', b'v', b'c', b'1']))
     }
 
     /// Returns whether the codec is AAC, in either form.
     pub fn is_aac(self) -> bool {
-        matches!(self, Self::Id(10) | Self::FourCc([b'm', b'p', b'4', b'a']))
+        matches!(self, Self::Id(AAC) | Self::FourCc([b'm', b'p', b'4', b'a']))
     }
 }
 
@@ -62,10 +62,22 @@ pub struct Payload<'p> {
     pub is_multitrack: bool,
 }
 
-const KEY_FRAME: u8 = 1;
-const COMMAND: u8 = 5;
-const EX_VIDEO: u8 = 0x80;
-const EX_AUDIO: u8 = 9;
+/// FLV's CodecID of H.264.
+pub const AVC: u8 = 7;
+/// The CodecID that older cameras use for HEVC. FLV's specification does not have it.
+pub const HEVC: u8 = 12;
+/// FLV's SoundFormat of AAC.
+pub const AAC: u8 = 10;
+/// FLV's FrameType of a keyframe.
+pub const KEY_FRAME: u8 = 1;
+/// FLV's FrameType of a frame that is no keyframe.
+pub const INTER_FRAME: u8 = 2;
+/// FLV's FrameType of a command to the player.
+pub const COMMAND: u8 = 5;
+/// The bit of the first byte of a video message in the form of Enhanced RTMP.
+pub const EX_VIDEO: u8 = 0x80;
+/// The SoundFormat of an audio message in the form of Enhanced RTMP.
+pub const EX_AUDIO: u8 = 9;
 const MOD_EX: u8 = 7;
 
 /// Reads a video message. Returns `None` if it is too short, or has no track 0.
@@ -132,10 +144,10 @@ pub fn audio(payload: &[u8]) -> Option<Payload<'_>> {
             };
             Some(sound(Codec::FourCc(codec), content, data, true, is_multitrack))
         }
-        10 => {
+        AAC => {
             let (&packet, data) = rest.split_first()?;
             let content = if packet == 0 { Content::Header } else { Content::Frame };
-            Some(sound(Codec::Id(10), content, data, false, false))
+            Some(sound(Codec::Id(AAC), content, data, false, false))
         }
         // An empty message ends or pauses the audio.
         id if rest.is_empty() => Some(sound(Codec::Id(id), Content::Other, rest, false, false)),

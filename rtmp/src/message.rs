@@ -16,8 +16,15 @@ impl MessageKind {
     pub const PEER_BANDWIDTH: Self = Self(6);
     pub const AUDIO: Self = Self(8);
     pub const VIDEO: Self = Self(9);
+    /// A byte, then data as in `DATA`.
+    pub const DATA_AMF3: Self = Self(15);
+    /// A byte, then a shared object as in `SHARED`.
+    pub const SHARED_AMF3: Self = Self(16);
+    /// A byte, then a command as in `COMMAND`.
+    pub const COMMAND_AMF3: Self = Self(17);
     /// AMF 0 data: `onMetaData` and `@setDataFrame`.
     pub const DATA: Self = Self(18);
+    pub const SHARED: Self = Self(19);
     /// An AMF 0 command.
     pub const COMMAND: Self = Self(20);
     pub const AGGREGATE: Self = Self(22);

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// The port of `rtmp://` URLs without a port.
+pub const DEFAULT_PORT: u16 = 1935;
+/// The port of `rtmps://` URLs without a port.
+pub const DEFAULT_TLS_PORT: u16 = 443;
+
 /// The address of a stream to publish or play. Its name may be a key, so that neither `Debug` nor `Display` show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
@@ -63,18 +68,17 @@ impl FromStr for Url {
         };
         let (host, port) = split_port(place)?;
         let port = match port {
-            None => {
-                if tls {
-                    443
-                } else {
-                    1935
-                }
-            }
+            None => default_port(tls),
             Some(digits) => digits.parse().ok().filter(|port| *port > 0).ok_or(Error::Port)?,
         };
         let (app, name) = split_path(path).ok_or(Error::Path)?;
         Ok(Self { tls, credentials, host: host.to_owned(), port, app: app.to_owned(), name: name.to_owned() })
     }
+}
+
+/// Returns the port of a URL without a port.
+pub fn default_port(tls: bool) -> u16 {
+    if tls { DEFAULT_TLS_PORT } else { DEFAULT_PORT }
 }
 
 fn split_port(place: &str) -> Result<(&str, Option<&str>), Error> {
@@ -114,9 +118,10 @@ impl Url {
     }
 
     fn origin(&self, credentials: &str) -> String {
-        let (scheme, default) = if self.tls { ("rtmps", 443) } else { ("rtmp", 1935) };
+        let scheme = if self.tls { "rtmps" } else { "rtmp" };
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        let port = if self.port == default { String::new() } else { format!(":{}", self.port) };
+        let port =
+            if self.port == default_port(self.tls) { String::new() } else { format!(":{}", self.port) };
         format!("{scheme}://{credentials}{open}{}{close}{port}", self.host)
     }
 }

@@ -8,6 +8,7 @@ use str0m::format::Codec;
 use str0m::media::MediaData;
 use weir_media::live::annexb::{self, Picture};
 use weir_rtmp::flv::{Tag, TagKind};
+use weir_rtmp::media;
 
 pub mod aac;
 mod line;
@@ -16,8 +17,8 @@ use aac::Encoder;
 use line::{Came, Line, Report};
 
 /// First byte of an H.264 tag in FLV: keyframe, and other frame.
-const KEY: u8 = 0x17;
-const OTHER: u8 = 0x27;
+const KEY: u8 = media::KEY_FRAME << 4 | media::AVC;
+const OTHER: u8 = media::INTER_FRAME << 4 | media::AVC;
 
 /// A stream that arrives over WebRTC.
 #[derive(Debug)]

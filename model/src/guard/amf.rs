@@ -10,23 +10,27 @@ use super::violation::{MAX_DEPTH, Violation};
 
 /// The markers of AMF 0 (specification, section 2.1).
 mod marker {
-    pub(super) const NUMBER: u8 = 0x00;
-    pub(super) const BOOLEAN: u8 = 0x01;
-    pub(super) const STRING: u8 = 0x02;
-    pub(super) const OBJECT: u8 = 0x03;
+    use weir_rtmp::amf0::Marker;
+
+    pub(super) const NUMBER: u8 = Marker::Number as u8;
+    pub(super) const BOOLEAN: u8 = Marker::Boolean as u8;
+    pub(super) const STRING: u8 = Marker::String as u8;
+    pub(super) const OBJECT: u8 = Marker::Object as u8;
+    /// Reserved.
     pub(super) const MOVIE_CLIP: u8 = 0x04;
-    pub(super) const NULL: u8 = 0x05;
-    pub(super) const UNDEFINED: u8 = 0x06;
-    pub(super) const REFERENCE: u8 = 0x07;
-    pub(super) const ECMA_ARRAY: u8 = 0x08;
-    pub(super) const OBJECT_END: u8 = 0x09;
-    pub(super) const STRICT_ARRAY: u8 = 0x0a;
-    pub(super) const DATE: u8 = 0x0b;
-    pub(super) const LONG_STRING: u8 = 0x0c;
-    pub(super) const UNSUPPORTED: u8 = 0x0d;
+    pub(super) const NULL: u8 = Marker::Null as u8;
+    pub(super) const UNDEFINED: u8 = Marker::Undefined as u8;
+    pub(super) const REFERENCE: u8 = Marker::Reference as u8;
+    pub(super) const ECMA_ARRAY: u8 = Marker::EcmaArray as u8;
+    pub(super) const OBJECT_END: u8 = Marker::ObjectEnd as u8;
+    pub(super) const STRICT_ARRAY: u8 = Marker::StrictArray as u8;
+    pub(super) const DATE: u8 = Marker::Date as u8;
+    pub(super) const LONG_STRING: u8 = Marker::LongString as u8;
+    pub(super) const UNSUPPORTED: u8 = Marker::Unsupported as u8;
+    /// Reserved.
     pub(super) const RECORD_SET: u8 = 0x0e;
-    pub(super) const XML: u8 = 0x0f;
-    pub(super) const TYPED_OBJECT: u8 = 0x10;
+    pub(super) const XML: u8 = Marker::XmlDocument as u8;
+    pub(super) const TYPED_OBJECT: u8 = Marker::TypedObject as u8;
 }
 
 const CONNECT: &[u8] = b"connect";

@@ -1,17 +1,19 @@
 //! The types of messages that the guard knows (specification, sections 5.4 and 7.1).
 
-pub(super) const SET_CHUNK_SIZE: u8 = 1;
-pub(super) const ABORT: u8 = 2;
-pub(super) const ACKNOWLEDGEMENT: u8 = 3;
-pub(super) const USER: u8 = 4;
-pub(super) const WINDOW_SIZE: u8 = 5;
-pub(super) const BANDWIDTH: u8 = 6;
-pub(super) const AUDIO: u8 = 8;
-pub(super) const VIDEO: u8 = 9;
-pub(super) const DATA_AMF3: u8 = 15;
-pub(super) const SHARED_AMF3: u8 = 16;
-pub(super) const COMMAND_AMF3: u8 = 17;
-pub(super) const DATA: u8 = 18;
-pub(super) const SHARED: u8 = 19;
-pub(super) const COMMAND: u8 = 20;
-pub(super) const AGGREGATE: u8 = 22;
+use weir_rtmp::message::MessageKind;
+
+pub(super) const SET_CHUNK_SIZE: u8 = MessageKind::SET_CHUNK_SIZE.0;
+pub(super) const ABORT: u8 = MessageKind::ABORT.0;
+pub(super) const ACKNOWLEDGEMENT: u8 = MessageKind::ACKNOWLEDGEMENT.0;
+pub(super) const USER: u8 = MessageKind::USER_CONTROL.0;
+pub(super) const WINDOW_SIZE: u8 = MessageKind::WINDOW_SIZE.0;
+pub(super) const BANDWIDTH: u8 = MessageKind::PEER_BANDWIDTH.0;
+pub(super) const AUDIO: u8 = MessageKind::AUDIO.0;
+pub(super) const VIDEO: u8 = MessageKind::VIDEO.0;
+pub(super) const DATA_AMF3: u8 = MessageKind::DATA_AMF3.0;
+pub(super) const SHARED_AMF3: u8 = MessageKind::SHARED_AMF3.0;
+pub(super) const COMMAND_AMF3: u8 = MessageKind::COMMAND_AMF3.0;
+pub(super) const DATA: u8 = MessageKind::DATA.0;
+pub(super) const SHARED: u8 = MessageKind::SHARED.0;
+pub(super) const COMMAND: u8 = MessageKind::COMMAND.0;
+pub(super) const AGGREGATE: u8 = MessageKind::AGGREGATE.0;

@@ -1,18 +1,9 @@
 //! Distinguishes media from messages that only keep a stream open: empty messages, codec headers and commands.
 
+use weir_rtmp::media::{AAC, AVC, COMMAND, EX_AUDIO, EX_VIDEO, HEVC};
+
 /// Bytes of a message that [`audio`] and [`video`] need.
 pub const HEAD_LEN: usize = 2;
-
-/// FLV's SoundFormat of AAC, and of the extended header of Enhanced RTMP.
-const AAC: u8 = 10;
-const EX_AUDIO: u8 = 9;
-
-/// FLV's CodecID of H.264, and the id that some encoders use for HEVC.
-const AVC: u8 = 7;
-const HEVC: u8 = 12;
-
-/// FLV's FrameType of a command to the player.
-const COMMAND_FRAME: u8 = 5;
 
 /// The extended header of Enhanced RTMP: one byte and the FourCC.
 const EX_HEADER: usize = 5;
@@ -34,11 +25,11 @@ pub fn audio(head: &[u8], len: usize) -> bool {
 #[must_use]
 pub fn video(head: &[u8], len: usize) -> bool {
     match head {
-        [first, ..] if first & 0x80 != 0 => {
+        [first, ..] if first & EX_VIDEO != 0 => {
             let (frame, packet) = (first >> 4 & 0x07, first & 0x0f);
-            frame != COMMAND_FRAME && carries_frames(packet) && len > EX_HEADER
+            frame != COMMAND && carries_frames(packet) && len > EX_HEADER
         }
-        [first, ..] if first >> 4 == COMMAND_FRAME => false,
+        [first, ..] if first >> 4 == COMMAND => false,
         [first, kind, ..] if matches!(first & 0x0f, AVC | HEVC) => *kind == 1 && len > 5,
         [_, ..] => len > 1,
         [] => false,

@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use weir_rtmp::url;
+
 use crate::arguments;
 use crate::escape;
 use crate::secret::Secret;
@@ -147,7 +149,7 @@ impl TargetUrl {
             text: Secret::new(text),
             tls,
             host,
-            port: shown_port.unwrap_or(if tls { 443 } else { 1935 }),
+            port: shown_port.unwrap_or_else(|| url::default_port(tls)),
             shown_port,
             app: app.to_owned(),
             key: key.map(Secret::new),

@@ -12,8 +12,6 @@ use crate::session::Session;
 const MAX_HEADER: usize = 64 << 10;
 /// Bytes of each message that are read: FourCC, tracks and so on.
 const START: usize = 64;
-/// HEVC from older cameras, which use this CodecID of FLV. FLV's specification does not have it.
-const OLD_HEVC: u8 = 12;
 
 /// The codecs of a session's stream that nginx-rtmp does not know.
 #[derive(Default)]
@@ -46,8 +44,8 @@ pub fn on_media<'m>(
 ) -> Found {
     let Some(first) = pieces.clone().find_map(|piece| piece.first().copied()) else { return Found::Nothing };
     let is_enhanced = match media {
-        Media::Video => first & 0x80 != 0 || first & 0x0f == OLD_HEVC,
-        Media::Audio => first >> 4 == 9,
+        Media::Video => first & media::EX_VIDEO != 0 || first & 0x0f == media::HEVC,
+        Media::Audio => first >> 4 == media::EX_AUDIO,
     };
     let Some(state) = session.known_state() else { return Found::Nothing };
     if !is_enhanced {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use weir_model::Network;
 use weir_model::link::Base;
+use weir_rtmp::url::DEFAULT_PORT;
 
 use super::check::{Checked, Problem, Text, Unfit, absolute, number, parsed, problem, text_or, time};
 use crate::values::Rate;
@@ -391,7 +392,7 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
         Some((host, port)) if !port.contains(']') => host.to_owned(),
         _ => host,
     };
-    let rtmp = || super::RtmpServer { host, port: 1935 };
+    let rtmp = || super::RtmpServer { host, port: DEFAULT_PORT };
     Ok(Some(Edge {
         name: name("name", &raw.name)?.unwrap_or_else(|| host_of(&address)),
         bandwidth: rate("bandwidth", &raw.bandwidth)?.ok_or_else(|| missing("bandwidth", "1g"))?,

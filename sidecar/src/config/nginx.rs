@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use toml::Spanned;
 
 use weir_model::link::{Pattern, Patterns};
+use weir_rtmp::url::DEFAULT_PORT;
 
 use super::check::{Checked, Text, Unfit, absolute, parsed, problem, text_or};
 use crate::nginx::ApiUrl;
@@ -87,7 +88,7 @@ pub(super) fn nginx(raw: raw::Nginx) -> Checked<NginxSettings> {
         rtmp: text_or(
             "rtmp",
             &raw.rtmp,
-            || RtmpServer { host: "127.0.0.1".into(), port: 1935 },
+            || RtmpServer { host: "127.0.0.1".into(), port: DEFAULT_PORT },
             rtmp_server,
         )?,
         secret_file: text_or("secret_file", &raw.secret_file, || None, |text| absolute(text).map(Some))?,
@@ -100,7 +101,7 @@ pub(super) fn rtmp_server(text: &str) -> Result<RtmpServer, Unfit> {
     // An IPv6 address contains colons.
     let (host, port) = match place.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port.parse::<u16>().map_err(|_| HOW)?),
-        _ => (place, 1935),
+        _ => (place, DEFAULT_PORT),
     };
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     if host.is_empty() || port == 0 || !host.bytes().all(fits) {

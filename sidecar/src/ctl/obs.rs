@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use weir_model::{Secret, ServerAddr};
+use weir_rtmp::url::DEFAULT_PORT;
 
 use super::{Error, Output};
 use crate::cli::{ApiArgs, ServerArg};
@@ -13,9 +14,6 @@ use crate::files::PRIVATE;
 use crate::files::durable;
 use crate::nginx::{Answer, FreshKey};
 use crate::values::Host;
-
-/// Port of `rtmp://` URLs without a port.
-const DEFAULT_PORT: u16 = 1935;
 
 /// Host for OBS, and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]

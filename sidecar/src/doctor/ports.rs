@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use weir_model::lint::Directive;
+use weir_rtmp::url::DEFAULT_PORT;
 
 use super::finding::Finding;
 
@@ -34,7 +35,7 @@ pub(super) async fn examine(tree: &[Directive]) -> Vec<Finding> {
 /// Returns each `listen` as an `ADDRESS:PORT` to connect to, without duplicates; unix sockets are left out.
 fn listens(tree: &[Directive]) -> Vec<String> {
     let mut found = Vec::new();
-    for (block, default_port) in [("rtmp", 1935), ("http", 80)] {
+    for (block, default_port) in [("rtmp", DEFAULT_PORT), ("http", 80)] {
         let blocks = tree.iter().filter(|directive| directive.name() == block);
         for listen in blocks.flat_map(|block| block.all("server")).flat_map(|server| server.all("listen")) {
             let is_udp = listen.words.iter().any(|word| word == "quic");

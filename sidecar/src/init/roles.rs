@@ -1,5 +1,7 @@
 //! The files of each role.
 
+use weir_rtmp::url::DEFAULT_PORT;
+
 use super::answers::{Answers, Edge, Role, authority, host};
 use super::sample::{Drift, Sample};
 use super::{Content, File, Place, pair};
@@ -107,7 +109,8 @@ impl Answers {
     /// Returns the address for encoders and the URL of the pages for viewers.
     fn pages(&self) -> (String, String) {
         let Some(url) = &self.url else { return Default::default() };
-        let port = if self.rtmp_port == 1935 { String::new() } else { format!(":{}", self.rtmp_port) };
+        let port =
+            if self.rtmp_port == DEFAULT_PORT { String::new() } else { format!(":{}", self.rtmp_port) };
         (format!("{}{port}", host(url)), format!("{}/tv", url.as_str().trim_end_matches('/')))
     }
 }

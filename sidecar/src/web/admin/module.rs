@@ -16,6 +16,7 @@ use weir_model::event::daemon::admin::{KeyAction, LinkAction, NamedTarget, Strea
 use weir_model::key::KeyId;
 use weir_model::target::TargetId;
 use weir_model::{AppName, StreamName};
+use weir_rtmp::url::DEFAULT_PORT;
 
 use super::gate::{Changer, Moderator, Own, Reader};
 use super::login::read;
@@ -222,7 +223,7 @@ fn rtmp_server(called: Option<String>, place: &str, port: Option<u16>, app: &str
     };
     let host = called.unwrap_or_else(of_page);
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-    match port.filter(|port| *port != 1935 && !has_port) {
+    match port.filter(|port| *port != DEFAULT_PORT && !has_port) {
         Some(port) => format!("rtmp://{host}:{port}/{app}"),
         None => format!("rtmp://{host}/{app}"),
     }
