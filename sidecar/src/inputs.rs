@@ -76,8 +76,7 @@ async fn run_in(
     let _ = tokio::fs::remove_dir_all(place).await;
     PRIVATE.make_folder(place)?;
     let list = list::of(&job.input.source)?;
-    std::fs::write(ffmpeg::list(place), list.expose())?;
-    set_mode(&ffmpeg::list(place), PRIVATE.file)?;
+    PRIVATE.write(&ffmpeg::list(place), list.expose().as_bytes())?;
     let listener = UnixListener::bind(ffmpeg::socket(place))?;
     set_mode(&ffmpeg::socket(place), PRIVATE.file)?;
     shared.output.explain(ffmpeg::explain);

@@ -114,7 +114,7 @@ async fn run(
     let end = tokio::select! {
         end = feed(stdin, from, &origin, jobs.stall) => end,
         end = collect(stdout, to, &origin, helper) => end,
-        () = helper.restart() => Err(io::Error::other("started anew by an operator")),
+        () = helper.restart() => Err(io::Error::other("restarted by an administrator")),
     };
     running.end().await;
     end

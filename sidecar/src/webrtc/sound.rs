@@ -142,7 +142,7 @@ async fn run(
     let end = tokio::select! {
         end = feed(stdin, viewer, jobs.stall) => end,
         end = collect(stdout, packets, jobs.stall + Duration::from_secs(10), helper) => end,
-        () = helper.restart() => Err(io::Error::other("started anew by an operator")),
+        () = helper.restart() => Err(io::Error::other("restarted by an administrator")),
     };
     running.end().await;
     end

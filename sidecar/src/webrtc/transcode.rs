@@ -127,7 +127,7 @@ async fn run(
     let end = tokio::select! {
         end = feed(stdin, viewer, jobs.stall) => end,
         end = collect(stdout, (station, packager), patience, helper) => end,
-        () = helper.restart() => Err(io::Error::other("started anew by an operator")),
+        () = helper.restart() => Err(io::Error::other("restarted by an administrator")),
     };
     running.end().await;
     end
