@@ -185,7 +185,7 @@ impl Chat {
                 key
             }
             Err(error) => {
-                tracing::error!("chat keeps nothing: {error}");
+                tracing::error!("chat messages are not stored: {error}");
                 fresh.to_vec()
             }
         };

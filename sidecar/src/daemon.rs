@@ -410,7 +410,7 @@ impl Daemon {
         }
         let next = Arc::new(next);
         if let Err(error) = self.state.hooks.configure(&next) {
-            tracing::error!("hooks stay as they were: {error}");
+            tracing::error!("hooks not changed: {error}");
         }
         self.state.history.configure(&next);
         self.env.context.chat.configure(&next);
@@ -447,7 +447,7 @@ impl Daemon {
 
     /// Ends all jobs and waits for them; a job that takes too long is killed with the daemon.
     async fn drain(&mut self, ended: &mut mpsc::Receiver<String>) {
-        tracing::info!("weir serve is ending");
+        tracing::info!("weir serve stops");
         shutdown::stopping();
         self.follower = None;
         self.notifier = None;

@@ -82,7 +82,7 @@ impl Intake {
             line.hear(report, came);
         }
         if let Some(millis) = line::align(&mut self.pictures, &mut self.sound) {
-            tracing::debug!("sound and pictures were {millis} ms apart, by the reports of their sender");
+            tracing::debug!("audio and video were {millis} ms apart, according to the sender's reports");
         }
         match data.params.spec().codec {
             Codec::H264 => {

@@ -40,7 +40,7 @@ pub async fn keep(context: Arc<Context>, recordings: Arc<Recordings>) {
                     uploads.begin(rule, &index, &context.bus, mine);
                 }
                 Err(error) if broken.insert(rule.folder.clone()) => {
-                    tracing::error!("recordings cannot be looked after: {error}, folder: {:?}", rule.folder);
+                    tracing::error!("recordings cannot be checked: {error}, folder: {:?}", rule.folder);
                 }
                 Err(_) => {}
             }

@@ -92,8 +92,7 @@ impl Keeper {
         let limit = config.restart_stuck_worker?;
         let at = &config.nginx;
         let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref());
-        let nginx =
-            nginx.inspect_err(|error| tracing::error!("workers are not looked after: {error}")).ok()?;
+        let nginx = nginx.inspect_err(|error| tracing::error!("workers are not watched: {error}")).ok()?;
         let bus = bus.clone();
         Some(Self(tokio::spawn(async move {
             let (origin, mut watch) = (Instant::now(), Watch::new(limit));

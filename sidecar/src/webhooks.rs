@@ -165,7 +165,7 @@ impl Hooks {
         let shown = folder.display().to_string();
         let queue = Queue::open(folder).map_err(|why| Error::Queue { folder: shown, why })?;
         if !queue.is_empty() {
-            tracing::info!("events wait from before: {}, webhook: {:?}", queue.len(), webhook.name);
+            tracing::info!("events are left from the last run: {}, webhook: {:?}", queue.len(), webhook.name);
         }
         Ok(Arc::new(queue))
     }

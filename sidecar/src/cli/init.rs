@@ -52,10 +52,10 @@ impl FromStr for OriginRtmp {
 needs its option. The files are the samples of nginx-conf/ with your names in them."
 )]
 pub struct InitArgs {
-    /// What this machine is to be
+    /// Role of this machine
     #[arg(value_enum)]
     pub role: Role,
-    /// Folder for the files; must be empty or not be there
+    /// Folder for the files; must be empty or must not exist
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
     /// Write into a folder that is not empty; secrets that are there stay

@@ -138,7 +138,7 @@ fn proxies_of_the_api(tree: &[Directive]) -> Vec<Finding> {
     passes
         .map(|pass| {
             let message = format!(
-                "{}:{}: whoever comes through this proxy_pass counts as local at the API, which has no token",
+                "{}:{}: the API has no token and treats every client of this proxy_pass as local",
                 pass.file.display(),
                 pass.line
             );
@@ -222,7 +222,7 @@ mod tests {
         };
         let open = with("proxy_pass http://127.0.0.1:8080;", API);
         assert!(
-            open[0].starts_with("problem: configuration: nginx.conf:2: whoever comes through"),
+            open[0].starts_with("problem: configuration: nginx.conf:2: the API has no token"),
             "{open:?}"
         );
         assert!(with("proxy_pass http://127.0.0.1:8090/;", API)[0].starts_with("ok: "));

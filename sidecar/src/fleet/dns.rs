@@ -33,7 +33,7 @@ pub(super) async fn tell(
     ];
     match process::run(&dns.command, &variables, "", dns.timeout).await {
         Ok(_) => {
-            tracing::info!("DNS told: {action}, edge: {name}");
+            tracing::info!("DNS updated: {action}, edge: {name}");
             Ok(())
         }
         Err(why) => Err(Error::Program { what: "[dns]: command", why: format!("{why} ({action} {name})") }),

@@ -165,7 +165,7 @@ impl Runner {
                 };
                 match self.create(&name).await {
                     Err(Error::Cloud(CloudError::Taken(why))) if foreign.len() < FOREIGN => {
-                        tracing::warn!("name passed over, it is of something else: {why}, server: {name}");
+                        tracing::warn!("name skipped, another resource has it: {why}, server: {name}");
                         foreign.insert(name);
                     }
                     done => break done?,

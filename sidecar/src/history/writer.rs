@@ -71,7 +71,7 @@ impl Writer {
         if let Err(TrySendError::Full(_)) = self.facts.try_send(Some(fact))
             && self.lost.lock().unwrap_or_else(PoisonError::into_inner).may_log()
         {
-            tracing::error!("history has gaps: the disk is slower than what happens");
+            tracing::error!("history has gaps: the disk is too slow for the number of events");
         }
     }
 

@@ -96,7 +96,10 @@ impl Shelves {
             if all.get(&shelf.folder).is_some_and(|current| Arc::ptr_eq(current, &shelf)) {
                 all.remove(&shelf.folder);
                 if let Err(error) = remove(&shelf.folder) {
-                    tracing::warn!("folder of an ended stream stays: {error}, folder: {:?}", shelf.folder);
+                    tracing::warn!(
+                        "folder of an ended stream not removed: {error}, folder: {:?}",
+                        shelf.folder
+                    );
                 }
             }
         });

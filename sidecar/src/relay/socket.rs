@@ -141,7 +141,7 @@ impl Socket {
             }
             Ok(MediaMessage::Ended) => return Some(Message::Ended),
             Ok(MediaMessage::Skipped { .. }) => {
-                tracing::warn!("{} leaves out pictures: the network is too slow", self.host);
+                tracing::warn!("{} drops frames: the network is too slow", self.host);
             }
             // A newer node sent a message that this version does not know.
             Err(_) => {}

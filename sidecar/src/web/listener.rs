@@ -41,7 +41,7 @@ pub(super) async fn accept(listener: TcpListener, app: Router, shares: Shares) -
             Err(error) if is_of_client(&error) => continue,
             Err(error) => {
                 if failed.may_log(Instant::now()) {
-                    tracing::error!("[web] takes no connections for now: {error}");
+                    tracing::error!("[web] cannot accept connections for now: {error}");
                 }
                 sleep(PAUSE).await;
                 continue;

@@ -116,18 +116,18 @@ pub(super) async fn logo(State(web): State<Arc<Web>>) -> Response {
 async fn picture(file: &Path) -> Response {
     let size = tokio::fs::metadata(file).await.map(|file| file.len());
     if size.as_ref().is_ok_and(|size| *size > MOST_BYTES) {
-        tracing::warn!("picture not served: more than 8 MiB, file: {file:?}");
+        tracing::warn!("image not served: more than 8 MiB, file: {file:?}");
         return answer::nothing_here().await;
     }
     let bytes = match tokio::fs::read(file).await {
         Ok(bytes) => bytes,
         Err(error) => {
-            tracing::warn!("picture not served: {error}, file: {file:?}");
+            tracing::warn!("image not served: {error}, file: {file:?}");
             return answer::nothing_here().await;
         }
     };
     let Some(kind) = kind_of(&bytes) else {
-        tracing::warn!("picture not served: must be JPEG, PNG, WebP or SVG, file: {file:?}");
+        tracing::warn!("image not served: must be JPEG, PNG, WebP or SVG, file: {file:?}");
         return answer::nothing_here().await;
     };
     let mut response =

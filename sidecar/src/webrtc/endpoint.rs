@@ -124,7 +124,7 @@ impl Endpoint {
                 }
                 // The system reports an ICMP answer to an earlier packet as an error of this read.
                 Err(error) => {
-                    tracing::debug!("WebRTC: nothing is read: {error}");
+                    tracing::debug!("WebRTC cannot read packets: {error}");
                     sleep(Duration::from_millis(1)).await;
                 }
             }
@@ -176,7 +176,7 @@ impl Endpoint {
             };
             let send = || self.state.send(UdpSockRef::from(&self.udp), &transmit);
             if let Err(error) = self.udp.async_io(Interest::WRITABLE, send).await {
-                tracing::debug!("WebRTC: a packet is not sent: {error}");
+                tracing::debug!("WebRTC packet not sent: {error}");
             }
         }
     }
@@ -211,7 +211,7 @@ impl Endpoint {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!("WebRTC: no TCP connection is taken: {error}");
+                    tracing::warn!("WebRTC cannot accept TCP connections: {error}");
                     sleep(Duration::from_secs(1)).await;
                 }
             }

@@ -70,7 +70,7 @@ fn every_error_of_the_api() {
     // A name that another server has is skipped.
     event.edit("edges = 1", "edges = 2");
     let (text, more) = event.done("up", &[]);
-    assert!(more.contains("name passed over") && text.contains("gala-3"), "{text}{more}");
+    assert!(more.contains("name skipped") && text.contains("gala-3"), "{text}{more}");
 
     // The server is deleted, but the answer is lost; the provider also lists servers of others.
     hetzner.go_blind();

@@ -72,7 +72,7 @@ fn an_evening() {
         hetzner.names() == ["gala-1", "web"] || hetzner.names() == ["gala-2", "web"]
     });
     let log = running.log();
-    assert!(log.contains("1 are enough") && log.contains("edge is to go"), "{log}");
+    assert!(log.contains("1 are enough") && log.contains("edge will be deleted"), "{log}");
 
     // The end of the event.
     let text = std::fs::read_to_string(event.file()).unwrap();

@@ -126,7 +126,7 @@ fn a_lack_of_files_is_one_line_and_is_survived() {
     };
     limit(sidecar.process().open_files().len() + 2);
     let crowd: Vec<TcpStream> = (0..12).map(|_| connect(&sidecar)).collect();
-    let line = "[web] takes no connections for now: Too many open files";
+    let line = "[web] cannot accept connections for now: Too many open files";
     sidecar.wait_log(line);
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(sidecar.log().matches(line).count(), 1, "{}", sidecar.log());

@@ -166,7 +166,7 @@ fn what_strangers_can_use() {
     std::fs::write(nginx.path("other.conf"), text.replacen("http {", &proxy, 1)).unwrap();
     let (_, said) = doctor(&nginx.path("other.conf"), &nginx.url("/api"), Path::new("/no/such"), &[]);
     for expected in
-        ["anyone may publish to the application \"live\"", "whoever comes through this proxy_pass"]
+        ["anyone may publish to the application \"live\"", "treats every client of this proxy_pass as local"]
     {
         assert!(said.contains(expected), "{expected}\n{said}");
     }

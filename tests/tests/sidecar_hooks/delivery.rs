@@ -118,7 +118,7 @@ fn a_reload_changes_endpoints_and_a_missing_secret_changes_nothing() {
     let moved = files.hooks() + &files.webhook("backend", &second, "events = [\"stream.started\"]");
     let secret = files.path("secret").display().to_string();
     sidecar.reload(&moved.replace(&secret, "/nonexistent"));
-    sidecar.wait_log("hooks stay as they were: [hooks.webhook.backend]: secret_files: /nonexistent");
+    sidecar.wait_log("hooks not changed: [hooks.webhook.backend]: secret_files: /nonexistent");
     publish(&nginx, "one").close();
     arrived(&first, "stream.started");
     sidecar.reload(&moved);

@@ -160,7 +160,7 @@ impl Runner {
                 self.origin.drain(&server.name, false).await?;
                 self.leaving.remove(&server.name);
                 self.changed = Some(Instant::now());
-                tracing::info!("edge stays after all, edge: {}", server.name);
+                tracing::info!("edge will not be deleted, edge: {}", server.name);
                 back += 1;
             }
         }
@@ -172,7 +172,7 @@ impl Runner {
         active.reverse();
         active.sort_by_key(|server| view(edges, &server.name).map_or(0, |edge| edge.viewers));
         for server in active.iter().take(fewer as usize) {
-            tracing::info!("edge is to go, edge: {}", server.name);
+            tracing::info!("edge will be deleted, edge: {}", server.name);
             self.farewell(server).await;
             self.changed = Some(Instant::now());
         }
