@@ -1,4 +1,4 @@
-//! nginx's chains of buffers in memory, and texts in a pool.
+//! nginx's chains of buffers in memory, and values and texts in a pool.
 
 use std::ffi::c_void;
 
@@ -61,30 +61,44 @@ pub(super) unsafe fn gather(mut chain: *mut ngx_chain_t, limit: usize) -> Vec<u8
     bytes
 }
 
-/// Gives a text to a pool without a copy; the pool drops the text when the pool ends. Returns `None` without memory.
+/// Moves a value to a pool, which drops it when the pool ends. Returns null without memory.
+///
+/// # Safety
+///
+/// `pool` is alive.
+pub(super) unsafe fn keep<T>(pool: *mut ngx_pool_t, value: T) -> *mut T {
+    // What ngx_palloc aligns to (NGX_ALIGNMENT).
+    const { assert!(align_of::<T>() <= align_of::<usize>()) };
+    // SAFETY: by contract. `data` has room for the value (ngx_pool_cleanup_add); the handler runs once, when the pool ends
+    // (ngx_destroy_pool), and the value has this type.
+    unsafe {
+        let Some(cleanup) = ngx_pool_cleanup_add(pool, size_of::<T>().max(1)).as_mut() else {
+            return std::ptr::null_mut();
+        };
+        let place = cleanup.data.cast::<T>();
+        place.write(value);
+        cleanup.handler = Some(discard::<T>);
+        place
+    }
+}
+
+unsafe extern "C" fn discard<T>(data: *mut c_void) {
+    // SAFETY: the value that `keep` put there. A pool calls each cleanup handler once (ngx_destroy_pool).
+    unsafe { std::ptr::drop_in_place(data.cast::<T>()) };
+}
+
+/// Gives a text to a pool without a copy; the pool drops the text when the pool ends. Returns `None` without memory, and logs that.
 ///
 /// # Safety
 ///
 /// `pool` is alive.
 pub(super) unsafe fn hand_over(pool: *mut ngx_pool_t, text: String) -> Option<ngx_str_t> {
-    // SAFETY: by contract. `data` has room for a `String` and is aligned for any structure of nginx's (ngx_pool_cleanup_add); the
-    // handler runs once, when the pool ends (ngx_destroy_pool), and nobody else refers to the `String` itself.
-    unsafe {
-        let Some(cleanup) = ngx_pool_cleanup_add(pool, size_of::<String>()).as_mut() else {
-            log::named(log::Level::Critical, format_args!("not enough memory for an answer"));
-            return None;
-        };
-        let place = cleanup.data.cast::<String>();
-        place.write(text);
-        cleanup.handler = Some(drop_text);
-        let text = &mut *place;
-        Some(ngx_str_t { len: text.len(), data: text.as_mut_ptr() })
-    }
-}
-
-unsafe extern "C" fn drop_text(data: *mut c_void) {
-    // SAFETY: the `String` that `hand_over` put there. A pool calls each cleanup handler once (ngx_destroy_pool).
-    unsafe { std::ptr::drop_in_place(data.cast::<String>()) };
+    // SAFETY: by contract. The pool keeps the `String` where it is, and nobody else refers to it.
+    let Some(text) = (unsafe { keep(pool, text).as_mut() }) else {
+        log::named(log::Level::Critical, format_args!("not enough memory for an answer"));
+        return None;
+    };
+    Some(ngx_str_t { len: text.len(), data: text.as_mut_ptr() })
 }
 
 /// Copies a text to a request's pool. Returns `None` without memory, and logs that.

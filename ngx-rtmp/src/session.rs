@@ -12,10 +12,9 @@ use std::{
 };
 
 use nginx_sys::{ngx_connection_t, ngx_int_t, ngx_str_t};
-use ngx::core::Pool;
 
 use super::{
-    address, collections, log,
+    address, buffers, collections, log,
     rtmp_sys::{
         self, NGX_RTMP_MAX_NAME, ngx_rtmp_addr_conf_t, ngx_rtmp_codec_ctx_t, ngx_rtmp_core_app_conf_t,
         ngx_rtmp_core_srv_conf_t, ngx_rtmp_live_app_conf_t, ngx_rtmp_live_ctx_t, ngx_rtmp_play_ctx_t,
@@ -263,12 +262,11 @@ impl<'s, M: Tables> Session<'s, M> {
 
     fn slot(&mut self) -> Option<&mut SessionSlot<M>> {
         // SAFETY: `ctx` has an entry for every module of nginx-rtmp's kind; ours is null or a slot that
-        // `pool.allocate` made in the connection's pool. `&mut self` keeps it the only reference.
+        // `buffers::keep` made in the connection's pool. `&mut self` keeps it the only reference.
         unsafe {
             let entry: *mut *mut c_void = self.raw().ctx.add((*M::rtmp_module()).ctx_index);
             if (*entry).is_null() {
-                let pool = Pool::from_ngx_pool(self.connection().pool);
-                *entry = pool.allocate(SessionSlot::<M>::default()).cast();
+                *entry = buffers::keep(self.connection().pool, SessionSlot::<M>::default()).cast();
             }
             (*entry).cast::<SessionSlot<M>>().as_mut()
         }

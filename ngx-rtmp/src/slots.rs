@@ -9,10 +9,10 @@ use std::{
 use nginx_sys::{
     ngx_conf_t, ngx_cycle_t, ngx_module_t, ngx_pool_t, ngx_resolver_t, ngx_shm_zone_t, ngx_ssl_t,
 };
-use ngx::core::{NGX_CONF_ERROR, Pool};
+use ngx::core::NGX_CONF_ERROR;
 
 use super::{
-    callback,
+    buffers, callback,
     collections::{self, text},
     types::{Inherit, Tables},
 };
@@ -82,7 +82,7 @@ impl<T: Inherit> Inherit for LocationSlot<T> {
 pub(super) fn create<T: Default>(pool: *mut ngx_pool_t) -> *mut c_void {
     callback::guard("new settings", ptr::null_mut(), || {
         // SAFETY: the pool of the configuration that is being read (ngx_init_cycle), which outlives the settings.
-        unsafe { Pool::from_ngx_pool(pool) }.allocate(T::default()).cast()
+        unsafe { buffers::keep(pool, T::default()) }.cast()
     })
 }
 

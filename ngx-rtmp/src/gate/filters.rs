@@ -15,7 +15,7 @@ use ngx::core::Pool;
 
 use super::{Answer, Asked, Gate, Verdict, headers};
 use crate::{
-    callback, collections, local,
+    buffers, callback, collections, local,
     slots::{self, LocationSlot},
     types::Tables,
 };
@@ -174,7 +174,7 @@ unsafe fn keep<M: Tables + Gate>(
         let likely = answer.as_ref().is_some_and(|answer| answer.is_likely(collections::bytes(&(*r).uri)));
         let encoding = likely.then(|| hide_encoding(&mut *r)).flatten();
         let kept = Kept::<M::Visit> { answer, visit, is_rewritten: false, is_done: false, encoding };
-        let kept = Pool::from_ngx_pool((*r).pool).allocate(kept);
+        let kept = buffers::keep((*r).pool, kept);
         *place::<M>(r) = kept.cast();
         !kept.is_null()
     }
