@@ -10,7 +10,7 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
-pub mod durable;
+pub use weir_durable as durable;
 
 /// Modes for files that only the daemon's user reads.
 pub const PRIVATE: Modes = Modes { file: 0o600, folder: 0o700 };
@@ -94,6 +94,13 @@ impl Modes {
             file.set_permissions(Permissions::from_mode(self.file))?;
         }
         Ok(file)
+    }
+}
+
+/// Logs a warning about `what` if it may not survive a loss of power.
+pub fn warn_if_uncertain(durability: durable::Durability, what: &str, path: &Path) {
+    if let durable::Durability::Uncertain(error) = durability {
+        tracing::warn!("{what} may be lost if the machine loses power: {error}, file: {path:?}");
     }
 }
 

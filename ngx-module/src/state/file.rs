@@ -2,12 +2,13 @@
 
 use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
-    io::{self, Write},
+    io,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use ngx_rtmp::files;
+use weir_durable::{self as durable, Durability};
 use weir_model::{
     Digest,
     state_file::{self, State, StateError},
@@ -100,40 +101,18 @@ fn stamp_of(facts: &fs::Metadata) -> u64 {
 pub fn write(path: &Path, state: &State) -> Result<Saved, FileError> {
     let text = state.encode();
     let temporary = beside(path, ".tmp");
-    let file = write_beside(&temporary, text.as_bytes()).and_then(|file| {
-        fs::rename(&temporary, path)?;
-        Ok(file)
-    });
-    let file = file.map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        failed(path, "written")(error)
-    })?;
+    let (file, durability) = durable::replace_and_keep(None, path, &temporary, 0o600, text.as_bytes())
+        .map_err(failed(path, "written"))?;
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    let doubt =
-        synced.err().map(|error| format!("the folder {} cannot be synced: {error}", folder.display()));
+    let doubt = match durability {
+        Durability::Sure => None,
+        Durability::Uncertain(error) => {
+            Some(format!("the folder {} cannot be synced: {error}", folder.display()))
+        }
+    };
     let stamp = file.metadata().map_or(0, |facts| stamp_of(&facts));
     let content = state_file::content(text.as_bytes());
     Ok(Saved { shown: Shown { content, generation: state.generation, stamp }, doubt })
-}
-
-/// Creates a new file in place of any left-over. A left-over may have another mode, and may be a link.
-fn write_beside(temporary: &Path, bytes: &[u8]) -> io::Result<File> {
-    match fs::remove_file(temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(temporary)?;
-    // The umask may have removed bits from the mode.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(file)
 }
 
 /// Renames a file that cannot be read to a free name. Returns that name.

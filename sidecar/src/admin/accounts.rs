@@ -18,7 +18,7 @@ use super::name::Name;
 use super::password;
 use super::totp;
 use crate::clock;
-use crate::files::{PRIVATE, SHARED, durable};
+use crate::files::{self, PRIVATE, SHARED, durable};
 
 /// Most one-time links that are valid simultaneously.
 const MOST_LINKS: usize = 8;
@@ -407,7 +407,7 @@ impl Store {
             .map_err(|error| Error::Damaged { path: self.path.clone(), why: error.to_string() })?;
         let unfinished = self.path.with_extension("new");
         let written = durable::replace_for(owner, &self.path, &unfinished, PRIVATE.file, &bytes);
-        written.map_err(failed)?.log("accounts", &self.path);
+        files::warn_if_uncertain(written.map_err(failed)?, "accounts", &self.path);
         Ok(done)
     }
 

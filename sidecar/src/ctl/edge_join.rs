@@ -10,7 +10,7 @@ use weir_model::Secret;
 use super::{Error, Output, random};
 use crate::cli::edge::EdgeJoinArgs;
 use crate::cluster::credential::Credential;
-use crate::files::{PRIVATE, durable};
+use crate::files::{self, PRIVATE, durable};
 use crate::http::{self, innermost};
 
 /// Pause between two attempts.
@@ -49,7 +49,7 @@ pub(super) async fn run(args: &EdgeJoinArgs) -> Result<Output, Error> {
     let unfinished = file.with_extension("new");
     match durable::replace_for(owner, file, &unfinished, PRIVATE.file, credential.text().expose().as_bytes())
     {
-        Ok(sure) => sure.log("the credential", file),
+        Ok(sure) => files::warn_if_uncertain(sure, "the credential", file),
         Err(error) => return Err(Error::file(file, error)),
     }
     let id = &credential.claim.id;

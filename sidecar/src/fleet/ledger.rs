@@ -14,7 +14,7 @@ use weir_model::Timestamp;
 use super::error::Error;
 use super::price::{Money, Price};
 use super::server::Server;
-use crate::files::{PRIVATE, durable};
+use crate::files::{self, PRIVATE, durable};
 
 /// A server of the event, existing or deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ impl Ledger {
         let text = serde_json::to_string_pretty(&self.entries).unwrap_or_default() + "\n";
         let unfinished = self.path.with_extension("json.new");
         match durable::replace(&self.path, &unfinished, PRIVATE.file, text.as_bytes()) {
-            Ok(sure) => sure.log("what servers have cost", &self.path),
+            Ok(sure) => files::warn_if_uncertain(sure, "what servers have cost", &self.path),
             Err(error) => return Err(Error::File { path: self.path.clone(), why: error.to_string() }),
         }
         Ok(())

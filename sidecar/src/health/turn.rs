@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Notice;
-use crate::files::PRIVATE;
-use crate::files::durable;
+use crate::files::{self, PRIVATE, durable};
 
 /// A place in the order of notices about one instance or group.
 #[derive(Debug)]
@@ -28,7 +27,8 @@ impl Turn {
         let number = last(&file)?.wrapping_add(1);
         let new = file.with_extension("new");
         let text = format!("{number} {}\n", notice.role);
-        durable::replace(&file, &new, PRIVATE.file, text.as_bytes())?.log("turn of weir notify", &file);
+        let durability = durable::replace(&file, &new, PRIVATE.file, text.as_bytes())?;
+        files::warn_if_uncertain(durability, "turn of weir notify", &file);
         Ok(Self { file, number })
     }
 

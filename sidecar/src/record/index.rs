@@ -14,8 +14,7 @@ use super::playlist;
 use super::salvage::salvage;
 use super::transfer::Transfer;
 use crate::clock;
-use crate::files::SHARED;
-use crate::files::durable;
+use crate::files::{self, SHARED, durable};
 
 /// Folder of the entries.
 const PLACE: &str = ".recordings";
@@ -194,7 +193,7 @@ impl Index {
         let path = self.path(number);
         let unfinished = path.with_extension("new");
         let durability = durable::replace(&path, &unfinished, 0o640, &serde_json::to_vec(entry)?)?;
-        durability.log("entry of a recording", &path);
+        files::warn_if_uncertain(durability, "entry of a recording", &path);
         Ok(())
     }
 

@@ -11,8 +11,7 @@ use tokio::sync::Notify;
 use weir_model::Timestamp;
 
 use crate::clock;
-use crate::files::PRIVATE;
-use crate::files::durable;
+use crate::files::{self, PRIVATE, durable};
 
 /// Message of one event for an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +68,7 @@ impl Queue {
         let path = self.path(number);
         let unfinished = path.with_extension("new");
         let durability = durable::replace(&path, &unfinished, 0o600, &serde_json::to_vec(message)?)?;
-        durability.log("webhook event", &path);
+        files::warn_if_uncertain(durability, "webhook event", &path);
         let mut waiting = self.lock();
         waiting.push_back(number);
         let too_many = waiting.len().saturating_sub(limit);

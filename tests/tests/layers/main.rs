@@ -12,8 +12,8 @@ mod source;
 use source::{Crate, Import, Name};
 
 /// Crates of the product.
-const CRATES: [&str; 8] =
-    ["model", "rtmp", "media", "zone", "nginx-files", "sidecar", "ngx-rtmp", "ngx-module"];
+const CRATES: [&str; 9] =
+    ["model", "rtmp", "media", "zone", "nginx-files", "durable", "sidecar", "ngx-rtmp", "ngx-module"];
 
 /// Most lines of a file of the product: a reader cannot keep more in mind.
 const MOST_LINES: usize = 500;

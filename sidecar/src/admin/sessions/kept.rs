@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use weir_model::{Digest, Timestamp};
 
 use crate::admin::name::Name;
-use crate::files::{PRIVATE, SHARED, durable};
+use crate::files::{self, PRIVATE, SHARED, durable};
 
 /// A logged-in session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,6 +63,6 @@ fn replace(file: &Path, sessions: &[Session]) -> std::io::Result<()> {
     }
     let bytes = serde_json::to_vec(sessions)?;
     let unfinished = file.with_extension("sessions.new");
-    durable::replace(file, &unfinished, PRIVATE.file, &bytes)?.log("sessions", file);
+    files::warn_if_uncertain(durable::replace(file, &unfinished, PRIVATE.file, &bytes)?, "sessions", file);
     Ok(())
 }

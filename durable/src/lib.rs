@@ -1,7 +1,16 @@
-//! Files that survive a loss of power: the daemon writes a new file beside the old one, syncs and renames it, and syncs the folder.
+//! Files that survive a loss of power: a new file is written beside the old one, synced and renamed, and then the folder is synced.
 //!
 //! An error before the rename means that the old file is unchanged. After the rename, the new file is in place: a failure then only means
-//! that the file may not survive a loss of power.
+//! that the file may not survive a loss of power. The module and the command line write their files with this crate. It must not know
+//! what is in them.
+//!
+//! # Floors
+//!
+//! The crate has one file.
+//!
+//! ```floors
+//! ```
+#![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -21,15 +30,6 @@ pub enum Durability {
     Uncertain(io::Error),
 }
 
-impl Durability {
-    /// Logs a warning about `what` if its durability is uncertain.
-    pub fn log(self, what: &str, path: &Path) {
-        if let Self::Uncertain(error) = self {
-            tracing::warn!("{what} may be lost if the machine loses power: {error}, file: {path:?}");
-        }
-    }
-}
-
 /// Replaces a file atomically through `unfinished` in the same folder. An old file of that name is removed and never opened: it may be a
 /// link, or have another mode.
 pub fn replace(path: &Path, unfinished: &Path, mode: u32, bytes: &[u8]) -> io::Result<Durability> {
@@ -44,23 +44,34 @@ pub fn replace_for(
     mode: u32,
     bytes: &[u8],
 ) -> io::Result<Durability> {
+    replace_and_keep(owner, path, unfinished, mode, bytes).map(|(_, durability)| durability)
+}
+
+/// Like [`replace_for`], and returns the new file too: another program may replace it a moment later.
+pub fn replace_and_keep(
+    owner: Option<Owner>,
+    path: &Path,
+    unfinished: &Path,
+    mode: u32,
+    bytes: &[u8],
+) -> io::Result<(File, Durability)> {
     let written = remove_left_over(unfinished)
         .and_then(|()| fill(open(unfinished, mode)?, owner, mode, bytes))
-        .and_then(|()| fs::rename(unfinished, path));
-    if let Err(error) = written {
+        .and_then(|file| fs::rename(unfinished, path).map(|()| file));
+    let file = written.inspect_err(|_| {
         let _ = fs::remove_file(unfinished);
-        return Err(error);
-    }
-    Ok(match sync_folder(path) {
+    })?;
+    let durability = match sync_folder(path) {
         Ok(()) => Durability::Sure,
         Err(error) => Durability::Uncertain(error),
-    })
+    };
+    Ok((file, durability))
 }
 
 /// Creates a file with all of its content, or fails without one. Fails if the path exists, and follows no link.
 pub fn create_for(owner: Option<Owner>, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let file = open(path, mode)?;
-    let written = fill(file, owner, mode, bytes).and_then(|()| sync_folder(path));
+    let written = fill(file, owner, mode, bytes).and_then(|_| sync_folder(path));
     if written.is_err() {
         let _ = fs::remove_file(path);
     }
@@ -78,14 +89,15 @@ fn open(path: &Path, mode: u32) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }
 
-fn fill(mut file: File, owner: Option<Owner>, mode: u32, bytes: &[u8]) -> io::Result<()> {
+fn fill(mut file: File, owner: Option<Owner>, mode: u32, bytes: &[u8]) -> io::Result<File> {
     // The mode does not depend on the umask.
     file.set_permissions(Permissions::from_mode(mode))?;
     if let Some((user, group)) = owner {
         fchown(&file, Some(user), Some(group))?;
     }
     file.write_all(bytes)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// Makes a rename or a new file in the folder of `path` durable.
