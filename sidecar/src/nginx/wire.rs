@@ -218,3 +218,61 @@ pub struct Links {
     /// URL for RTMP.
     pub rtmp: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_model::link;
+    use weir_model::token::{self, Purpose};
+
+    use super::*;
+
+    fn body(request: &impl Serialize) -> Vec<u8> {
+        serde_json::to_vec(request).unwrap()
+    }
+
+    /// The module reads what the daemon writes, and refuses unknown fields.
+    #[test]
+    fn the_module_reads_each_request() {
+        let ip: Network = "192.0.2.0/24".parse().unwrap();
+        let mut token = TokenRequest {
+            app: "live",
+            stream: "show",
+            action: "play",
+            name: None,
+            moderator: false,
+            ttl_s: 60,
+            ip: None,
+        };
+        for (action, ip) in [("play", None), ("publish", Some(ip))] {
+            (token.action, token.ip) = (action, ip);
+            let read = token::TokenRequest::from_json(&body(&token)).unwrap();
+            assert_eq!((read.ttl_s, read.ip), (60, ip), "{action}");
+        }
+        (token.action, token.name, token.moderator, token.ip) = ("chat", Some("Ana"), true, None);
+        let read = token::TokenRequest::from_json(&body(&token)).unwrap();
+        assert!(matches!(read.purpose, Purpose::Chat { .. }));
+
+        let jti: TokenId = "0123456789abcdef".parse().unwrap();
+        let now = Timestamp::from_millis(1_795_197_600_000);
+        let ends = Timestamp::from_millis(1_795_197_660_000);
+        let one = RevokeTokens { jti: Some(&jti), expires_at: Some(ends), ..RevokeTokens::default() };
+        let all = RevokeTokens { app: Some("live"), stream: Some("*"), ..RevokeTokens::default() };
+        for request in [one, all] {
+            Revocation::from_json(&body(&request), now).unwrap();
+        }
+
+        let url = |path: &str| Some(format!("https://example.org/{path}/{{app}}/{{stream}}"));
+        let link = LinkRequest {
+            app: "live",
+            stream: "show",
+            ttl_s: 60,
+            ip: Some(ip),
+            url: Some("https://example.org"),
+            watch_url: url("watch"),
+            hls_url: url("hls"),
+            dash_url: url("dash"),
+            rtmp_url: Some("rtmp://example.org/{app}/{stream}".to_owned()),
+        };
+        assert_eq!(link::LinkRequest::from_json(&body(&link)).unwrap().ttl_s, 60);
+    }
+}
