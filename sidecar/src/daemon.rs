@@ -189,9 +189,13 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Starts to follow the configured nginx.
+    /// Starts to follow the configured nginx. The nginx of a load balancer has no module, unless weir.toml names the API.
     fn follow(&mut self) -> Result<(), Error> {
         let at = &self.config.nginx;
+        if self.config.loadbalancer.is_some() && !at.names_api {
+            self.health(|health| health.nginx = None);
+            return Ok(());
+        }
         self.token = token(at);
         let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())?;
         self.follower = Some(Follower::start(nginx));

@@ -39,6 +39,8 @@ const DEFAULT_API: &str = "http://127.0.0.1:8080/api";
 pub struct NginxSettings {
     /// The module's API.
     pub api: ApiUrl,
+    /// weir.toml names the API.
+    pub names_api: bool,
     /// File with the API's bearer token.
     pub api_token_file: Option<PathBuf>,
     /// Server from which streams are played and to which renditions are published.
@@ -69,6 +71,7 @@ fn pattern(key: &str, text: &Text) -> Checked<Option<Pattern>> {
 }
 
 pub(super) fn nginx(raw: raw::Nginx) -> Checked<NginxSettings> {
+    let names_api = raw.api.is_some();
     let api = raw.api.unwrap_or_else(|| Spanned::new(0..0, DEFAULT_API.to_owned()));
     Ok(NginxSettings {
         addresses: Patterns {
@@ -79,6 +82,7 @@ pub(super) fn nginx(raw: raw::Nginx) -> Checked<NginxSettings> {
         },
         api: parsed(api.get_ref())
             .or_else(|why| problem(&api, format!("api = {:?}: {why}", api.get_ref())))?,
+        names_api,
         api_token_file: text_or(
             "api_token_file",
             &raw.api_token_file,

@@ -148,8 +148,8 @@ impl Follower {
             }
             if has_marked && matches!(trust, Trust::Older | Trust::Fresh) {
                 tracing::warn!(
-                    "pair: a file is not the one that this node saw last, such as one from a backup or one that was not written \
-                     completely: it counts as no edit, and what both nodes have in common replaces it, file: {source}"
+                    "pair: old or empty file ignored: the common state of the pair replaces its content; to undo an edit, make a new one, \
+                     file: {source}"
                 );
             }
             let mut is_news = table.observe(seen.kinds, &seen.things, trust, now);

@@ -119,7 +119,7 @@ fn files_of_one_node_from_a_backup_bring_nothing_back() {
         }
         assert_eq!(pair.view(A)["things"], 3, "{is_running}: {}", pair.view(A));
     }
-    pair.nodes[B].daemon.wait_log("a file is not the one that this node saw last");
+    pair.nodes[B].daemon.wait_log("pair: old or empty file ignored");
 
     // B is edited afterwards, also while its daemon is stopped.
     admin(&pair.nodes[B].daemon, &["add", "carl"]);

@@ -126,7 +126,7 @@ fn a_ban_that_the_disk_refused_is_in_force_after_a_restart() {
     drop(holder.stdin.take());
     holder.wait().unwrap();
     pair.nodes[A].daemon.start_again();
-    pair.nodes[A].daemon.wait_log("a file is not the one that this node saw last");
+    pair.nodes[A].daemon.wait_log("pair: old or empty file ignored");
     pair.wait_in_step();
     for nth in [A, B] {
         for name in ["First", "Second"] {
