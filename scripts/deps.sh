@@ -48,8 +48,8 @@ case ${1-} in
 build) packages=("${build_packages[@]}") ;;
 # debhelper comes with nginx-dev
 deb) packages=("${build_packages[@]}" xz-utils lintian mmdebstrap faketime rpm rpmlint python3-venv) ;;
-# OBS Studio, and a virtual screen for it
-long) packages+=(obs-studio xvfb) ;;
+# OBS Studio, and a virtual screen for it; clocks that differ; a client and a server for certificates
+long) packages+=(obs-studio xvfb faketime certbot pebble) ;;
 # the peer for TLS in front of nginx-rtmp, and a load of HTTP requests
 bench) packages+=(stunnel4 wrk) ;;
 *) die "usage: deps.sh [build | deb | long | bench]" ;;
@@ -87,6 +87,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     for service in nginx prometheus keepalived; do
         [ -n "$(installed_version "$service")" ] || new_services+=("$service")
     done
+    case " ${missing[*]} " in *" certbot "*) new_services+=(certbot.timer) ;; esac
 
     "${as_root[@]}" apt-get -q update
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}"

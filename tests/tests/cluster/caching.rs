@@ -1,11 +1,12 @@
-//! `nginx-conf/edge-cache` does what it promises: with any number of players, the origin gets one request per file, and no token.
+//! `nginx-conf/edge-cache` does what it promises: with any number of players, the origin gets one request per file, and no token. An edge
+//! with a full disk gets no viewers, and other edges do not notice.
 
 use std::sync::Barrier;
 use std::thread;
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
-use weir_tests::harness::{Nginx, files, products, until};
+use weir_tests::harness::{Nginx, Sidecar, Tmpfs, files, products, until};
 
 use super::{client, take};
 
@@ -13,12 +14,18 @@ const PLAYERS: usize = 50;
 
 /// Starts an nginx with the `http` block of the sample, on a port of its own, in front of an origin.
 fn edge(origin: &Nginx, port: &Port) -> Nginx {
+    edge_on("@DIR@", origin, port)
+}
+
+/// The same with the cache in another folder.
+fn edge_on(disk: &str, origin: &Nginx, port: &Port) -> Nginx {
     let text = files::text(&products::workspace().join("nginx-conf/edge-cache/nginx.conf"));
     let (_, body) = text.split_once("\nhttp {").unwrap();
     let body = body.trim_end().strip_suffix('}').unwrap();
     let body = body
         .replace("access_log /var/log/nginx/access.log masked;", "")
-        .replace("/var/cache/nginx/", "@DIR@/")
+        .replace("/var/cache/nginx/", &format!("{disk}/"))
+        .replace("min_free=256m", "min_free=64k")
         .replace("origin.example.org:8080", &format!("127.0.0.1:{}", origin.http()))
         .replace("listen 8080;", &format!("listen 127.0.0.1:{};", port.number()));
     Config::weir().main("weir_zone 8m;").connections(2048).web(&body).start()
@@ -125,4 +132,45 @@ fn the_origin_sends_a_stream_once_per_edge() {
     let ratio = total() / one;
     println!("3 edges with {PLAYERS} players each take {ratio:.3} streams from the origin");
     assert!(ratio <= 3.1, "{ratio}");
+}
+
+#[test]
+fn an_edge_with_a_full_disk_gets_no_viewers() {
+    let origin = Config::stock().http("root @DIR@;").start();
+    std::fs::create_dir(origin.path("hls")).unwrap();
+    std::fs::write(origin.path("hls/show-1.ts"), vec![0x47; 256 << 10]).unwrap();
+    let (disk, ports) = (Tmpfs::mount(2048), [Port::reserve(), Port::reserve()]);
+    let full = edge_on(&disk.path().display().to_string(), &origin, &ports[0]);
+    let other = edge(&origin, &ports[1]);
+    let url = |nth: usize, path: &str| format!("http://127.0.0.1:{}{path}", ports[nth].number());
+    let served = |nth: usize| {
+        let answer = client().get(url(nth, "/hls/show-1.ts")).send();
+        answer.and_then(reqwest::blocking::Response::bytes).is_ok_and(|bytes| bytes.len() == 256 << 10)
+    };
+    let listed: String = [0, 1]
+        .iter()
+        .map(|nth| {
+            let address = url(*nth, "");
+            format!("[[cluster.edge]]\naddress = \"{address}\"\nbandwidth = \"1g\"\ncheck = \"/healthz\"\n")
+        })
+        .collect();
+    let at_origin = super::nginx();
+    let daemon = Sidecar::start(&at_origin, &format!("[web]\n{listed}"));
+    let chosen =
+        |viewer: u32| super::edge(&daemon, &format!("viewer {viewer}"), "").json()["address"].clone();
+    until("both edges get viewers", 10.0, || {
+        let all: Vec<_> = (0..20).map(chosen).collect();
+        all.contains(&url(0, "").into()) && all.contains(&url(1, "").into())
+    });
+    disk.fill();
+    daemon.wait_log("edge lost: ");
+    for viewer in 0..20 {
+        assert_eq!(chosen(viewer), url(1, ""), "viewer {viewer}");
+    }
+    assert!(served(1) && !served(0));
+    disk.empty();
+    daemon.wait_log("edge answers again");
+    assert!(served(0));
+    assert_eq!(daemon.log().matches("edge lost: ").count(), 1, "{}", daemon.log());
+    drop((full, other));
 }

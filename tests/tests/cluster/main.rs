@@ -3,6 +3,7 @@
 
 mod balancing;
 mod caching;
+mod certificates;
 mod chat;
 mod churn;
 mod init;
