@@ -115,6 +115,7 @@ test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for ano
 	$(CARGO_TEST) --test module --test interop --test playback --test live --test admin -- --ignored --nocapture --test-threads=1
 	$(CARGO_TEST) --lib -- --ignored
 	WEIR_EXACT=1 $(CARGO_TEST) --test cluster --test keepalived --test admin --test module --test sidecar -- --test-threads=1
+	WEIR_EXACT=1 $(CARGO_TEST) --test cluster --test keepalived -- --ignored --nocapture --test-threads=1
 	@$(MAKE) --no-print-directory sanitized
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test interop -- --include-ignored --test-threads=2
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test playback -- --ignored --nocapture fuzz::

@@ -4,6 +4,7 @@
 mod chat;
 mod check;
 mod client;
+mod edge;
 mod join;
 mod keys;
 mod ladder;
@@ -39,7 +40,7 @@ pub struct Row {
 }
 
 /// All comparisons.
-pub const ROWS: [Row; 19] = [
+pub const ROWS: [Row; 20] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
@@ -90,6 +91,11 @@ pub const ROWS: [Row; 19] = [
         name: "protected",
         what: "what a request for a segment and a playlist takes: wrk with 16 connections, by what protects the files",
         measure: protected::protected,
+    },
+    Row {
+        name: "edge",
+        what: "what a request costs a caching edge, with and without a token and the count of viewers",
+        measure: edge::edge,
     },
     Row {
         name: "push",

@@ -2,6 +2,7 @@
 //! per second, by wrk.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::process::Command;
 
 use weir_model::Timestamp;
@@ -12,12 +13,12 @@ use super::table::{self, Arm, Table, Target};
 use crate::harness::nginx::Config;
 use crate::harness::{Nginx, products};
 
-const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+pub(super) const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 /// Bytes of a segment of two seconds.
-const SEGMENT: usize = 500_000;
+pub(super) const SEGMENT: usize = 500_000;
 /// Segments of a playlist.
 const SEGMENTS: usize = 10;
-const ROUNDS: usize = 5;
+pub(super) const ROUNDS: usize = 5;
 /// Duration of wrk per round and arm, in seconds.
 const SECONDS: u32 = 3;
 
@@ -88,6 +89,12 @@ fn serve() -> (Nginx, String) {
         .start();
     let folder = nginx.path("hls");
     std::fs::create_dir(&folder).unwrap();
+    write_media(&folder);
+    (nginx, token())
+}
+
+/// Writes a playlist, and one of its segments.
+pub(super) fn write_media(folder: &Path) {
     let mut playlist =
         String::from("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:1\n");
     for nth in 1..=SEGMENTS {
@@ -95,6 +102,10 @@ fn serve() -> (Nginx, String) {
     }
     std::fs::write(folder.join("show.m3u8"), playlist).unwrap();
     std::fs::write(folder.join("show-1.ts"), vec![7; SEGMENT]).unwrap();
+}
+
+/// Returns a token for the stream.
+pub(super) fn token() -> String {
     let claims = Claims {
         sub: "live/show".parse().unwrap(),
         act: Action::Play,
@@ -105,8 +116,7 @@ fn serve() -> (Nginx, String) {
         ip: None,
         yields: false,
     };
-    let token = Signer::new(SECRET).unwrap().mint(&claims).expose().to_owned();
-    (nginx, token)
+    Signer::new(SECRET).unwrap().mint(&claims).expose().to_owned()
 }
 
 /// Microseconds per request.
@@ -117,14 +127,19 @@ fn load(nginx: &Nginx, at: usize, file: &str, token: &str) -> f64 {
         BY_LINK => format!("?token={token}"),
         _ => String::new(),
     };
+    wrk(&nginx.url(&format!("{path}{query}")), (WAYS[at].2 && at != BY_LINK).then_some(token))
+}
+
+/// Requests a URL as often as possible, with a token as a cookie. Returns the microseconds per request.
+pub(super) fn wrk(url: &str, token: Option<&str>) -> f64 {
     let mut wrk = Command::new(products::tool("/usr/bin/wrk"));
     wrk.args(["--threads", "1", "--connections", "16", "--duration", &format!("{SECONDS}s")]);
-    if WAYS[at].2 && at != BY_LINK {
+    if let Some(token) = token {
         wrk.args(["--header", &format!("Cookie: weir_token={token}")]);
     }
-    let output = wrk.arg(nginx.url(&format!("{path}{query}"))).output().unwrap();
+    let output = wrk.arg(url).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && !said.contains("Non-2xx"), "{path}{query}: {output:?}");
+    assert!(output.status.success() && !said.contains("Non-2xx"), "{url}: {output:?}");
     let rate = said.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse::<f64>().ok());
     1e6 / rate.unwrap_or_else(|| panic!("{said}"))
 }

@@ -114,3 +114,15 @@ pub fn connect(to: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStr
     socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(to))?;
     Ok(TcpStream::from(fd))
 }
+
+/// Connects from another address within this time, which is also the limit of each later read and write.
+pub fn connect_within(to: SocketAddr, source: IpAddr, patience: Duration) -> std::io::Result<TcpStream> {
+    let fd = socket::socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = TcpStream::from(fd);
+    // The limit of a write is also that of connect (socket(7), SO_SNDTIMEO).
+    socket.set_write_timeout(Some(patience))?;
+    socket.set_read_timeout(Some(patience))?;
+    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+    socket::connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
+    Ok(socket)
+}

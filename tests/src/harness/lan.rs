@@ -47,11 +47,34 @@ impl Space {
     /// Runs `ip` in the namespace, and returns its output.
     #[track_caller]
     pub fn ip(&self, arguments: &str) -> String {
-        let output = self.inside(|| {
-            Command::new(products::tool("/usr/sbin/ip")).args(arguments.split(' ')).output().unwrap()
-        });
+        self.run("/usr/sbin/ip", arguments)
+    }
+
+    /// Loses this percentage of the packets that arrive in the namespace, but none of its own loopback. The namespace can still send.
+    #[track_caller]
+    pub fn lose(&self, percent: u32) {
+        self.nft("add table inet loss");
+        self.nft("add chain inet loss in { type filter hook input priority 0; }");
+        self.nft(&format!("add rule inet loss in iif != lo numgen random mod 100 < {percent} drop"));
+    }
+
+    /// Ends [`lose`](Self::lose).
+    #[track_caller]
+    pub fn lose_nothing(&self) {
+        self.nft("delete table inet loss");
+    }
+
+    #[track_caller]
+    fn nft(&self, line: &str) {
+        self.run("/usr/sbin/nft", line);
+    }
+
+    #[track_caller]
+    fn run(&self, program: &str, arguments: &str) -> String {
+        let output = self
+            .inside(|| Command::new(products::tool(program)).args(arguments.split(' ')).output().unwrap());
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "ip {arguments}: {said}");
+        assert!(output.status.success(), "{program} {arguments}: {said}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }

@@ -58,6 +58,7 @@ pub struct Builder {
     url: Url,
     name: Option<Vec<u8>>,
     silent: bool,
+    is_tolerant: bool,
     options: Options,
     role: fn(&Url, Options) -> Client,
     edit: Edit,
@@ -127,6 +128,12 @@ impl Builder {
         self
     }
 
+    /// Counts a server that cannot be reached as one that closes the connection.
+    pub fn tolerant(mut self) -> Self {
+        self.is_tolerant = true;
+        self
+    }
+
     /// Sends media immediately, without waiting for the answer to `publish`.
     pub fn hasty(mut self) -> Self {
         self.options.wait_for_start = false;
@@ -153,6 +160,10 @@ impl Builder {
             Ok(connection) => {
                 Session { connection, state: shared, orders: received, clock: None, stalled, edit }.run()
             }
+            Err(_) if self.is_tolerant => {
+                let mut state = shared.lock().unwrap();
+                (state.outcome, state.closed) = (Some(Outcome::Closed), true);
+            }
             Err(error) => panic!("publisher cannot connect: {error}"),
         });
         Publisher { state, orders, thread: Some(thread) }
@@ -174,6 +185,7 @@ impl Publisher {
             url: format!("rtmp://127.0.0.1:{port}/{path}").parse().unwrap(),
             name: None,
             silent: false,
+            is_tolerant: false,
             options: Options::default(),
             role: |url, options| Client::publish(url, options),
             edit: Box::new(Some),
@@ -184,6 +196,11 @@ impl Publisher {
     #[track_caller]
     pub fn outcome(&self) -> Outcome {
         wait::until("the server's answer to publish", 15.0, || self.state.lock().unwrap().outcome.clone())
+    }
+
+    /// Returns the result of the publish, if the server has answered.
+    pub fn answer(&self) -> Option<Outcome> {
+        self.state.lock().unwrap().outcome.clone()
     }
 
     /// Asserts that the publish was accepted.

@@ -27,6 +27,7 @@ pub struct Sidecar {
     addresses: [String; 3],
     /// ffmpegs that were seen at some time.
     seen: Vec<Process>,
+    clock: Option<&'static str>,
 }
 
 impl Sidecar {
@@ -58,14 +59,20 @@ impl Sidecar {
             &addresses,
             &config.replace("@DIR@", &nginx.folder().to_string_lossy()),
         );
-        let child = spawn(folder.path());
-        Self { child, folder, http, web, addresses, seen: Vec::new() }
+        let child = spawn(folder.path(), None);
+        Self { child, folder, http, web, addresses, seen: Vec::new(), clock: None }
     }
 
     /// Starts one with a whole weir.toml. Only the ports of the daemon, its socket, log and history are changed for
     /// this machine. `web` is the port of its pages.
     #[track_caller]
     pub fn start_whole(nginx: &Nginx, web: u16, text: &str) -> Self {
+        Self::start_whole_at(nginx, web, text, None)
+    }
+
+    /// The same with a clock that differs, such as `+10s`.
+    #[track_caller]
+    pub fn start_whole_at(nginx: &Nginx, web: u16, text: &str, clock: Option<&'static str>) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-sidecar-").tempdir().unwrap();
         let (http, place) = (Port::reserve(), folder.path().display().to_string());
         let own = format!(
@@ -80,13 +87,16 @@ impl Sidecar {
             true => text.replacen("\n[daemon]\n", &format!("\n[daemon]\n{own}"), 1),
             false => format!("{text}\n[daemon]\n{own}"),
         };
-        let text = format!("{text}\n[history]\nfile = \"{place}/history.db\"\n");
+        let text = match text.contains("[history]\n") {
+            true => text,
+            false => format!("{text}\n[history]\nfile = \"{place}/history.db\"\n"),
+        };
         std::fs::write(folder.path().join("weir.toml"), text).unwrap();
         let addresses = [nginx.url("/api"), format!("rtmp://127.0.0.1:{}", nginx.rtmp()), String::new()];
-        let child = spawn(folder.path());
+        let child = spawn(folder.path(), clock);
         // The caller's port is that of its pages.
         let web = Port::reserve();
-        let mut sidecar = Self { child, folder, http, web, addresses, seen: Vec::new() };
+        let mut sidecar = Self { child, folder, http, web, addresses, seen: Vec::new(), clock };
         sidecar.wait_healthy();
         sidecar
     }
@@ -159,7 +169,7 @@ impl Sidecar {
     /// Starts it again after [`kill`](Self::kill).
     #[track_caller]
     pub fn start_again(&mut self) {
-        self.child = spawn(self.folder.path());
+        self.child = spawn(self.folder.path(), self.clock);
         self.wait_healthy();
     }
 
@@ -312,11 +322,17 @@ fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp, nginx]: &[St
     std::fs::write(folder.join("weir.toml"), text.replace("@MEDIA@", &format!("{place}/media"))).unwrap();
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(folder: &Path, clock: Option<&str>) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
     // The caller's umask must not matter, so this is an unusual one: keepalived's.
-    Command::new("/bin/sh")
-        .args(["-c", "umask 0177; exec \"$0\" serve --config \"$1\""])
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "umask 0177; exec \"$0\" serve --config \"$1\""]);
+    if let Some(clock) = clock {
+        let folder = format!("/usr/lib/{}-linux-gnu/faketime", std::env::consts::ARCH);
+        let library = products::tool(&format!("{folder}/libfaketimeMT.so.1"));
+        command.env("LD_PRELOAD", library).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    }
+    command
         .arg(products::weir())
         .arg(folder.join("weir.toml"))
         .stdin(Stdio::null())

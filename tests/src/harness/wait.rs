@@ -33,6 +33,11 @@ impl<T> Condition for Option<T> {
 /// Other work on the machine makes everything slower. `WEIR_EXACT=1` takes this factor away, for a machine without other work.
 const SLACK: f64 = 3.0;
 
+/// Returns the limit for a time that a test measures itself: `seconds` on a machine without other work.
+pub fn limit(seconds: f64) -> Duration {
+    Duration::from_secs_f64(patience(slack(seconds)))
+}
+
 fn slack(seconds: f64) -> f64 {
     static EXACT: LazyLock<bool> =
         LazyLock::new(|| std::env::var_os("WEIR_EXACT").is_some_and(|it| it == "1"));

@@ -14,17 +14,41 @@ use super::{Nginx, Sidecar, files, products};
 /// The files of a role.
 pub struct Written {
     folder: TempDir,
-    http: Port,
-    rtmp: Port,
-    web: Port,
+    ports: Ports,
+}
+
+/// Ports for viewers, for RTMP and for the pages of the daemon.
+#[derive(Clone, Copy)]
+struct Numbers {
+    http: u16,
+    rtmp: u16,
+    web: u16,
+}
+
+enum Ports {
+    /// Ports of this machine, which no other test uses.
+    Reserved([Port; 3]),
+    /// The ports of the samples, in a network namespace of its own.
+    Usual,
 }
 
 impl Written {
     /// Runs `weir init` with these arguments, separate ports, and a folder; `@HTTP@` means the port.
     #[track_caller]
     pub fn init(words: &[&str]) -> Self {
+        Self::with(Ports::Reserved([Port::reserve(), Port::reserve(), Port::reserve()]), words)
+    }
+
+    /// The same with the usual ports, for a machine with a network namespace of its own.
+    #[track_caller]
+    pub fn init_machine(words: &[&str]) -> Self {
+        Self::with(Ports::Usual, words)
+    }
+
+    #[track_caller]
+    fn with(ports: Ports, words: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-init-").tempdir().unwrap();
-        let written = Self { folder, http: Port::reserve(), rtmp: Port::reserve(), web: Port::reserve() };
+        let written = Self { folder, ports };
         let output = written.again(words);
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         for name in ["log", "lib", "state", "state/hls", "state/dash", "cache"] {
@@ -35,12 +59,22 @@ impl Written {
 
     /// Runs it again into the same folder.
     pub fn again(&self, words: &[&str]) -> Output {
-        let (http, rtmp) = (self.http.number().to_string(), self.rtmp.number().to_string());
+        let Numbers { http, rtmp, .. } = self.numbers();
+        let (http, rtmp) = (http.to_string(), rtmp.to_string());
         let words = words.iter().map(|word| word.replace("@HTTP@", &http));
         let ports = ["--http-port", &http, "--rtmp-port", &rtmp];
         let mut command = Command::new(products::weir());
         command.arg("init").args(words).args(ports).arg("--dir").arg(self.folder.path());
         command.stdin(std::process::Stdio::null()).output().unwrap()
+    }
+
+    fn numbers(&self) -> Numbers {
+        match &self.ports {
+            Ports::Reserved([http, rtmp, web]) => {
+                Numbers { http: http.number(), rtmp: rtmp.number(), web: web.number() }
+            }
+            Ports::Usual => Numbers { http: 8080, rtmp: 1935, web: 8090 },
+        }
     }
 
     /// A file of the folder.
@@ -50,12 +84,12 @@ impl Written {
 
     /// Returns the address of its nginx for viewers.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.http.number())
+        format!("http://127.0.0.1:{}{path}", self.numbers().http)
     }
 
     /// The port of its RTMP.
     pub fn rtmp(&self) -> u16 {
-        self.rtmp.number()
+        self.numbers().rtmp
     }
 
     /// Returns a file with this machine's folders.
@@ -81,25 +115,24 @@ impl Written {
             .replace("/var/cache/nginx", &place("cache"))
             .replace("/var/log/nginx", &place("log"))
             .replace("/srv/weir/www", &place("www"))
-            .replace("http://127.0.0.1:8090", &format!("http://127.0.0.1:{}", self.web.number()))
+            .replace("http://127.0.0.1:8090", &format!("http://127.0.0.1:{}", self.numbers().web))
             .replace("http {\n", &format!("http {{\n{}", temporary_paths()))
     }
 
     /// Starts nginx with its nginx.conf, which listens on the tests' ports in addition to its own.
     #[track_caller]
     pub fn start_nginx(&self) -> Nginx {
-        let (http, rtmp) = (self.http.number(), self.rtmp.number());
+        let Numbers { http, rtmp, .. } = self.numbers();
+        let at = match self.ports {
+            Ports::Reserved(_) => "127.0.0.1:",
+            Ports::Usual => "",
+        };
         let text = self
             .text("nginx.conf")
+            .replace("worker_processes auto;", "worker_processes 1;")
             .replace("listen 127.0.0.1:", "listen ")
-            .replace(
-                &format!("listen {http};"),
-                &format!("listen 127.0.0.1:{http}; listen 127.0.0.1:@HTTP@;"),
-            )
-            .replace(
-                &format!("listen {rtmp};"),
-                &format!("listen 127.0.0.1:{rtmp}; listen 127.0.0.1:@RTMP@;"),
-            )
+            .replace(&format!("listen {http};"), &format!("listen {at}{http}; listen 127.0.0.1:@HTTP@;"))
+            .replace(&format!("listen {rtmp};"), &format!("listen {at}{rtmp}; listen 127.0.0.1:@RTMP@;"))
             .replace("/var/lib/weir/", &format!("{}/", self.path("lib").display()));
         Config::whole(&text).start()
     }
@@ -107,9 +140,18 @@ impl Written {
     /// Starts `weir serve` with its weir.toml.
     #[track_caller]
     pub fn start_daemon(&self, nginx: &Nginx) -> Sidecar {
-        let text =
-            self.text("weir.toml").replace("/var/lib/weir/", &format!("{}/", self.path("lib").display()));
-        Sidecar::start_whole(nginx, self.web.number(), &text)
+        self.start_daemon_of(nginx, "weir.toml", None)
+    }
+
+    /// The same with another file and, optionally, with a clock that differs, such as `+10s`.
+    #[track_caller]
+    pub fn start_daemon_of(&self, nginx: &Nginx, name: &str, clock: Option<&'static str>) -> Sidecar {
+        Sidecar::start_whole_at(nginx, self.numbers().web, &self.daemon(name), clock)
+    }
+
+    /// Returns a weir.toml with this machine's folders.
+    pub fn daemon(&self, name: &str) -> String {
+        self.text(name).replace("/var/lib/weir/", &format!("{}/", self.path("lib").display()))
     }
 
     /// `weir check node --all` of the running node: the exit status and the lines.

@@ -1,11 +1,13 @@
 //! An edge that relays: a stream starts at the edge with its first viewer, and ends some time after its last one.
 
+mod delay;
+
 use std::time::Instant;
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
 use weir_tests::harness::websocket::Message;
-use weir_tests::harness::{Player, Publisher, Sidecar, WebSocket, took, until};
+use weir_tests::harness::{Nginx, Player, Publisher, Sidecar, WebSocket, took, until};
 
 use super::{ORIGIN, nginx};
 
@@ -24,29 +26,52 @@ fn a_stream_is_pulled_over_webrtc() {
     pulled_over("webrtc");
 }
 
+/// An origin with two streams, and an edge that pulls from it.
+struct Hop {
+    _publishers: [Publisher; 2],
+    /// When the daemon of the edge was started.
+    began: Instant,
+    edge: Sidecar,
+    at_edge: Nginx,
+    _origin: Sidecar,
+    at_origin: Nginx,
+    _port: Port,
+}
+
+impl Hop {
+    fn start(transport: &str) -> Self {
+        let (at_origin, port) = (nginx(), Port::reserve());
+        let webrtc = format!("[webrtc]\nlisten = \"127.0.0.1:{}\"\n", port.number());
+        let origin = Sidecar::start(&at_origin, &format!("{ORIGIN}{webrtc}"));
+        let at_edge = Config::weir()
+            .main("weir_secret @DIR@/secret;")
+            .file("secret", "0123456789abcdef0123456789abcdef")
+            .file("cluster.secret", super::SECRET)
+            .with_api()
+            .app("live", "weir_publish key;")
+            .start();
+        let publish = |name: &str| Publisher::to(at_origin.rtmp(), &format!("live/{name}")).start().started();
+        let publishers = [publish("show"), publish("other")];
+        for name in ["show", "other"] {
+            origin.wait_log(&format!("stream is live stream=\"live/{name}\""));
+        }
+        let began = Instant::now();
+        let edge = Sidecar::start(
+            &at_edge,
+            &format!(
+                "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n[edge]\norigin = \"http://127.0.0.1:{}\"\n\
+                 address = \"http://127.0.0.1:1\"\nbandwidth = \"1g\"\nrtmp = \"rtmp://127.0.0.1:{}\"\nlinger = \"2s\"\ntransport = \"{transport}\"\n",
+                origin.web(),
+                at_origin.rtmp()
+            ),
+        );
+        Self { _publishers: publishers, began, edge, at_edge, _origin: origin, at_origin, _port: port }
+    }
+}
+
 fn pulled_over(transport: &str) {
-    let (at_origin, port) = (nginx(), Port::reserve());
-    let webrtc = format!("[webrtc]\nlisten = \"127.0.0.1:{}\"\n", port.number());
-    let origin = Sidecar::start(&at_origin, &format!("{ORIGIN}{webrtc}"));
-    let at_edge = Config::weir()
-        .main("weir_secret @DIR@/secret;")
-        .file("secret", "0123456789abcdef0123456789abcdef")
-        .file("cluster.secret", super::SECRET)
-        .with_api()
-        .app("live", "weir_publish key;")
-        .start();
-    let edge = Sidecar::start(
-        &at_edge,
-        &format!(
-            "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n[edge]\norigin = \"http://127.0.0.1:{}\"\n\
-             address = \"http://127.0.0.1:1\"\nbandwidth = \"1g\"\nrtmp = \"rtmp://127.0.0.1:{}\"\nlinger = \"2s\"\ntransport = \"{transport}\"\n",
-            origin.web(),
-            at_origin.rtmp()
-        ),
-    );
-    let publish = |name: &str| Publisher::to(at_origin.rtmp(), &format!("live/{name}")).start().started();
-    let _publishers = [publish("show"), publish("other")];
-    edge.wait_log("edge joined");
+    let hop = Hop::start(transport);
+    let Hop { edge, at_edge, .. } = &hop;
     let live = |name: &str| at_edge.api().get(&format!("/v1/streams/live/{name}")).status == 200;
     // The origin reports its streams when the edge renews.
     let mut begin = Instant::now();
@@ -56,6 +81,7 @@ fn pulled_over(transport: &str) {
     });
     while !matches!(viewer.receive(), Some(Message::Binary(_))) {}
     took(&format!("{transport}: the first media"), begin, 2.0);
+    took(&format!("{transport}: from the start of the edge to its first viewer"), hop.began, 2.0);
     assert!(live("show") && !live("other"), "only what is watched is pulled");
 
     // A player over RTMP waits for the stream.

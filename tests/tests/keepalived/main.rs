@@ -4,6 +4,7 @@
 
 mod checks;
 mod common;
+mod drawing;
 mod fifo;
 mod loadbalancer;
 mod pair;

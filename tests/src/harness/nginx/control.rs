@@ -146,12 +146,18 @@ impl Nginx {
     /// Kills nginx as a power failure does: master and workers at the same moment (SIGKILL). Then does `meanwhile`, and starts nginx again.
     #[track_caller]
     pub fn lose_power(&mut self, meanwhile: impl FnOnce(&Self)) {
+        self.kill_all();
+        meanwhile(self);
+        self.start_again();
+    }
+
+    /// Kills nginx as a power failure does. [`start_again`](Self::start_again) starts it.
+    #[track_caller]
+    pub fn kill_all(&mut self) {
         let everyone = self.everyone();
         // The master is first, so that it does not replace a worker.
         everyone.iter().rev().for_each(|process| process.signal(Signal::SIGKILL));
         self.wait_ended(&everyone);
-        meanwhile(self);
-        self.start_again();
     }
 
     fn everyone(&self) -> Vec<Process> {
@@ -168,8 +174,9 @@ impl Nginx {
         });
     }
 
+    /// Starts it after [`kill_all`](Self::kill_all).
     #[track_caller]
-    fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         self.child = Some(self.place.spawn());
         self.wait_started();
     }
