@@ -295,8 +295,8 @@ fn the_messages_of_the_docs_are_those_of_the_code() {
     let shown: Vec<&str> = of_ws.iter().chain(&of_chat).flat_map(|(texts, _)| texts.clone()).collect();
     let type_of = |message: Value| message["type"].as_str().unwrap().to_owned();
     for kind in FrontMessage::one_of_each().iter().map(|message| type_of(json!(message))) {
-        let is_shown = |text: &&str| **text == kind || text.contains(&format!("{{\"type\":\"{kind}\""));
-        assert!(shown.iter().any(|text| is_shown(&text)), "{kind}");
+        let is_shown = |text: &str| text == kind || text.contains(&format!("{{\"type\":\"{kind}\""));
+        assert!(shown.iter().any(|text| is_shown(text)), "{kind}");
     }
     // An example that is cut off is no JSON.
     let examples: Vec<Value> = shown.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();

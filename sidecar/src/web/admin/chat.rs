@@ -50,6 +50,9 @@ struct Wanted {
     seconds: u64,
 }
 
+/// The action in the event of an order.
+type Reported = fn(ChatPlace) -> ChatAction;
+
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Word {
@@ -62,12 +65,12 @@ enum Word {
 }
 
 impl Wanted {
-    fn order(self) -> Result<(Order, fn(ChatPlace) -> ChatAction), &'static str> {
+    fn order(self) -> Result<(Order, Reported), &'static str> {
         if self.seconds > MOST_SECONDS {
             return Err("field \"seconds\": must be from 0 to 86400");
         }
         let span = Duration::from_secs(self.seconds);
-        let (order, action): (_, fn(ChatPlace) -> ChatAction) = match self.order {
+        let (order, action): (_, Reported) = match self.order {
             Word::Delete if !self.id.is_empty() => (Order::Delete(self.id), ChatAction::Deleted),
             Word::Delete => return Err("field \"id\": must be the id of a message"),
             Word::Slow => (Order::Slow(span), ChatAction::Slow),
