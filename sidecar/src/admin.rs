@@ -4,9 +4,9 @@
 //! - [`name`]: names of accounts; [`password`]: argon2id; [`totp`]: the second factor
 //! - [`sessions`]: the logged-in sessions; [`limits`]: the time before another login attempt
 
-pub mod accounts;
-pub mod limits;
-pub mod name;
-pub mod password;
-pub mod sessions;
-pub mod totp;
+pub(crate) mod accounts;
+pub(crate) mod limits;
+pub(crate) mod name;
+pub(crate) mod password;
+pub(crate) mod sessions;
+pub(crate) mod totp;

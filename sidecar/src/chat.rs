@@ -32,15 +32,15 @@ use crate::events::Bus;
 use crate::streams::StreamId;
 
 mod pace;
-pub mod read;
+pub(crate) mod read;
 mod replica;
-pub mod room;
+pub(crate) mod room;
 mod shared;
 mod store;
-pub mod view;
+pub(crate) mod view;
 
 use room::{AddressMark, Ban, Person, Refusal, Room};
-pub use shared::Common;
+pub(crate) use shared::Common;
 use shared::Shared;
 use store::{Change, Store};
 
@@ -53,7 +53,7 @@ const MINUTE: u32 = 30;
 
 /// All rooms.
 #[derive(Debug)]
-pub struct Chat {
+pub(crate) struct Chat {
     bus: Arc<Bus>,
     settings: Mutex<Arc<Settings>>,
     rooms: Mutex<BTreeMap<StreamId, Open>>,
@@ -74,7 +74,7 @@ struct Open {
 
 /// Action of a moderator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// Deletes a message.
     Delete(String),
     /// Restores recently deleted messages: one by its id, or those of a name or address.
@@ -91,7 +91,7 @@ pub enum Order {
 
 /// A person who enters a room, as described by a token or by that person.
 #[derive(Clone, Debug, Default)]
-pub struct Visitor {
+pub(crate) struct Visitor {
     /// Name that the person asks for.
     pub name: Option<String>,
     /// Whether the person has a chat token.
@@ -104,7 +104,7 @@ pub struct Visitor {
 
 /// A person in a room. Dropping it removes the person from the room.
 #[derive(Debug)]
-pub struct Presence {
+pub(crate) struct Presence {
     chat: Arc<Chat>,
     id: StreamId,
     number: u64,
@@ -131,7 +131,7 @@ impl Drop for Presence {
 
 impl Chat {
     /// Starts the chat as configured, with the stored messages.
-    pub fn start(config: &Config, bus: &Arc<Bus>) -> Arc<Self> {
+    pub(crate) fn start(config: &Config, bus: &Arc<Bus>) -> Arc<Self> {
         let chat = Arc::new(Self {
             bus: bus.clone(),
             settings: Mutex::new(Arc::new(config.chat.clone())),
@@ -158,7 +158,7 @@ impl Chat {
     }
 
     /// Applies other settings. The chat keeps its file until a restart.
-    pub fn configure(&self, config: &Config) {
+    pub(crate) fn configure(&self, config: &Config) {
         let before = std::mem::replace(
             &mut *self.settings.lock().unwrap_or_else(PoisonError::into_inner),
             Arc::new(config.chat.clone()),
@@ -202,7 +202,7 @@ impl Chat {
     }
 
     /// Returns whether the chat is enabled.
-    pub fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.settings().enabled
     }
 
@@ -220,7 +220,7 @@ impl Chat {
     }
 
     /// Adds a person to the room of a stream.
-    pub fn enter(
+    pub(crate) fn enter(
         self: &Arc<Self>,
         id: &StreamId,
         visitor: Visitor,
@@ -279,7 +279,7 @@ impl Chat {
     }
 
     /// Applies the action of an administrator or moderator, named `by`, in the room of a stream.
-    pub fn moderate(&self, id: &StreamId, by: &str, order: Order) -> Result<(), Refusal> {
+    pub(crate) fn moderate(&self, id: &StreamId, by: &str, order: Order) -> Result<(), Refusal> {
         let settings = self.settings();
         let mut rooms = self.lock();
         let open = rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings));
@@ -421,7 +421,7 @@ impl Open {
 
 impl Presence {
     /// Writes a message in the room.
-    pub fn say(&self, written: &str) -> Result<(), Refusal> {
+    pub(crate) fn say(&self, written: &str) -> Result<(), Refusal> {
         let settings = self.chat.settings();
         let shown = room::filtered(&text::clean_emoji(written), &settings.words);
         let message = {
@@ -461,7 +461,7 @@ impl Presence {
     }
 
     /// Applies an action if the person is a moderator.
-    pub fn moderate(&self, order: Order) -> Result<(), Refusal> {
+    pub(crate) fn moderate(&self, order: Order) -> Result<(), Refusal> {
         match self.person.is_moderator {
             true => self.chat.moderate(&self.id, self.person.name.as_deref().unwrap_or("moderator"), order),
             false => Err(Refusal::Forbidden),

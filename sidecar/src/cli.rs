@@ -11,33 +11,33 @@ use weir_model::link::Base;
 use weir_model::token::TokenId;
 use weir_model::{AppName, Network, StreamName};
 
-pub mod admin;
+pub(crate) mod admin;
 mod args;
-pub mod chat;
-pub mod check;
-pub mod daemon;
-pub mod doctor;
-pub mod edge;
-pub mod fleet;
+pub(crate) mod chat;
+pub(crate) mod check;
+pub(crate) mod daemon;
+pub(crate) mod doctor;
+pub(crate) mod edge;
+pub(crate) mod fleet;
 mod generated;
-pub mod history;
-pub mod init;
-pub mod secret;
-pub mod target;
+pub(crate) mod history;
+pub(crate) mod init;
+pub(crate) mod secret;
+pub(crate) mod target;
 mod test_stream;
 
 use crate::values::{ActionName, Expiry, Interval, PlayerId, Span, StreamOrAll};
-pub use args::{JsonArg, KeyFileArg, ServerArg, ServerBlockArg};
+pub(crate) use args::{JsonArg, KeyFileArg, ServerArg, ServerBlockArg};
 use chat::ChatCommand;
 use check::{CheckHlsArgs, CheckHttpArgs, CheckNodeArgs, CheckRtmpArgs, NotifyArgs};
 use daemon::{BecomeArgs, JobCommand, ServeArgs};
 use doctor::DoctorArgs;
 use edge::{DrainArgs, EdgeCommand, PairArgs};
-pub use generated::{CompletionsArgs, ManArgs};
+pub(crate) use generated::{CompletionsArgs, ManArgs};
 use history::HistoryCommand;
 use secret::SecretCommand;
 use target::{TargetAddArgs, TargetIdArgs, TargetListArgs};
-pub use test_stream::TestStreamArgs;
+pub(crate) use test_stream::TestStreamArgs;
 
 /// Manage stream keys, push targets and live streams of an nginx with Weir, and run its daemon.
 #[derive(Debug, Parser)]
@@ -46,7 +46,7 @@ pub use test_stream::TestStreamArgs;
     after_help = "`weir completions SHELL` prints a completion script, `weir man DIR` writes the man pages.\n\
 Exit status: 0 done, 1 refused or unhealthy, 2 wrong usage."
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// Where nginx is, and who asks
     #[command(flatten)]
     pub api: ApiArgs,
@@ -61,7 +61,7 @@ pub struct Cli {
 /// Where the module's API is and how to be let in; understood by every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "The module's API")]
-pub struct ApiArgs {
+pub(crate) struct ApiArgs {
     /// URL of the API: http(s)://HOST[:PORT]/PATH or unix:SOCKET:/PATH (or in WEIR_API)
     #[arg(
         long,
@@ -88,7 +88,7 @@ pub struct ApiArgs {
 
 /// The first word.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the daemon: transcode, record and watch live streams as configured in weir.toml
     Serve(ServeArgs),
     /// List and restart the daemon's ffmpeg jobs
@@ -161,7 +161,7 @@ pub enum Command {
 
 /// `weir key ...`
 #[derive(Debug, Subcommand)]
-pub enum KeyCommand {
+pub(crate) enum KeyCommand {
     /// Create a key and show it once
     Add(KeyAddArgs),
     /// List the keys, without their secrets
@@ -176,7 +176,7 @@ pub enum KeyCommand {
 
 /// `weir key add`
 #[derive(Debug, Args)]
-pub struct KeyAddArgs {
+pub(crate) struct KeyAddArgs {
     /// nginx-rtmp application, as in `application live { ... }`
     pub app: AppName,
     /// Public name of the stream
@@ -206,7 +206,7 @@ pub struct KeyAddArgs {
 
 /// `weir key list`
 #[derive(Debug, Args)]
-pub struct KeyListArgs {
+pub(crate) struct KeyListArgs {
     /// Only keys of this application
     #[arg(long)]
     pub app: Option<AppName>,
@@ -217,7 +217,7 @@ pub struct KeyListArgs {
 
 /// `weir key revoke`
 #[derive(Debug, Args)]
-pub struct KeyRevokeArgs {
+pub(crate) struct KeyRevokeArgs {
     /// ID of the key, from `weir key list`
     pub id: KeyId,
     /// Table or JSON
@@ -227,7 +227,7 @@ pub struct KeyRevokeArgs {
 
 /// `weir key rotate`
 #[derive(Debug, Args)]
-pub struct KeyRotateArgs {
+pub(crate) struct KeyRotateArgs {
     /// ID of the key, from `weir key list`
     pub id: KeyId,
     /// How long the old secret stays valid: 10m, 1h, 0s
@@ -246,7 +246,7 @@ pub struct KeyRotateArgs {
 
 /// `weir key hash`
 #[derive(Debug, Args)]
-pub struct KeyHashArgs {
+pub(crate) struct KeyHashArgs {
     /// Public name of the stream
     pub stream: StreamName,
     /// Comment at the end of the line
@@ -259,7 +259,7 @@ pub struct KeyHashArgs {
 
 /// `weir stream ...`
 #[derive(Debug, Subcommand)]
-pub enum StreamCommand {
+pub(crate) enum StreamCommand {
     /// List the live streams of every worker
     List(StreamListArgs),
     /// Drop a stream's publisher, or one of its RTMP players
@@ -268,7 +268,7 @@ pub enum StreamCommand {
 
 /// `weir stream list`
 #[derive(Debug, Args)]
-pub struct StreamListArgs {
+pub(crate) struct StreamListArgs {
     /// Table or JSON
     #[command(flatten)]
     pub json: JsonArg,
@@ -276,7 +276,7 @@ pub struct StreamListArgs {
 
 /// `weir stream drop`
 #[derive(Debug, Args)]
-pub struct StreamDropArgs {
+pub(crate) struct StreamDropArgs {
     /// nginx-rtmp application, as `weir stream list` shows it
     pub app: OsString,
     /// Public name of the stream, as `weir stream list` shows it; write -- before a name that begins with -
@@ -298,7 +298,7 @@ pub struct StreamDropArgs {
 /// `weir top`
 #[derive(Debug, Args)]
 #[command(after_help = "Press q or Ctrl-C to quit. With --json, the command prints the list once.")]
-pub struct TopArgs {
+pub(crate) struct TopArgs {
     /// Refresh interval: 1s, 10s, 1m; from 1s to 1h
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub interval: Interval,
@@ -312,7 +312,7 @@ pub struct TopArgs {
 #[command(
     after_help = "Exit status: 0 nothing found or only notes, 1 dangers, warnings or hints found, 2 the configuration cannot be read."
 )]
-pub struct LintArgs {
+pub(crate) struct LintArgs {
     /// The main configuration file; its includes are read too
     #[arg(value_name = "NGINX_CONF", default_value = "/etc/nginx/nginx.conf", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -323,7 +323,7 @@ pub struct LintArgs {
 
 /// `weir target ...`
 #[derive(Debug, Subcommand)]
-pub enum TargetCommand {
+pub(crate) enum TargetCommand {
     /// Push a stream to another server whenever it is live
     Add(TargetAddArgs),
     /// List the targets and the state of their pushes
@@ -338,7 +338,7 @@ pub enum TargetCommand {
 
 /// `weir token ...`
 #[derive(Debug, Subcommand)]
-pub enum TokenCommand {
+pub(crate) enum TokenCommand {
     /// Mint a token: locally with --secret, otherwise by nginx
     Mint(TokenMintArgs),
     /// Make tokens invalid immediately and disconnect who uses them: one token, or all of a stream so far
@@ -350,7 +350,7 @@ pub enum TokenCommand {
 /// `weir token revoke`
 #[derive(Debug, Args)]
 #[command(after_help = "A token without \"iat\" counts as minted before any revocation of its stream.")]
-pub struct TokenRevokeArgs {
+pub(crate) struct TokenRevokeArgs {
     /// Revoke each token for streams of this nginx-rtmp application that was minted before now
     #[arg(required_unless_present = "jti", conflicts_with = "jti", requires = "stream")]
     pub app: Option<AppName>,
@@ -370,7 +370,7 @@ pub struct TokenRevokeArgs {
 
 /// `weir token revoked`
 #[derive(Debug, Args)]
-pub struct TokenRevokedArgs {
+pub(crate) struct TokenRevokedArgs {
     /// Table or JSON
     #[command(flatten)]
     pub json: JsonArg,
@@ -378,7 +378,7 @@ pub struct TokenRevokedArgs {
 
 /// `weir token mint`
 #[derive(Debug, Args)]
-pub struct TokenMintArgs {
+pub(crate) struct TokenMintArgs {
     /// nginx-rtmp application
     pub app: AppName,
     /// Public name of the stream, or '*' for all streams of the application
@@ -409,7 +409,7 @@ pub struct TokenMintArgs {
 /// `weir link`
 #[derive(Debug, Args)]
 #[command(after_help = "The QR code is printed if standard output is a terminal.")]
-pub struct LinkArgs {
+pub(crate) struct LinkArgs {
     /// nginx-rtmp application
     pub app: AppName,
     /// Public name of the stream
@@ -433,14 +433,14 @@ pub struct LinkArgs {
 
 /// `weir state ...`
 #[derive(Debug, Subcommand)]
-pub enum StateCommand {
+pub(crate) enum StateCommand {
     /// Write the state file from nginx's memory, and keep a damaged file beside it
     Save(StateSaveArgs),
 }
 
 /// `weir state save`
 #[derive(Debug, Args)]
-pub struct StateSaveArgs {
+pub(crate) struct StateSaveArgs {
     /// Table or JSON
     #[command(flatten)]
     pub json: JsonArg,
@@ -448,7 +448,7 @@ pub struct StateSaveArgs {
 
 /// `weir check ...`
 #[derive(Debug, Subcommand)]
-pub enum CheckCommand {
+pub(crate) enum CheckCommand {
     /// Check that an RTMP server answers; with --stream, that it sends media
     Rtmp(CheckRtmpArgs),
     /// Check that an HTTP server answers

@@ -11,26 +11,26 @@
 //! - [`machine`]: measures the load of this machine
 //! - [`pair`]: two restream servers with the same keys, targets, bans and administrators
 
-pub mod agent;
-pub mod assigned;
-pub mod balancer;
-pub mod choose;
-pub mod credential;
-pub mod etcd;
-pub mod machine;
-pub mod memory;
-pub mod origin;
-pub mod pair;
+pub(crate) mod agent;
+pub(crate) mod assigned;
+pub(crate) mod balancer;
+pub(crate) mod choose;
+pub(crate) mod credential;
+pub(crate) mod etcd;
+pub(crate) mod machine;
+pub(crate) mod memory;
+pub(crate) mod origin;
+pub(crate) mod pair;
 mod prepared;
 mod probe;
-pub mod pull;
-pub mod record;
-pub mod signature;
+pub(crate) mod pull;
+pub(crate) mod record;
+pub(crate) mod signature;
 #[cfg(test)]
 mod simulation;
-pub mod store;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
-pub mod tickets;
-pub mod voice;
-pub mod wire;
+pub(crate) mod tickets;
+pub(crate) mod voice;
+pub(crate) mod wire;

@@ -3,47 +3,46 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub mod chat;
+pub(crate) mod chat;
 mod check;
-pub mod cluster;
+pub(crate) mod cluster;
 mod daemon;
-pub mod event;
-pub mod fleet;
+pub(crate) mod event;
+pub(crate) mod fleet;
 mod health;
-pub mod history;
-pub mod hooks;
-pub mod input;
+pub(crate) mod history;
+pub(crate) mod hooks;
+pub(crate) mod input;
 mod jobs;
-pub mod needs;
+pub(crate) mod needs;
 mod nginx;
-pub mod notify;
-pub mod origin;
-mod pattern;
+pub(crate) mod notify;
+pub(crate) mod origin;
+pub(crate) mod pattern;
 mod raw;
-pub mod record;
+pub(crate) mod record;
 mod rungs;
-pub mod slate;
+pub(crate) mod slate;
 mod streams;
 #[cfg(test)]
 mod tests;
-pub mod web;
-pub mod webrtc;
+pub(crate) mod web;
+pub(crate) mod webrtc;
 
 use check::Checked;
-pub use daemon::{Daemon, LogFormat};
-pub use jobs::Jobs;
-pub use nginx::{NginxSettings, RtmpServer};
-pub use pattern::NamePattern;
-pub use rungs::{Encoder, Ladder, Rung, RungKind};
+pub(crate) use daemon::{Daemon, LogFormat};
+pub(crate) use jobs::Jobs;
+pub(crate) use nginx::{NginxSettings, RtmpServer};
+pub(crate) use rungs::{Encoder, Ladder, RungKind};
 use serde::de::DeserializeOwned;
-pub use streams::{Delivery, Files, Rule, ToRtmp, rendition_of};
+pub(crate) use streams::{Delivery, Files, Rule, rendition_of};
 
 /// Path of the configuration when `--config` is not given.
-pub const DEFAULT_PATH: &str = "/etc/weir/weir.toml";
+pub(crate) const DEFAULT_PATH: &str = "/etc/weir/weir.toml";
 
 /// All settings of the daemon.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Config {
+pub(crate) struct Config {
     /// `[nginx]`
     pub nginx: NginxSettings,
     /// `[daemon]`
@@ -86,7 +85,7 @@ pub struct Config {
 
 /// Error in a configuration: the place, the key, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The file cannot be read.
     #[error("{}: {why}; --config FILE names another configuration", path.display())]
     Unreadable {
@@ -116,14 +115,14 @@ pub enum Error {
 }
 
 /// Reads and checks a file.
-pub fn load(path: &Path) -> Result<Config, Error> {
+pub(crate) fn load(path: &Path) -> Result<Config, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::Unreadable { path: path.into(), why: error.to_string() })?;
     parse(path, &text)
 }
 
 /// Checks a text; `path` is only for messages.
-pub fn parse(path: &Path, text: &str) -> Result<Config, Error> {
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, Error> {
     understand(path, text, config)
 }
 

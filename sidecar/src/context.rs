@@ -22,7 +22,7 @@ const STARVE: Duration = Duration::from_secs(60);
 
 /// The state that all jobs share.
 #[derive(Debug)]
-pub struct Context {
+pub(crate) struct Context {
     /// Current configuration; each job reads its settings from it when the job starts.
     pub config: Mutex<Arc<Config>>,
     /// Event bus.
@@ -43,13 +43,13 @@ pub struct Context {
 
 impl Context {
     /// Returns the current configuration.
-    pub fn config(&self) -> Arc<Config> {
+    pub(crate) fn config(&self) -> Arc<Config> {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the name under which the daemon plays a stream. It contains the ticket, so that nginx does not count the daemon as a
     /// viewer.
-    pub fn own_name(&self, live: &Live) -> Secret {
+    pub(crate) fn own_name(&self, live: &Live) -> Secret {
         let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Secret::new(match ticket {
             Some(ticket) => format!("{}?{TICKET_ARGUMENT}={}", live.name, ticket.expose()),
@@ -59,7 +59,7 @@ impl Context {
 }
 
 /// Returns the restart policy for jobs, as configured.
-pub fn policy(config: &Config) -> Policy {
+pub(crate) fn policy(config: &Config) -> Policy {
     let jobs = &config.jobs;
     Policy {
         stall: jobs.stall,

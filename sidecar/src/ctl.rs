@@ -62,12 +62,12 @@ mod token_revoke;
 mod token_revoked;
 mod top;
 
-pub use error::{Error, USAGE, WRONG_USAGE};
+pub(crate) use error::{Error, USAGE, WRONG_USAGE};
 use output::{Output, print};
 use system::{random, runtime};
 
 /// Runs a command, prints its output, and returns the exit status.
-pub fn run(cli: Cli) -> Result<u8, Error> {
+pub(crate) fn run(cli: Cli) -> Result<u8, Error> {
     let api = &cli.api;
     let mut status = 0;
     let output = match &cli.command {

@@ -46,27 +46,27 @@ use crate::web::{Running, Web};
 use crate::webhooks::Hooks;
 use crate::{clock, http, shutdown};
 
-pub mod api;
-pub mod client;
+pub(crate) mod api;
+pub(crate) mod client;
 mod error;
 mod follower;
 mod history;
-pub mod logging;
-pub mod metrics;
+pub(crate) mod logging;
+pub(crate) mod metrics;
 mod notify;
-pub mod preflight;
+pub(crate) mod preflight;
 mod socket;
 mod state;
-pub mod unit;
+pub(crate) mod unit;
 
-pub use error::Error;
+pub(crate) use error::Error;
 use follower::Follower;
 use notify::Notifier;
 use socket::{OwnSocket, place_of_sockets};
-pub use state::{Health, State};
+pub(crate) use state::{Health, State};
 
 /// Runs the daemon until a signal ends it.
-pub async fn run(path: &Path) -> Result<(), Error> {
+pub(crate) async fn run(path: &Path) -> Result<(), Error> {
     // This umask is for programs that the daemon starts: files of the daemon itself get explicit modes.
     umask(Mode::from_bits_truncate(0o027));
     let config = config::load(path)?;

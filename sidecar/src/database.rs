@@ -16,15 +16,15 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::{clock, files};
 
-pub mod csv;
-pub mod rows;
+pub(crate) mod csv;
+pub(crate) mod rows;
 
 /// Suffixes of the files that belong to a database.
 const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// Schema of a file.
 #[derive(Clone, Copy, Debug)]
-pub struct Schema {
+pub(crate) struct Schema {
     /// Name for log lines, such as `history`.
     pub what: &'static str,
     /// SQL that migrates from each version to the next; the first entry creates the tables. New entries are only appended.
@@ -33,7 +33,7 @@ pub struct Schema {
 
 /// Error that makes a file unusable.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The operating system refused an operation.
     #[error("{}: {why}", path.display())]
     File {
@@ -81,12 +81,12 @@ impl Error {
 }
 
 /// Returns whether SQLite found that the file is damaged or is no database.
-pub fn is_damage(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Opens a file for its writer, and creates it if it does not exist. A damaged file is moved aside, with one line in the log.
-pub fn open(path: &Path, schema: Schema) -> Result<Connection, Error> {
+pub(crate) fn open(path: &Path, schema: Schema) -> Result<Connection, Error> {
     let failed = |why| Error::File { path: path.into(), why };
     if let Some(folder) = path.parent() {
         files::SHARED.make_folder(folder).map_err(failed)?;
@@ -107,7 +107,7 @@ pub fn open(path: &Path, schema: Schema) -> Result<Connection, Error> {
 }
 
 /// Opens a file for a reader.
-pub fn open_to_read(path: &Path) -> Result<Connection, Error> {
+pub(crate) fn open_to_read(path: &Path) -> Result<Connection, Error> {
     let failed = |why| Error::Sqlite { path: path.into(), why };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(path, flags).map_err(failed)

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use crate::streams::StreamId;
 
 /// Time that a viewer may wait for a stream after asking for it.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The streams that viewers of the daemon ask for.
 #[derive(Debug, Default)]
-pub struct Demand {
+pub(crate) struct Demand {
     offered: Mutex<BTreeSet<StreamId>>,
     /// Streams of this edge's origin.
     relays: Mutex<BTreeSet<StreamId>>,
@@ -24,17 +24,17 @@ pub struct Demand {
 
 impl Demand {
     /// Sets the streams that start on demand; replaces the earlier set.
-    pub fn offer(&self, streams: BTreeSet<StreamId>) {
+    pub(crate) fn offer(&self, streams: BTreeSet<StreamId>) {
         *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = streams;
     }
 
     /// Sets the streams that an edge relays on demand, in addition to those of [`Demand::offer`].
-    pub fn offer_relays(&self, streams: BTreeSet<StreamId>) {
+    pub(crate) fn offer_relays(&self, streams: BTreeSet<StreamId>) {
         *self.relays.lock().unwrap_or_else(PoisonError::into_inner) = streams;
     }
 
     /// Asks for a stream. Returns false if the stream does not start on demand.
-    pub fn ask(&self, id: &StreamId) -> bool {
+    pub(crate) fn ask(&self, id: &StreamId) -> bool {
         let is_in =
             |set: &Mutex<BTreeSet<StreamId>>| set.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
         let is_offered = is_in(&self.offered) || is_in(&self.relays);
@@ -46,7 +46,7 @@ impl Demand {
     }
 
     /// Returns all streams that start on demand.
-    pub fn all(&self) -> BTreeSet<StreamId> {
+    pub(crate) fn all(&self) -> BTreeSet<StreamId> {
         let of = |set: &Mutex<BTreeSet<StreamId>>| set.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut all = of(&self.offered);
         all.extend(of(&self.relays));
@@ -54,14 +54,14 @@ impl Demand {
     }
 
     /// Returns the streams that viewers asked for within the last [`PATIENCE`].
-    pub fn wanted(&self) -> BTreeSet<StreamId> {
+    pub(crate) fn wanted(&self) -> BTreeSet<StreamId> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, at| at.elapsed() < PATIENCE);
         asked.keys().cloned().collect()
     }
 
     /// Waits until a viewer asks for a stream.
-    pub async fn asked(&self) {
+    pub(crate) async fn asked(&self) {
         self.news.notified().await;
     }
 }

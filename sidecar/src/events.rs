@@ -16,7 +16,7 @@ const BEHIND: usize = 256;
 
 /// An event.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub(crate) struct Event {
     /// Sequence number; it also increases over a restart of the daemon.
     pub id: u64,
     /// Kind, such as `stream.ready`.
@@ -26,25 +26,20 @@ pub struct Event {
 }
 
 impl Event {
-    /// Reads an event of the daemon. Returns `None` for an event of the module.
-    pub fn of_daemon(&self) -> Option<DaemonEvent> {
-        DaemonEvent::read(&self.kind, &self.data).ok()
-    }
-
     /// Reads an event of the module. Returns `None` for an event of the daemon.
-    pub fn of_module(&self) -> Option<ModuleEvent> {
+    pub(crate) fn of_module(&self) -> Option<ModuleEvent> {
         ModuleEvent::read(&self.kind, &self.data).ok()
     }
 
     /// Returns the time of the event.
-    pub fn at(&self) -> Option<Timestamp> {
+    pub(crate) fn at(&self) -> Option<Timestamp> {
         self.data["at"].as_str()?.parse().ok()
     }
 }
 
 /// The event bus.
 #[derive(Debug)]
-pub struct Bus {
+pub(crate) struct Bus {
     sender: broadcast::Sender<Arc<Event>>,
     kept: Mutex<Kept>,
 }
@@ -59,7 +54,7 @@ struct Kept {
 
 /// Events for a listener that reconnects.
 #[derive(Debug)]
-pub struct CatchUp {
+pub(crate) struct CatchUp {
     /// Events are missing between the listener's last one and the first of `events`.
     pub missed: bool,
     /// Kept events, oldest first.
@@ -70,20 +65,20 @@ pub struct CatchUp {
 
 impl Bus {
     /// Creates an empty bus. `now` (milliseconds) makes its ids higher than those of an earlier daemon.
-    pub fn new(now: u64) -> Arc<Self> {
+    pub(crate) fn new(now: u64) -> Arc<Self> {
         let next = now.saturating_mul(1000);
         let kept = Kept { next, complete_from: next, events: VecDeque::new() };
         Arc::new(Self { sender: broadcast::channel(BEHIND).0, kept: Mutex::new(kept) })
     }
 
     /// Sends an event of the daemon to all listeners.
-    pub fn tell(&self, event: &DaemonEvent) {
+    pub(crate) fn tell(&self, event: &DaemonEvent) {
         // Only a path that is not UTF-8 could fail.
         self.pass_on(event.kind(), serde_json::to_value(event).unwrap_or_default());
     }
 
     /// Sends an event of the module to all listeners, with all its fields: also with those that only a newer module knows.
-    pub fn pass_on(&self, kind: &str, data: Value) {
+    pub(crate) fn pass_on(&self, kind: &str, data: Value) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Arc::new(Event { id: kept.next, kind: kind.to_owned(), data });
         kept.next += 1;
@@ -98,7 +93,7 @@ impl Bus {
     }
 
     /// Subscribes to later events; with `last`, also returns the kept events after that id.
-    pub fn listen(&self, last: Option<u64>) -> CatchUp {
+    pub(crate) fn listen(&self, last: Option<u64>) -> CatchUp {
         // The lock is held, so that no event occurs between the subscription and the look at the kept events.
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let live = self.sender.subscribe();

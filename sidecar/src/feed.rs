@@ -19,14 +19,14 @@ use crate::streams::Live;
 use crate::supervise::Shared;
 
 mod container;
-pub mod player;
+pub(crate) mod player;
 
-pub use container::Container;
+pub(crate) use container::Container;
 use player::Source;
 
 /// The media of a stream that ffmpeg receives, and their container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Container of the bytes.
     pub container: Container,
     /// Whether ffmpeg receives video.
@@ -57,7 +57,7 @@ const MP4_AUDIO: [&str; 7] = ["AAC", "MP3", "MP3-8K", "G711A", "G711U", "Opus", 
 
 impl Plan {
     /// Returns the plan for a live stream.
-    pub fn of(live: &Live) -> Self {
+    pub(crate) fn of(live: &Live) -> Self {
         let video = live.video.as_ref().map(|video| video.codec.as_str());
         let audio = live.audio.as_ref().map(|audio| audio.codec.as_str());
         let has = |codec: Option<&str>, known: &[&str]| codec.is_some_and(|codec| known.contains(&codec));
@@ -77,14 +77,14 @@ impl Plan {
     }
 
     /// Returns the codecs of a stream that nginx-rtmp's HLS and DASH leave out.
-    pub fn left_out(live: &Live) -> Vec<&str> {
+    pub(crate) fn left_out(live: &Live) -> Vec<&str> {
         let video = live.video.iter().map(|video| video.codec.as_str()).filter(|codec| *codec != "H264");
         let audio = live.audio.iter().map(|audio| audio.codec.as_str());
         video.chain(audio.filter(|codec| !["AAC", "MP3"].contains(codec))).map(named).collect()
     }
 
     /// Returns the codecs of a stream that ffmpeg does not receive.
-    pub fn not_used(self, live: &Live) -> Vec<&str> {
+    pub(crate) fn not_used(self, live: &Live) -> Vec<&str> {
         let video = live.video.iter().map(|video| video.codec.as_str()).filter(|_| !self.video);
         let audio = live.audio.iter().map(|audio| audio.codec.as_str()).filter(|_| !self.audio);
         video.chain(audio).map(named).collect()
@@ -93,7 +93,7 @@ impl Plan {
     /// Returns ffmpeg's input options; the socket follows them. ffmpeg probes the input until it has found video and audio, so a
     /// stream with only one of the two gets a shorter probe. ffmpeg takes a Unix socket for a file in which it can look for an
     /// index of MP4 (`is_streamed` in its `unix.c`), and would wait for the end of the file: `ignidx` prevents that.
-    pub fn input(self) -> &'static str {
+    pub(crate) fn input(self) -> &'static str {
         match (self.container, self.video && self.audio) {
             (Container::Flv, true) => "-analyzeduration 15000000 -probesize 2000000 -f flv -i",
             (Container::Flv, false) => "-analyzeduration 2000000 -probesize 2000000 -f flv -i",
@@ -113,18 +113,18 @@ fn named(codec: &str) -> &str {
 }
 
 /// Returns the socket that ffmpeg reads, below the folder for the sockets of its job.
-pub fn socket(place: &Path) -> PathBuf {
+pub(crate) fn socket(place: &Path) -> PathBuf {
     place.join("in")
 }
 
 /// Feeds one run of ffmpeg after another; stops when dropped.
 #[derive(Debug)]
-pub struct Feed(#[expect(dead_code, reason = "its tasks end with it")] JoinSet<()>);
+pub(crate) struct Feed(#[expect(dead_code, reason = "its tasks end with it")] JoinSet<()>);
 
 impl Feed {
     /// Listens on a socket in `place`, and plays the stream under `name`. `holds` holds back media that may belong to another
     /// publisher: that media is not kept, and no viewer waits for it.
-    pub fn open(
+    pub(crate) fn open(
         live: &Live,
         server: &RtmpServer,
         name: Secret,

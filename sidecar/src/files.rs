@@ -10,21 +10,21 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
-pub use weir_durable as durable;
+pub(crate) use weir_durable as durable;
 
 /// Modes for files that only the daemon's user reads.
-pub const PRIVATE: Modes = Modes { file: 0o600, folder: 0o700 };
+pub(crate) const PRIVATE: Modes = Modes { file: 0o600, folder: 0o700 };
 /// Modes for files that the daemon's group, which is nginx's, also reads: recordings, and the daemon's own state.
-pub const SHARED: Modes = Modes { file: 0o640, folder: 0o750 };
+pub(crate) const SHARED: Modes = Modes { file: 0o640, folder: 0o750 };
 /// Modes for files that nginx publishes as they are: segments, playlists, stills.
-pub const PUBLISHED: Modes = Modes { file: 0o644, folder: 0o755 };
+pub(crate) const PUBLISHED: Modes = Modes { file: 0o644, folder: 0o755 };
 
 /// Permissions that the owner needs to enter a folder and to change its contents.
 const OWNER: u32 = 0o700;
 
 /// Permission bits of files and of the folders that hold them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Modes {
+pub(crate) struct Modes {
     /// Mode of a file.
     pub file: u32,
     /// Mode of a folder.
@@ -34,7 +34,7 @@ pub struct Modes {
 impl Modes {
     /// Creates the folder and its missing parents. An existing folder keeps its mode, unless this user owns it and cannot enter it:
     /// earlier versions created such folders under the umask 0177.
-    pub fn make_folder(self, folder: &Path) -> io::Result<()> {
+    pub(crate) fn make_folder(self, folder: &Path) -> io::Result<()> {
         match fs::metadata(folder) {
             Ok(there) if there.is_dir() => return mend(folder, &there),
             Ok(_) => return Err(about(folder, "is there, and is no folder")),
@@ -55,17 +55,17 @@ impl Modes {
     }
 
     /// Creates a file for writing; fails if it exists.
-    pub fn create_new(self, path: &Path) -> io::Result<File> {
+    pub(crate) fn create_new(self, path: &Path) -> io::Result<File> {
         self.open(OpenOptions::new().write(true).create_new(true), path)
     }
 
     /// Creates a file for writing; empties an existing file.
-    pub fn create(self, path: &Path) -> io::Result<File> {
+    pub(crate) fn create(self, path: &Path) -> io::Result<File> {
         self.open(OpenOptions::new().write(true).create(true).truncate(true), path)
     }
 
     /// Opens a file for writing, such as a lock, and creates it if needed. Existing content stays.
-    pub fn open_or_create(self, path: &Path) -> io::Result<File> {
+    pub(crate) fn open_or_create(self, path: &Path) -> io::Result<File> {
         match OpenOptions::new().write(true).open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.open(OpenOptions::new().write(true).create(true).truncate(false), path)
@@ -75,12 +75,12 @@ impl Modes {
     }
 
     /// Writes a file. Concurrent readers may see incomplete content.
-    pub fn write(self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.create(path)?.write_all(bytes)
     }
 
     /// Replaces a file atomically through `unfinished`: readers see either the old or the new content.
-    pub fn replace(self, path: &Path, unfinished: &Path, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(self, path: &Path, unfinished: &Path, bytes: &[u8]) -> io::Result<()> {
         self.write(unfinished, bytes)?;
         fs::rename(unfinished, path)
     }
@@ -98,14 +98,14 @@ impl Modes {
 }
 
 /// Logs a warning about `what` if it may not survive a loss of power.
-pub fn warn_if_uncertain(durability: durable::Durability, what: &str, path: &Path) {
+pub(crate) fn warn_if_uncertain(durability: durable::Durability, what: &str, path: &Path) {
     if let durable::Durability::Uncertain(error) = durability {
         tracing::warn!("{what} may be lost if the machine loses power: {error}, file: {path:?}");
     }
 }
 
 /// Sets the mode of a path, such as a newly bound socket.
-pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 

@@ -9,20 +9,20 @@
 //! - [`origin`] queries the origin's daemon; [`trial`] requests a segment from an edge; [`dns`] updates DNS names
 //! - [`ledger`] records the cost of deleted servers
 
-pub mod autoscale;
-pub mod cloud;
+pub(crate) mod autoscale;
+pub(crate) mod cloud;
 mod dns;
-pub mod error;
+pub(crate) mod error;
 mod hetzner;
 mod ledger;
 mod lost;
 mod origin;
-pub mod plan;
-pub mod price;
+pub(crate) mod plan;
+pub(crate) mod price;
 mod process;
 mod program;
-pub mod run;
+pub(crate) mod run;
 mod script;
-pub mod server;
-pub mod status;
+pub(crate) mod server;
+pub(crate) mod status;
 mod trial;

@@ -25,7 +25,7 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// A message to the daemon.
 #[derive(Debug)]
-pub enum Update {
+pub(crate) enum Update {
     /// nginx answers: its properties, sent before its live streams.
     Server(Server),
     /// An event of the module, unchanged.
@@ -38,7 +38,7 @@ pub enum Update {
 
 /// Properties of an nginx, as far as it reports them.
 #[derive(Debug, Default)]
-pub struct Server {
+pub(crate) struct Server {
     /// The names of its applications.
     pub applications: Option<Vec<String>>,
     /// Ticket that the daemon's own players present.
@@ -46,7 +46,7 @@ pub struct Server {
 }
 
 /// Follows nginx until the receiver of `updates` is closed. The daemon sends on `soon` while data of a stream is incomplete.
-pub async fn follow(nginx: Nginx, updates: mpsc::Sender<Update>, mut soon: mpsc::Receiver<()>) {
+pub(crate) async fn follow(nginx: Nginx, updates: mpsc::Sender<Update>, mut soon: mpsc::Receiver<()>) {
     let mut last_id = None;
     let mut heard: Option<Instant> = None;
     let mut pause = AT_ONCE;

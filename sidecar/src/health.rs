@@ -14,35 +14,35 @@ use std::time::Duration;
 
 #[cfg(test)]
 pub(crate) mod fake;
-pub mod fifo;
+pub(crate) mod fifo;
 mod hls;
 mod http;
 mod node;
 mod notice;
-pub mod pushes;
+pub(crate) mod pushes;
 mod rtmp;
-pub mod turn;
+pub(crate) mod turn;
 mod web;
 
-pub use hls::check as hls;
-pub use http::check as http;
-pub use node::check as node;
+pub(crate) use hls::check as hls;
+pub(crate) use http::check as http;
+pub(crate) use node::check as node;
 pub(crate) use node::full as full_disks;
-pub use notice::{Notice, NoticeError, Role};
-pub use rtmp::check as rtmp;
-pub use web::{Papers, WebUrl};
+pub(crate) use notice::{Notice, NoticeError, Role};
+pub(crate) use rtmp::check as rtmp;
+pub(crate) use web::{Papers, WebUrl};
 
 /// Reason why something is not healthy, on one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{subject}: {why}")]
-pub struct Unhealthy {
+pub(crate) struct Unhealthy {
     /// The checked object, without secrets.
     subject: String,
     why: String,
 }
 
 /// The step that a check waits for. Its name is part of the error if the time is over.
-pub struct Step(Cell<&'static str>);
+pub(crate) struct Step(Cell<&'static str>);
 
 impl Step {
     /// Sets the current step.
@@ -52,7 +52,7 @@ impl Step {
 }
 
 /// Runs a check for at most `limit`. Returns a few words about the result, or the reason why the object is not healthy.
-pub async fn check<E: ToString>(
+pub(crate) async fn check<E: ToString>(
     subject: &str,
     limit: Duration,
     look: impl AsyncFnOnce(&Step) -> Result<String, E>,

@@ -18,8 +18,8 @@ use crate::clock;
 use crate::config::{Config, history::History as Settings};
 use crate::events::{Bus, Event};
 
-pub mod facts;
-pub mod read;
+pub(crate) mod facts;
+pub(crate) mod read;
 mod schema;
 mod writer;
 
@@ -28,7 +28,7 @@ use writer::Writer;
 
 /// The history.
 #[derive(Debug)]
-pub struct History {
+pub(crate) struct History {
     bus: Arc<Bus>,
     running: Mutex<Option<Running>>,
 }
@@ -48,7 +48,7 @@ impl Drop for Running {
 
 impl History {
     /// Starts to record history, as configured.
-    pub fn start(config: &Config, bus: &Arc<Bus>) -> Arc<Self> {
+    pub(crate) fn start(config: &Config, bus: &Arc<Bus>) -> Arc<Self> {
         let history = Self { bus: bus.clone(), running: Mutex::default() };
         history.configure(config);
         Arc::new(history)
@@ -59,7 +59,7 @@ impl History {
     }
 
     /// Applies another file or retention time, or switches the history off.
-    pub fn configure(&self, config: &Config) {
+    pub(crate) fn configure(&self, config: &Config) {
         let mut running = self.lock();
         if running.as_ref().is_some_and(|running| running.settings == config.history) {
             return;
@@ -81,19 +81,19 @@ impl History {
     }
 
     /// Records that exactly these streams are live, as nginx reports.
-    pub fn see(&self, config: &Config, streams: &[StreamSnapshot]) {
+    pub(crate) fn see(&self, config: &Config, streams: &[StreamSnapshot]) {
         if let Some(running) = &*self.lock() {
             running.writer.put(Fact::Sample(Sample::of(config, streams, clock::now())));
         }
     }
 
     /// Returns the file, for [`read`]; `None` if the history is off.
-    pub fn file(&self) -> Option<PathBuf> {
+    pub(crate) fn file(&self) -> Option<PathBuf> {
         self.lock().as_ref().and_then(|running| running.settings.file.clone())
     }
 
     /// Writes everything known so far, and stops.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         if let Some(running) = self.lock().take() {
             running.writer.finish();
         }

@@ -6,14 +6,14 @@ use std::sync::OnceLock;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, ClientBuilder};
 
-pub mod public;
+pub(crate) mod public;
 
 /// Certificates trusted in addition to the system's: `ca_file` of `[daemon]`.
 static TRUSTED: OnceLock<Vec<Certificate>> = OnceLock::new();
 
 /// Error that makes a certificate file unusable.
 #[derive(Debug, thiserror::Error)]
-pub enum CaError {
+pub(crate) enum CaError {
     /// The file cannot be read.
     #[error(transparent)]
     Read(#[from] std::io::Error),
@@ -26,7 +26,7 @@ pub enum CaError {
 }
 
 /// Reads certificates of authorities from a PEM file.
-pub fn certificates(file: &Path) -> Result<Vec<Certificate>, CaError> {
+pub(crate) fn certificates(file: &Path) -> Result<Vec<Certificate>, CaError> {
     let invalid = |error: reqwest::Error| CaError::Invalid(innermost(&error));
     let found = Certificate::from_pem_bundle(&std::fs::read(file)?).map_err(invalid)?;
     if found.is_empty() {
@@ -38,14 +38,14 @@ pub fn certificates(file: &Path) -> Result<Vec<Certificate>, CaError> {
 }
 
 /// Makes every client that is created later trust the authorities of a file too, until the process ends.
-pub fn trust(file: &Path) -> Result<(), CaError> {
+pub(crate) fn trust(file: &Path) -> Result<(), CaError> {
     let _ = TRUSTED.set(certificates(file)?);
     Ok(())
 }
 
 /// Returns a client that connects only to the requested server: it uses no proxy from the environment, so that no proxy sees
 /// requests or tokens, and follows no redirect.
-pub fn client() -> ClientBuilder {
+pub(crate) fn client() -> ClientBuilder {
     match TRUSTED.get() {
         Some(trusted) => bare().tls_certs_merge(trusted.iter().cloned()),
         None => bare(),
@@ -53,7 +53,7 @@ pub fn client() -> ClientBuilder {
 }
 
 /// Returns the same client without `ca_file`, for callers that name their own authorities.
-pub fn bare() -> ClientBuilder {
+pub(crate) fn bare() -> ClientBuilder {
     reqwest::Client::builder()
         .no_proxy()
         .redirect(Policy::none())
@@ -61,7 +61,7 @@ pub fn bare() -> ClientBuilder {
 }
 
 /// Returns the innermost cause of an error: the outer errors of `reqwest` only repeat the URL.
-pub fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

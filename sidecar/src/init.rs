@@ -16,7 +16,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use answers::Role;
+pub(crate) use answers::Role;
 pub(crate) use answers::{Answers, Edge, Pair};
 pub(crate) use pair::router_id;
 pub(crate) use roles::files;

@@ -27,10 +27,10 @@ use crate::supervise::backoff::Backoff;
 use crate::supervise::job::Policy;
 use crate::supervise::{self, Order, Shared, Spec, work};
 
-pub mod due;
-pub mod ffmpeg;
-pub mod list;
-pub mod plan;
+pub(crate) mod due;
+pub(crate) mod ffmpeg;
+pub(crate) mod list;
+pub(crate) mod plan;
 mod senders;
 mod teller;
 
@@ -43,7 +43,7 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 const SOON: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(1) };
 
 /// Runs a job until it is stopped. `place` is an empty folder for its socket and its list.
-pub async fn run(
+pub(crate) async fn run(
     job: InputJob,
     context: &Context,
     shared: Arc<Shared>,

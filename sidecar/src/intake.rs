@@ -10,7 +10,7 @@ use weir_media::live::annexb::{self, Picture};
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::media;
 
-pub mod aac;
+pub(crate) mod aac;
 mod line;
 
 use aac::Encoder;
@@ -22,7 +22,7 @@ const OTHER: u8 = media::INTER_FRAME << 4 | media::AVC;
 
 /// A stream that arrives over WebRTC.
 #[derive(Debug)]
-pub struct Intake {
+pub(crate) struct Intake {
     encoder: Encoder,
     /// Arrival time of the first media: the start of the stream.
     began: Option<Instant>,
@@ -39,7 +39,7 @@ pub struct Intake {
 
 impl Intake {
     /// Creates an intake; `encoder` encodes the audio as AAC.
-    pub fn new(encoder: Encoder) -> Self {
+    pub(crate) fn new(encoder: Encoder) -> Self {
         Self {
             encoder,
             began: None,
@@ -53,18 +53,18 @@ impl Intake {
     }
 
     /// Returns the time of the last keyframe.
-    pub fn key(&self) -> Option<Instant> {
+    pub(crate) fn key(&self) -> Option<Instant> {
         self.key
     }
 
     /// Returns the next AAC frame, or the AAC configuration. Cancel-safe: the future may be dropped and the method called again.
-    pub async fn sound(&mut self) -> Tag {
+    pub(crate) async fn sound(&mut self) -> Tag {
         self.encoder.next().await
     }
 
     /// Takes media and returns the tags to send now; audio follows through [`sound`](Self::sound). Without `room`, video is left
     /// out up to the next keyframe.
-    pub fn take(&mut self, data: &MediaData, room: bool) -> Vec<Tag> {
+    pub(crate) fn take(&mut self, data: &MediaData, room: bool) -> Vec<Tag> {
         let began = *self.began.get_or_insert(data.network_time);
         let arrived = data.network_time.saturating_duration_since(began).as_millis();
         let came = Came {

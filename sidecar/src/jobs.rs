@@ -22,7 +22,7 @@ use crate::supervise::{Order, Shared, Status};
 
 /// A job of any kind: one ffmpeg for one stream.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Job {
+pub(crate) enum Job {
     /// Makes renditions.
     Ladder(LadderJob),
     /// Records a stream, or stills of it.
@@ -91,7 +91,7 @@ impl Job {
 
 /// Environment of the jobs.
 #[derive(Clone, Debug)]
-pub struct Env {
+pub(crate) struct Env {
     /// State that all jobs share.
     pub context: Arc<Context>,
     /// Folders with HLS and DASH.
@@ -102,7 +102,7 @@ pub struct Env {
 
 /// All jobs.
 #[derive(Debug)]
-pub struct Jobs {
+pub(crate) struct Jobs {
     env: Env,
     wanted: BTreeMap<String, Job>,
     running: BTreeMap<String, Running>,
@@ -124,7 +124,7 @@ struct Running {
 
 /// A job in the list of jobs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct View {
+pub(crate) struct View {
     /// Handle of the job.
     pub id: String,
     /// Application of nginx-rtmp.
@@ -140,7 +140,7 @@ pub struct View {
 
 impl Jobs {
     /// Creates an empty set of jobs. The ids of ended jobs are sent to `ended`, for [`Jobs::ended`].
-    pub fn new(env: Env, place: PathBuf, ended: mpsc::Sender<String>) -> Self {
+    pub(crate) fn new(env: Env, place: PathBuf, ended: mpsc::Sender<String>) -> Self {
         Self {
             env,
             wanted: BTreeMap::new(),
@@ -153,7 +153,7 @@ impl Jobs {
     }
 
     /// Sets the wanted jobs. `is_succeeded` returns whether another publisher has taken the name of a stream.
-    pub fn want(&mut self, jobs: Vec<Job>, is_succeeded: impl Fn(&Live) -> bool) {
+    pub(crate) fn want(&mut self, jobs: Vec<Job>, is_succeeded: impl Fn(&Live) -> bool) {
         self.wanted = jobs.into_iter().map(|job| (job.id().clone(), job)).collect();
         for (id, running) in &mut self.running {
             if !self.wanted.get(id).is_some_and(|wanted| wanted.is_like(&running.job)) {
@@ -168,7 +168,7 @@ impl Jobs {
 
     /// Handles the end of a job. If ffmpeg could not decode the audio, returns the stream: the caller then calls [`Jobs::want`]
     /// with jobs without audio.
-    pub fn ended(&mut self, id: &str) -> Option<Live> {
+    pub(crate) fn ended(&mut self, id: &str) -> Option<Live> {
         let ended = self.running.remove(id);
         self.env.context.helpers.set_jobs(self.processes());
         let silent = ended.filter(|running| running.shared.is_sound_failed());
@@ -209,14 +209,14 @@ impl Jobs {
     }
 
     /// Ends all jobs and starts no other; returns true if no job runs any more.
-    pub fn stop_all(&mut self) -> bool {
+    pub(crate) fn stop_all(&mut self) -> bool {
         self.wanted.clear();
         self.running.values_mut().for_each(Running::stop);
         self.running.is_empty()
     }
 
     /// Lists all running jobs, and the jobs that wait for a free process slot.
-    pub fn list(&self) -> Vec<View> {
+    pub(crate) fn list(&self) -> Vec<View> {
         let waiting = self.wanted.values().filter(|job| !self.running.contains_key(job.id()));
         let waiting = waiting.map(|job| view(job, Shared::new().status()));
         let mut views: Vec<View> = self
@@ -231,7 +231,7 @@ impl Jobs {
     }
 
     /// Returns the last log lines of a job; `None` if there is no such job.
-    pub fn logs(&self, id: &str) -> Option<Vec<Line>> {
+    pub(crate) fn logs(&self, id: &str) -> Option<Vec<Line>> {
         match self.running.get(id) {
             Some(running) => Some(running.shared.output.lines()),
             // The job waits for a free process slot, so it has no output.
@@ -241,7 +241,7 @@ impl Jobs {
     }
 
     /// Restarts a job; returns false if there is no such job.
-    pub fn restart(&self, id: &str) -> bool {
+    pub(crate) fn restart(&self, id: &str) -> bool {
         match self.running.get(id) {
             // The channel is full if such an order waits already.
             Some(running) => {

@@ -22,7 +22,7 @@ use crate::upload::Uploads;
 const ROUND: Duration = Duration::from_secs(5);
 
 /// Runs until the future is dropped.
-pub async fn keep(context: Arc<Context>, recordings: Arc<Recordings>) {
+pub(crate) async fn keep(context: Arc<Context>, recordings: Arc<Recordings>) {
     let mut uploads = Uploads::default();
     // Folders whose error was logged already.
     let mut broken = HashSet::new();

@@ -21,20 +21,20 @@ use crate::files::{PRIVATE, set_mode};
 use crate::outlet::{self, Credential, Outlet};
 use crate::supervise::{self, Order, Shared, Spec};
 
-pub mod encoders;
-pub mod family;
-pub mod ffmpeg;
-pub mod files;
-pub mod plan;
+pub(crate) mod encoders;
+pub(crate) mod family;
+pub(crate) mod ffmpeg;
+pub(crate) mod files;
+pub(crate) mod plan;
 mod readiness;
-pub mod shelf;
+pub(crate) mod shelf;
 
 use plan::LadderJob;
 use readiness::Readiness;
 use shelf::Shelves;
 
 /// Runs a job until it is stopped. `place` is an empty folder for its sockets.
-pub async fn run(
+pub(crate) async fn run(
     job: LadderJob,
     context: &Context,
     shelves: &Shelves,

@@ -64,55 +64,55 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use ctl::{USAGE, WRONG_USAGE};
 
-pub mod admin;
-pub mod chat;
-pub mod cli;
+mod admin;
+mod chat;
+mod cli;
 mod clock;
-pub mod cluster;
-pub mod config;
-pub mod context;
-pub mod ctl;
-pub mod daemon;
-pub mod database;
-pub mod demand;
+mod cluster;
+mod config;
+mod context;
+mod ctl;
+mod daemon;
+mod database;
+mod demand;
 mod doctor;
-pub mod events;
-pub mod feed;
-pub mod files;
-pub mod fleet;
-pub mod follow;
-pub mod health;
-pub mod history;
-pub mod http;
-pub mod init;
-pub mod inputs;
-pub mod intake;
-pub mod jobs;
-pub mod keeper;
-pub mod ladder;
-pub mod live;
-pub mod nginx;
-pub mod outlet;
-pub mod publisher;
-pub mod record;
-pub mod relay;
+mod events;
+mod feed;
+mod files;
+mod fleet;
+mod follow;
+mod health;
+mod history;
+mod http;
+mod init;
+mod inputs;
+mod intake;
+mod jobs;
+mod keeper;
+mod ladder;
+mod live;
+mod nginx;
+mod outlet;
+mod publisher;
+mod record;
+mod relay;
 mod shutdown;
 mod signals;
-pub mod slate;
-pub mod streams;
-pub mod stuck;
-pub mod supervise;
-pub mod test_stream;
-pub mod upload;
-pub mod values;
-pub mod web;
-pub mod webhooks;
-pub mod webrtc;
+mod slate;
+mod streams;
+mod stuck;
+mod supervise;
+mod test_stream;
+mod upload;
+mod values;
+mod web;
+mod webhooks;
+mod webrtc;
 
 /// Runs the command that the arguments name and returns its exit status: 0 done, 1 refused or unhealthy, 2 wrong usage. The first
 /// argument is the program's own name.
@@ -130,6 +130,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(error.exit_status())
         }
     }
+}
+
+/// Returns the command line with all its commands and options.
+pub fn command() -> clap::Command {
+    cli::Cli::command()
 }
 
 /// Returns whether the command line contains `--json`; used when clap cannot parse the command line.

@@ -4,9 +4,9 @@
 //! - [`hub`]: the watched streams, each a [`station`]
 //! - `source`: plays a stream from nginx; [`ring`]: its newest media, which each viewer reads at its own speed
 
-pub mod board;
-pub mod hub;
+pub(crate) mod board;
+pub(crate) mod hub;
 mod reader;
-pub mod ring;
+pub(crate) mod ring;
 mod source;
-pub mod station;
+pub(crate) mod station;

@@ -27,14 +27,13 @@ mod events;
 mod forward;
 mod keys;
 mod replica;
-mod targets;
+pub(crate) mod targets;
 mod wire;
 
-pub use applications::Application;
-pub use events::{ApiEvent, Events};
-pub use replica::{Banned, Pushes, Replica, ReplicaState};
-pub use targets::{Removed, TargetList};
-pub use wire::{
+pub(crate) use applications::Application;
+pub(crate) use events::ApiEvent;
+pub(crate) use replica::{Replica, ReplicaState};
+pub(crate) use wire::{
     Dropped, FreshKey, Health, Keys, LinkRequest, Links, Minted, Revocations, RevokeTokens, Revoked,
     SavedState, Streams, Target, Targets, TokenRequest, Watched,
 };
@@ -48,7 +47,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// Its `Display` hides a password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ApiUrl {
+pub(crate) struct ApiUrl {
     /// The URL without a slash at the end.
     base: Url,
     socket: Option<PathBuf>,
@@ -57,11 +56,11 @@ pub struct ApiUrl {
 /// Reason why a text is no URL of an API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write it as http://127.0.0.1:8080/api or unix:/run/nginx-api.sock:/api")]
-pub struct ApiUrlError;
+pub(crate) struct ApiUrlError;
 
 impl ApiUrl {
     /// Returns the host for messages: the URL's host, or the loopback address for a unix socket.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.base.host_str().unwrap_or("127.0.0.1")
     }
 }
@@ -111,7 +110,7 @@ impl fmt::Debug for ApiUrl {
 
 /// Source of the API's URL. Errors name it, so that the reader knows what to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetBy {
+pub(crate) enum SetBy {
     /// The options of a command, or the environment.
     CommandLine,
     /// weir.toml.
@@ -136,7 +135,7 @@ impl SetBy {
 
 /// Reason why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The file with the API's token cannot be used.
     #[error("API token file {}: {why} ({} names it)", path.display(), by.token())]
     TokenFile {
@@ -183,7 +182,7 @@ pub enum Error {
 }
 
 /// An answer and its value. It may hold a key, so it has no `Debug`.
-pub struct Answer<T> {
+pub(crate) struct Answer<T> {
     /// The JSON text as received.
     pub text: String,
     /// The parsed value.
@@ -191,7 +190,7 @@ pub struct Answer<T> {
 }
 
 /// A client of one API.
-pub struct Nginx {
+pub(crate) struct Nginx {
     by: SetBy,
     http: reqwest::Client,
     api: ApiUrl,
@@ -202,12 +201,12 @@ pub struct Nginx {
 impl Nginx {
     /// Returns a client for a command. It connects at the first request. `token_file` holds the bearer token; white space around the
     /// token is ignored.
-    pub fn new(api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) fn new(api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
         Self::set_by(SetBy::CommandLine, api, token_file)
     }
 
     /// Returns a client for the daemon, with the settings of its configuration.
-    pub fn of_configuration(api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) fn of_configuration(api: ApiUrl, token_file: Option<&Path>) -> Result<Self, Error> {
         Self::set_by(SetBy::Configuration, api, token_file)
     }
 
@@ -226,29 +225,29 @@ impl Nginx {
     }
 
     /// Creates a key.
-    pub async fn create_key(&self, key: &NewKey) -> Result<Answer<FreshKey>, Error> {
+    pub(crate) async fn create_key(&self, key: &NewKey) -> Result<Answer<FreshKey>, Error> {
         self.ask(Method::POST, "v1/keys", Some(key)).await
     }
 
     /// Revokes a key.
-    pub async fn revoke_key(&self, id: KeyId) -> Result<Answer<Revoked>, Error> {
+    pub(crate) async fn revoke_key(&self, id: KeyId) -> Result<Answer<Revoked>, Error> {
         self.ask(Method::DELETE, &format!("v1/keys/{id}"), None::<&()>).await
     }
 
     /// Gives a key a new secret. The old secret stays valid for `overlap_s` seconds.
-    pub async fn rotate_key(&self, id: KeyId, overlap_s: u64) -> Result<Answer<FreshKey>, Error> {
+    pub(crate) async fn rotate_key(&self, id: KeyId, overlap_s: u64) -> Result<Answer<FreshKey>, Error> {
         let body = RotateKey { overlap_s };
         self.ask(Method::POST, &format!("v1/keys/{id}/rotate"), Some(&body)).await
     }
 
     /// Returns all live streams.
-    pub async fn streams(&self) -> Result<Answer<Streams>, Error> {
+    pub(crate) async fn streams(&self) -> Result<Answer<Streams>, Error> {
         self.ask(Method::GET, "v1/streams", None::<&()>).await
     }
 
     /// Disconnects the publisher of a stream, at one `server` block or at all of them. Its key is refused for `ban_s` seconds. The name
     /// may be any text.
-    pub async fn drop_publisher(
+    pub(crate) async fn drop_publisher(
         &self,
         app: &str,
         name: &str,
@@ -275,67 +274,72 @@ impl Nginx {
     }
 
     /// Disconnects a player of a stream.
-    pub async fn drop_player(&self, app: &str, name: &str, id: &PlayerId) -> Result<Answer<Dropped>, Error> {
+    pub(crate) async fn drop_player(
+        &self,
+        app: &str,
+        name: &str,
+        id: &PlayerId,
+    ) -> Result<Answer<Dropped>, Error> {
         let path = path_of(app, name).unwrap_or_else(|| format!("{}/{}", encoded(app), encoded(name)));
         self.ask(Method::DELETE, &format!("v1/streams/{path}/players/{id}"), None::<&()>).await
     }
 
     /// Returns the state of the workers and of the zone, and their problems.
-    pub async fn health(&self) -> Result<Answer<Health>, Error> {
+    pub(crate) async fn health(&self) -> Result<Answer<Health>, Error> {
         self.ask(Method::GET, "v1/health", None::<&()>).await
     }
 
     /// Returns all push targets.
-    pub async fn targets(&self) -> Result<Answer<Targets>, Error> {
+    pub(crate) async fn targets(&self) -> Result<Answer<Targets>, Error> {
         self.ask(Method::GET, "v1/targets", None::<&()>).await
     }
 
     /// Enables or disables a target.
-    pub async fn enable_target(&self, id: &str, enabled: bool) -> Result<Answer<Target>, Error> {
+    pub(crate) async fn enable_target(&self, id: &str, enabled: bool) -> Result<Answer<Target>, Error> {
         let body = PatchTarget { enabled: Some(enabled), ..PatchTarget::default() };
         self.ask(Method::PATCH, &format!("v1/targets/{id}"), Some(&body)).await
     }
 
     /// Writes the state file from the keys and targets in memory.
-    pub async fn save_state(&self) -> Result<Answer<SavedState>, Error> {
+    pub(crate) async fn save_state(&self) -> Result<Answer<SavedState>, Error> {
         self.ask(Method::POST, "v1/state/save", None::<&()>).await
     }
 
     /// Mints a token with the module's own secret.
-    pub async fn mint_token(&self, token: &TokenRequest<'_>) -> Result<Answer<Minted>, Error> {
+    pub(crate) async fn mint_token(&self, token: &TokenRequest<'_>) -> Result<Answer<Minted>, Error> {
         self.ask(Method::POST, "v1/tokens", Some(token)).await
     }
 
     /// Creates links to a stream.
-    pub async fn make_links(&self, link: &LinkRequest<'_>) -> Result<Answer<Links>, Error> {
+    pub(crate) async fn make_links(&self, link: &LinkRequest<'_>) -> Result<Answer<Links>, Error> {
         self.ask(Method::POST, "v1/links", Some(link)).await
     }
 
     /// Revokes one token, or all tokens of some streams that were minted so far.
-    pub async fn revoke_tokens(&self, wanted: &RevokeTokens<'_>) -> Result<Answer<Revocation>, Error> {
+    pub(crate) async fn revoke_tokens(&self, wanted: &RevokeTokens<'_>) -> Result<Answer<Revocation>, Error> {
         self.ask(Method::POST, "v1/tokens/revoke", Some(wanted)).await
     }
 
     /// Returns the revoked tokens.
-    pub async fn revocations(&self) -> Result<Answer<Revocations>, Error> {
+    pub(crate) async fn revocations(&self) -> Result<Answer<Revocations>, Error> {
         self.ask(Method::GET, "v1/tokens/revocations", None::<&()>).await
     }
 
     /// Returns the streams that have viewers, live here or not. Streams whose names Weir does not allow are left out.
-    pub async fn watched(&self) -> Result<Vec<(AppName, StreamName)>, Error> {
+    pub(crate) async fn watched(&self) -> Result<Vec<(AppName, StreamName)>, Error> {
         let answer: Answer<Watched> = self.ask(Method::GET, "v1/viewers", None::<&()>).await?;
         let streams = answer.value.streams.into_iter().filter(|stream| stream.viewers.total() > 0);
         Ok(streams.filter_map(|stream| Some((stream.app.parse().ok()?, stream.name.parse().ok()?))).collect())
     }
 
     /// Returns the number of viewers at nginx and at the daemon, of streams that are live here or not.
-    pub async fn count_viewers(&self) -> Result<u64, Error> {
+    pub(crate) async fn count_viewers(&self) -> Result<u64, Error> {
         let answer: Answer<Watched> = self.ask(Method::GET, "v1/viewers", None::<&()>).await?;
         Ok(answer.value.streams.iter().map(|stream| stream.viewers.total()).sum())
     }
 
     /// Reports the daemon's viewers per stream. A module without this route knows only its own viewers.
-    pub async fn report_viewers(&self, report: &Report) -> Result<(), Error> {
+    pub(crate) async fn report_viewers(&self, report: &Report) -> Result<(), Error> {
         match self.ask::<serde_json::Value>(Method::PUT, "v1/viewers", Some(report)).await {
             Ok(_) => Ok(()),
             // The module accepted the report and sends no body.
@@ -414,7 +418,7 @@ impl Nginx {
     }
 
     /// Returns the API's warnings since the last call.
-    pub fn take_warnings(&self) -> Vec<String> {
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

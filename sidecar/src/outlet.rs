@@ -23,7 +23,7 @@ const OVERHEAR_PAUSE: Duration = Duration::from_millis(20);
 
 /// Reason why a stream is not published.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// No token can be minted.
     #[error(transparent)]
     Token(#[from] token::Error),
@@ -62,7 +62,7 @@ pub enum Error {
 }
 
 /// Credential of a publish.
-pub enum Credential {
+pub(crate) enum Credential {
     /// A token that is minted with a copy of nginx's `weir_secret`. Nobody else can mint one, so nobody else can publish there.
     Minted(PathBuf),
     /// The stream key that ffmpeg logs as the sender's.
@@ -70,7 +70,7 @@ pub enum Credential {
 }
 
 /// Publisher of one stream.
-pub struct Outlet {
+pub(crate) struct Outlet {
     /// The nginx that gets the stream.
     pub server: RtmpServer,
     /// Application in this nginx.
@@ -123,13 +123,13 @@ fn is_of_this_run(input: &UnixStream, shared: &Shared) -> bool {
 }
 
 /// Returns whether a text may be a stream key, and can be no other part of a URL.
-pub fn is_key(key: &Secret) -> bool {
+pub(crate) fn is_key(key: &Secret) -> bool {
     let text = key.expose();
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// Accepts one run of ffmpeg after another.
-pub async fn serve(listener: UnixListener, outlet: Outlet, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: UnixListener, outlet: Outlet, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         if let Err(why) = publish(&outlet, stream, &shared).await {
             // ffmpeg's next write fails, and the supervisor restarts ffmpeg.

@@ -4,14 +4,14 @@ use weir_rtmp::client::{ClientEvent, Status};
 use weir_rtmp::url::Url;
 
 mod error;
-pub mod link;
-pub mod token;
+pub(crate) mod link;
+pub(crate) mod token;
 
-pub use error::Error;
+pub(crate) use error::Error;
 use link::Link;
 
 /// Waits for `NetStream.Publish.Start`.
-pub async fn accepted(link: &mut Link, url: &Url) -> Result<(), Error> {
+pub(crate) async fn accepted(link: &mut Link, url: &Url) -> Result<(), Error> {
     let refused = |why| Error::Refused { url: url.to_string(), why };
     let mut connected = false;
     while !link.client.is_publishing() {
@@ -36,7 +36,7 @@ pub async fn accepted(link: &mut Link, url: &Url) -> Result<(), Error> {
 }
 
 /// A server's status on one line.
-pub fn words(status: &Status) -> String {
+pub(crate) fn words(status: &Status) -> String {
     let text = match (status.code.as_str(), status.description.as_str()) {
         ("", description) => description.to_owned(),
         (code, "") => code.to_owned(),

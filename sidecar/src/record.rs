@@ -28,15 +28,15 @@ use crate::files::{self, PRIVATE};
 use crate::supervise::job::Policy;
 use crate::supervise::{self, Order, Shared, Spec};
 
-pub mod ffmpeg;
-pub mod index;
-pub mod plan;
-pub mod playlist;
-pub mod retention;
-pub mod salvage;
-pub mod still;
-pub mod transfer;
-pub mod writer;
+pub(crate) mod ffmpeg;
+pub(crate) mod index;
+pub(crate) mod plan;
+pub(crate) mod playlist;
+pub(crate) mod retention;
+pub(crate) mod salvage;
+pub(crate) mod still;
+pub(crate) mod transfer;
+pub(crate) mod writer;
 
 use index::Index;
 use plan::{Kept, RecordJob};
@@ -49,19 +49,19 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 /// The indexes of all folders with recordings.
 #[derive(Debug)]
-pub struct Recordings {
+pub(crate) struct Recordings {
     known: Mutex<HashMap<PathBuf, Arc<Index>>>,
     bus: Arc<Bus>,
 }
 
 impl Recordings {
     /// Returns an empty set of indexes. `bus` gets events about files that an earlier daemon was writing when it was killed.
-    pub fn new(bus: Arc<Bus>) -> Self {
+    pub(crate) fn new(bus: Arc<Bus>) -> Self {
         Self { known: Mutex::default(), bus }
     }
 
     /// Returns the index of a folder, which is created if it does not exist.
-    pub fn of(&self, folder: &Path) -> io::Result<Arc<Index>> {
+    pub(crate) fn of(&self, folder: &Path) -> io::Result<Arc<Index>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = known.get(folder) {
             return Ok(index.clone());
@@ -86,7 +86,7 @@ impl Recordings {
 }
 
 /// Runs a job until it gets an order to stop. `place` is an empty folder for its socket.
-pub async fn run(
+pub(crate) async fn run(
     job: RecordJob,
     context: &Context,
     recordings: &Recordings,
@@ -146,11 +146,11 @@ async fn run_in(
 
 /// Consumer of a job's output. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Sink(JoinSet<()>);
+pub(crate) struct Sink(JoinSet<()>);
 
 impl Sink {
     /// Listens on a socket in `place`.
-    pub fn open(
+    pub(crate) fn open(
         job: &RecordJob,
         recordings: &Recordings,
         bus: &Arc<Bus>,
@@ -175,13 +175,13 @@ impl Sink {
     }
 
     /// Closes the sink after ffmpeg's last bytes.
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         let _ = tokio::time::timeout(LAST_BYTES, async { while self.0.join_next().await.is_some() {} }).await;
     }
 }
 
 /// Returns the arguments of a job whose socket is in `place`.
-pub fn arguments(job: &RecordJob, place: &Path) -> Vec<std::ffi::OsString> {
+pub(crate) fn arguments(job: &RecordJob, place: &Path) -> Vec<std::ffi::OsString> {
     match &job.kept {
         Kept::Recording(rule) => ffmpeg::recording(&job.live, rule.format, place),
         Kept::Stills(rule) => ffmpeg::stills(&job.live, rule.every, rule.height, place),

@@ -22,16 +22,16 @@ use crate::supervise::Shared;
 mod error;
 mod node;
 mod outgoing;
-pub mod paths;
-pub mod recent;
+pub(crate) mod paths;
+pub(crate) mod recent;
 mod said;
-pub mod socket;
-pub mod trust;
-pub mod whep;
+pub(crate) mod socket;
+pub(crate) mod trust;
+pub(crate) mod whep;
 
-pub use error::Error;
+pub(crate) use error::Error;
 use error::SILENCE;
-pub use node::Relay;
+pub(crate) use node::Relay;
 use outgoing::{Outgoing, told, turn};
 use paths::Entry;
 use socket::{Message, Socket};
@@ -42,7 +42,7 @@ const ABSENCE: Duration = Duration::from_secs(90);
 impl Relay {
     /// Relays until the far end ends the stream, an error occurs, or `shared` orders the end. Calls `playable` for each frame with which
     /// a player can begin.
-    pub async fn run(&self, shared: &Shared, playable: impl Fn()) -> Result<(), Error> {
+    pub(crate) async fn run(&self, shared: &Shared, playable: impl Fn()) -> Result<(), Error> {
         match self.origin.kind {
             OriginProtocol::Ws => self.over_websocket(shared, playable).await,
             OriginProtocol::Whep => whep::run(self, shared, &playable).await,

@@ -31,9 +31,9 @@ use crate::nginx::Nginx;
 use crate::publisher::{self, token};
 use crate::streams::StreamId;
 
-pub mod clip;
-pub mod machine;
-pub mod publish;
+pub(crate) mod clip;
+pub(crate) mod machine;
+pub(crate) mod publish;
 
 use clip::{Clip, Geometry};
 use machine::{Input, Machine};
@@ -49,7 +49,7 @@ const RETRY: Duration = Duration::from_millis(300);
 const ATTEMPTS: u32 = 4;
 
 /// Follows the streams until it is dropped. Slates that are being published end at the same time.
-pub struct Slates(tokio::task::JoinHandle<()>);
+pub(crate) struct Slates(tokio::task::JoinHandle<()>);
 
 impl Drop for Slates {
     fn drop(&mut self) {
@@ -113,7 +113,7 @@ type Finished = (Place, Input<'static>);
 
 impl Slates {
     /// Starts, if the configuration has a slate. `bus` delivers the module's events, and gets events about slates.
-    pub fn start(config: &Config, bus: &Arc<Bus>) -> Option<Self> {
+    pub(crate) fn start(config: &Config, bus: &Arc<Bus>) -> Option<Self> {
         let slate = config.slate.clone()?;
         let at = &config.nginx;
         let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref());

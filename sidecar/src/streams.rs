@@ -10,11 +10,11 @@ use weir_model::{AppName, StreamName, Timestamp, VideoFacts};
 const SETTLING_MS: u64 = 2500;
 
 /// A stream's application and public name.
-pub type StreamId = (AppName, StreamName);
+pub(crate) type StreamId = (AppName, StreamName);
 
 /// A live stream whose media is known well enough to transcode it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
+pub(crate) struct Live {
     /// nginx-rtmp application.
     pub app: AppName,
     /// Public name.
@@ -31,7 +31,7 @@ pub struct Live {
 
 /// Properties of the video that a ladder depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Video {
+pub(crate) struct Video {
     /// Codec, for example `H264`.
     pub codec: String,
     /// Width in pixels; 0 if unknown.
@@ -42,21 +42,21 @@ pub struct Video {
 
 /// Properties of the audio.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audio {
+pub(crate) struct Audio {
     /// Codec, for example `AAC`.
     pub codec: String,
 }
 
 impl Live {
     /// Returns `APP/NAME`.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("{}/{}", self.app, self.name)
     }
 }
 
 /// The streams that are live now.
 #[derive(Debug, Default)]
-pub struct Streams {
+pub(crate) struct Streams {
     live: BTreeMap<StreamId, Live>,
     /// Port of the `server` block that the daemon plays from, if it is known.
     port: Option<u16>,
@@ -64,7 +64,7 @@ pub struct Streams {
 
 /// Changes between two snapshots.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// Streams that are new, or have another publish or other media than before.
     pub started: Vec<Live>,
     /// Streams that are no longer live.
@@ -75,12 +75,12 @@ pub struct Changes {
 
 impl Streams {
     /// Returns an empty set of streams. `port` is the port that the daemon plays from.
-    pub fn at_port(port: u16) -> Streams {
+    pub(crate) fn at_port(port: u16) -> Streams {
         Streams { port: Some(port), ..Streams::default() }
     }
 
     /// Applies a snapshot from time `now`. Streams whose names Weir does not allow are ignored, because names become paths of files.
-    pub fn update(&mut self, snapshot: &[StreamSnapshot], now: Timestamp) -> Changes {
+    pub(crate) fn update(&mut self, snapshot: &[StreamSnapshot], now: Timestamp) -> Changes {
         let mut changes = Changes::default();
         let mut next = BTreeMap::new();
         for (id, stream) in self.one_a_name(snapshot) {
@@ -128,7 +128,7 @@ impl Streams {
     }
 
     /// Returns the live streams.
-    pub fn iter(&self) -> impl Iterator<Item = &Live> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Live> {
         self.live.values()
     }
 }

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Answer about nginx's workers.
 #[derive(Clone, Copy, Debug)]
-pub enum Answer<'a> {
+pub(crate) enum Answer<'a> {
     /// A worker has answered, for all workers.
     Workers(&'a [WorkerSnapshot]),
     /// The connection is open, and no worker answers.
@@ -36,7 +36,7 @@ pub enum Answer<'a> {
 
 /// State of the watch: known workers, and the start of a silence.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     limit: Duration,
     known: Vec<u32>,
     silent_since: Option<Duration>,
@@ -44,13 +44,13 @@ pub struct Watch {
 
 impl Watch {
     /// Creates a watch. A worker hangs if its event loop has not turned for `limit`.
-    pub fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, known: Vec::new(), silent_since: None }
     }
 
     /// Takes an answer at `now`, the time since any fixed moment. Returns the workers to kill, each once. If nobody answers, all workers
     /// hang: a working worker would have accepted the connection.
-    pub fn look(&mut self, now: Duration, answer: Answer<'_>) -> Vec<u32> {
+    pub(crate) fn look(&mut self, now: Duration, answer: Answer<'_>) -> Vec<u32> {
         match answer {
             Answer::Workers(workers) => {
                 self.silent_since = None;
@@ -78,7 +78,7 @@ impl Watch {
 
 /// Watches the workers until it is dropped.
 #[derive(Debug)]
-pub struct Keeper(tokio::task::JoinHandle<()>);
+pub(crate) struct Keeper(tokio::task::JoinHandle<()>);
 
 impl Drop for Keeper {
     fn drop(&mut self) {
@@ -88,7 +88,7 @@ impl Drop for Keeper {
 
 impl Keeper {
     /// Starts, if the configuration asks for it.
-    pub fn start(config: &Config, bus: &Arc<Bus>) -> Option<Self> {
+    pub(crate) fn start(config: &Config, bus: &Arc<Bus>) -> Option<Self> {
         let limit = config.restart_stuck_worker?;
         let at = &config.nginx;
         let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref());

@@ -12,22 +12,22 @@ use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 
-pub mod backoff;
-pub mod child;
-pub mod helpers;
-pub mod job;
-pub mod mask;
-pub mod output;
+pub(crate) mod backoff;
+pub(crate) mod child;
+pub(crate) mod helpers;
+pub(crate) mod job;
+pub(crate) mod mask;
+pub(crate) mod output;
 pub(crate) mod program;
-pub mod progress;
+pub(crate) mod progress;
 mod shared;
-pub mod work;
+pub(crate) mod work;
 
 use child::{Child, ChildEvent, Launch};
 use job::{Action, Exit, Input, Job, Policy, Work};
 use output::Line;
 use progress::Progress;
-pub use shared::{RunEnd, Shared, Status};
+pub(crate) use shared::{RunEnd, Shared, Status};
 
 use crate::clock;
 
@@ -38,7 +38,7 @@ const SILENT_RUNS: u32 = 2;
 
 /// A job: a program that is kept running.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub(crate) struct Spec {
     /// Name in logs and commands.
     pub id: String,
     /// `APP/NAME` of the job's stream.
@@ -57,7 +57,7 @@ pub struct Spec {
 
 /// An order of an operator or of the daemon to a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// End the process and start it again.
     Restart,
     /// End the process for good.
@@ -65,7 +65,7 @@ pub enum Order {
 }
 
 /// Keeps the job running until it gets [`Order::Stop`], and returns when its process has ended.
-pub async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<Order>) {
+pub(crate) async fn run(spec: Spec, shared: Arc<Shared>, commands: &mut mpsc::Receiver<Order>) {
     let origin = Instant::now();
     let mut job = Job::new(spec.policy);
     let mut child: Option<Child> = None;
@@ -135,7 +135,7 @@ impl Silent {
 }
 
 /// Reports why a job could not start, and waits before the caller tries again.
-pub async fn could_not_begin(
+pub(crate) async fn could_not_begin(
     stream: &str,
     job: &str,
     why: &io::Error,

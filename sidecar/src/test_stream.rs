@@ -18,14 +18,14 @@ mod publish;
 mod source;
 mod target;
 
-pub use error::Error;
+pub(crate) use error::Error;
 use error::say;
 
 /// First and longest pause before a new connection.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
 /// Publishes until the duration is over or a signal arrives. Both are success.
-pub async fn run(args: &TestStreamArgs) -> Result<(), Error> {
+pub(crate) async fn run(args: &TestStreamArgs) -> Result<(), Error> {
     let urls = target::targets(&args.url, args.key_file.as_deref())?;
     let mut readings = urls.iter();
     let mut url = readings.next().ok_or_else(|| Error::Usage("the URL names no stream".into()))?;

@@ -18,19 +18,19 @@ use crate::record::index::{Entry, Index};
 use crate::record::transfer::Transfer;
 use crate::supervise::backoff::Backoff;
 
-pub mod bucket;
-pub mod credentials;
+pub(crate) mod bucket;
+pub(crate) mod credentials;
 mod error;
 
 use bucket::Bucket;
-pub use error::Error;
+pub(crate) use error::Error;
 
 /// Pauses between attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(2), max: Duration::from_secs(300) };
 
 /// The running uploads: one at a time per bucket.
 #[derive(Debug, Default)]
-pub struct Uploads {
+pub(crate) struct Uploads {
     running: HashMap<String, JoinHandle<Result<(), Error>>>,
     failing: HashMap<String, (u32, Instant)>,
     /// Number of attempts per file. The file with the most attempts waits longest.
@@ -39,7 +39,7 @@ pub struct Uploads {
 
 impl Uploads {
     /// Starts the upload of a waiting file, unless an upload to its bucket is running.
-    pub fn begin(
+    pub(crate) fn begin(
         &mut self,
         rule: &Record,
         index: &Arc<Index>,
@@ -63,7 +63,7 @@ impl Uploads {
     }
 
     /// Handles the uploads that have ended.
-    pub async fn reap(&mut self) {
+    pub(crate) async fn reap(&mut self) {
         let ended: Vec<String> = self
             .running
             .iter()

@@ -8,16 +8,16 @@ use clap::ValueEnum;
 use weir_model::token::Action;
 use weir_model::{StreamName, Timestamp};
 
-pub mod vrrp;
+pub(crate) mod vrrp;
 
 /// Reason why a value is not accepted. clap puts the option's name in front.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ValueError(String);
+pub(crate) struct ValueError(String);
 
 impl ValueError {
     /// Creates an error that says what would be right.
-    pub fn new(what: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 }
@@ -28,7 +28,7 @@ fn wrong<T>(what: impl Into<String>) -> Result<T, ValueError> {
 
 /// HOST or HOST:PORT, as in an `rtmp://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host(pub String);
+pub(crate) struct Host(pub String);
 
 impl FromStr for Host {
     type Err = ValueError;
@@ -43,7 +43,7 @@ impl FromStr for Host {
 
 /// One stream, or `*` (`None`) for all streams of the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamOrAll(pub Option<StreamName>);
+pub(crate) struct StreamOrAll(pub Option<StreamName>);
 
 impl FromStr for StreamOrAll {
     type Err = weir_model::stream_name::NameError;
@@ -60,16 +60,16 @@ impl fmt::Display for StreamOrAll {
 
 /// A duration in whole seconds, as `1h30m`, `45s`, `30d`. A number needs a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
+pub(crate) struct Span(pub Duration);
 
 impl Span {
     /// Returns a duration of this many seconds.
-    pub fn of(seconds: u64) -> Self {
+    pub(crate) fn of(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
     /// Returns the number of seconds.
-    pub fn seconds(self) -> u64 {
+    pub(crate) fn seconds(self) -> u64 {
         self.0.as_secs()
     }
 }
@@ -119,7 +119,7 @@ impl FromStr for Span {
 
 /// An interval, from 1 second to 1 hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interval(pub Duration);
+pub(crate) struct Interval(pub Duration);
 
 impl FromStr for Interval {
     type Err = ValueError;
@@ -133,7 +133,7 @@ impl FromStr for Interval {
 
 /// Id of an RTMP player: `s` and hex digits, as in the API's lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlayerId(String);
+pub(crate) struct PlayerId(String);
 
 impl FromStr for PlayerId {
     type Err = ValueError;
@@ -155,7 +155,7 @@ impl fmt::Display for PlayerId {
 
 /// End of a key's validity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
+pub(crate) enum Expiry {
     /// At this time.
     At(Timestamp),
     /// After this duration, counted from now.
@@ -164,7 +164,7 @@ pub enum Expiry {
 
 impl Expiry {
     /// Returns the end, in whole seconds.
-    pub fn at(self, now: Timestamp) -> Timestamp {
+    pub(crate) fn at(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(at) => at,
             Self::After(span) => Timestamp::from_millis(now.as_seconds() * 1000).plus_seconds(span.seconds()),
@@ -186,7 +186,7 @@ impl FromStr for Expiry {
 
 /// Start of a requested period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Since {
+pub(crate) enum Since {
     /// A point in time.
     At(Timestamp),
     /// A duration before now.
@@ -195,7 +195,7 @@ pub enum Since {
 
 impl Since {
     /// Returns the start.
-    pub fn at(self, now: Timestamp) -> Timestamp {
+    pub(crate) fn at(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(at) => at,
             Self::Before(span) => {
@@ -218,7 +218,7 @@ impl FromStr for Since {
 
 /// Permission of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ActionName {
+pub(crate) enum ActionName {
     /// to watch
     Play,
     /// to send
@@ -229,7 +229,7 @@ pub enum ActionName {
 
 impl ActionName {
     /// Returns the name of the action in the API of nginx.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Play => "play",
             Self::Publish => "publish",
@@ -238,7 +238,7 @@ impl ActionName {
     }
 
     /// Returns the action on a stream, or `None` for the chat.
-    pub fn of_nginx(self) -> Option<Action> {
+    pub(crate) fn of_nginx(self) -> Option<Action> {
         match self {
             Self::Play => Some(Action::Play),
             Self::Publish => Some(Action::Publish),
@@ -249,7 +249,7 @@ impl ActionName {
 
 /// Width and height in pixels, both even (4:2:0 needs that), from 64 to 7680.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameSize {
+pub(crate) struct FrameSize {
     /// Width in pixels.
     pub width: u16,
     /// Height in pixels.
@@ -269,7 +269,7 @@ impl FromStr for FrameSize {
 
 /// Whole frames per second, from 1 to 120. Each second then begins with a frame and a beep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameRate(pub u8);
+pub(crate) struct FrameRate(pub u8);
 
 impl FromStr for FrameRate {
     type Err = ValueError;
@@ -283,7 +283,7 @@ impl FromStr for FrameRate {
 
 /// A bitrate in bits per second, as `2500k`, `4M` or `2500000`, from 50k to 200M.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bitrate(pub u64);
+pub(crate) struct Bitrate(pub u64);
 
 impl FromStr for Bitrate {
     type Err = ValueError;
@@ -302,7 +302,7 @@ impl FromStr for Bitrate {
 
 /// Network capacity in bits per second, with k, m, g or t for the powers of 1000: `1g`, `500m`, from 1k to 100t.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate(pub u64);
+pub(crate) struct Rate(pub u64);
 
 impl FromStr for Rate {
     type Err = ValueError;
@@ -323,7 +323,7 @@ impl FromStr for Rate {
 
 /// A size in bytes, with k, m, g or t for the powers of 1024, as nginx writes them: `500m`, `2g`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
+pub(crate) struct Size(pub u64);
 
 impl FromStr for Size {
     type Err = ValueError;
@@ -351,17 +351,17 @@ impl FromStr for Size {
 
 /// Text in the video: 1 to 40 characters that need no escaping in an ffmpeg filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Label(String);
+pub(crate) struct Label(String);
 
 impl Label {
     /// Returns the label that is most similar to any text. Characters that are not allowed become `_`.
-    pub fn near(text: &str) -> Self {
+    pub(crate) fn near(text: &str) -> Self {
         let near: String = text.chars().take(40).map(|c| if Self::allows(c) { c } else { '_' }).collect();
         Self(if near.is_empty() { "_".into() } else { near })
     }
 
     /// Returns the text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 

@@ -66,19 +66,19 @@ mod talk;
 mod whep;
 mod whip;
 
-pub use common::Web;
-pub use office::Running;
+pub(crate) use common::Web;
+pub(crate) use office::Running;
 
 /// Error that keeps the server from listening.
 #[derive(Debug, thiserror::Error)]
 #[error("[web] listen {address}: {why}")]
-pub struct Error {
+pub(crate) struct Error {
     address: SocketAddr,
     why: io::Error,
 }
 
 /// Binds the address. Returns `None` if no pages are to be served: listen is `"off"`, or the default address is in use.
-pub fn listen(config: &Config) -> Result<Option<TcpListener>, Error> {
+pub(crate) fn listen(config: &Config) -> Result<Option<TcpListener>, Error> {
     let Some(address) = config.web.listen else { return Ok(None) };
     let taken = TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
@@ -97,7 +97,7 @@ pub fn listen(config: &Config) -> Result<Option<TcpListener>, Error> {
 }
 
 /// Serves until the process ends.
-pub fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
+pub(crate) fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> {
     let context = web.context.clone();
     let is_proxy = move |at| context.config().web.trusted_proxies.iter().any(|network| network.contains(at));
     let (base, shares, is_origin) = {

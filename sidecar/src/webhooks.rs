@@ -21,14 +21,14 @@ use crate::config::Config as Whole;
 use crate::config::hooks::{Events, Hooks as Config, Streams, Webhook};
 use crate::events::{Bus, Event};
 
-pub mod admission;
+pub(crate) mod admission;
 mod body;
-pub mod command;
-pub mod endpoint;
-pub mod queue;
-pub mod sender;
-pub mod signature;
-pub mod told;
+pub(crate) mod command;
+pub(crate) mod endpoint;
+pub(crate) mod queue;
+pub(crate) mod sender;
+pub(crate) mod signature;
+pub(crate) mod told;
 
 use admission::{Asker, Verdict};
 use body::body;
@@ -41,7 +41,7 @@ use told::{Teller, Told, stream_of};
 
 /// Reason why a configuration of hooks cannot be applied. The hooks then stay unchanged.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A hook cannot be set up, for example because a secret is missing.
     #[error("{place}: {why}")]
     Setup {
@@ -62,7 +62,7 @@ pub enum Error {
 
 /// All hooks.
 #[derive(Debug)]
-pub struct Hooks {
+pub(crate) struct Hooks {
     bus: Arc<Bus>,
     inside: Mutex<Inside>,
     teller: Mutex<Teller>,
@@ -93,7 +93,7 @@ impl Drop for Running {
 
 impl Hooks {
     /// Starts the hooks, which are notified of every event from now on.
-    pub fn start(config: &Whole, bus: &Arc<Bus>) -> Result<Arc<Self>, Error> {
+    pub(crate) fn start(config: &Whole, bus: &Arc<Bus>) -> Result<Arc<Self>, Error> {
         let hooks = Arc::new(Self {
             bus: bus.clone(),
             inside: Mutex::new(Inside::default()),
@@ -109,7 +109,7 @@ impl Hooks {
     }
 
     /// Applies another configuration, and reads the secrets again. Unchanged hooks keep running.
-    pub fn configure(&self, whole: &Whole) -> Result<(), Error> {
+    pub(crate) fn configure(&self, whole: &Whole) -> Result<(), Error> {
         let config = &whole.hooks;
         let setup = |place: String| move |why: SetupError| Error::Setup { place, why };
         let mut ready = Vec::new();
@@ -289,7 +289,7 @@ impl Hooks {
     }
 
     /// Stores the events so far, and stops the delivery.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((stop, task)) = stop {
             let _ = stop.send(());
@@ -299,13 +299,13 @@ impl Hooks {
     }
 
     /// Answers nginx-rtmp's `on_publish` request. Returns `None` if no backend is configured.
-    pub async fn admit(&self, form: &str) -> Option<Verdict> {
+    pub(crate) async fn admit(&self, form: &str) -> Option<Verdict> {
         let asker = self.lock().asker.clone()?;
         Some(asker.ask(form).await)
     }
 
     /// Returns the lines for `/metrics`.
-    pub fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let inside = self.lock();
         let mut text = String::new();
         let mut family = |name: &str, kind: &str, help: &str, value: fn(&Running) -> u64| {

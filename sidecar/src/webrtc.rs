@@ -37,9 +37,9 @@ mod clock;
 mod endpoint;
 mod interfaces;
 mod peer;
-pub mod publish;
-pub mod sdp;
-pub mod sessions;
+pub(crate) mod publish;
+pub(crate) mod sdp;
+pub(crate) mod sessions;
 mod sound;
 mod stun;
 mod transcode;
@@ -53,7 +53,7 @@ use sessions::{Limits, Seat, Sessions};
 use sound::Sounds;
 use transcode::Transcodes;
 use unfit::Unfit;
-pub use watch::MayStay;
+pub(crate) use watch::MayStay;
 
 /// Video packets that are kept for retransmission: two seconds at 8 Mbit/s.
 const KEPT_PACKETS: usize = 2000;
@@ -64,14 +64,14 @@ const REPORTS: Duration = Duration::from_secs(1);
 /// The ports of `[webrtc]` cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("[webrtc] listen {address}: {why}")]
-pub struct Error {
+pub(crate) struct Error {
     address: SocketAddr,
     why: io::Error,
 }
 
 /// Reason why a session is not opened.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// The offer is malformed, or asks for something that is not supported.
     #[error(transparent)]
     Offer(#[from] sdp::Error),
@@ -91,7 +91,7 @@ pub enum Refused {
 
 /// A session that was opened.
 #[derive(Debug)]
-pub struct Opened {
+pub(crate) struct Opened {
     /// 128 random bits, as 32 hex digits. A client that knows the id may end the session.
     pub id: String,
     /// Entity tag, with its quotes.
@@ -102,14 +102,14 @@ pub struct Opened {
 
 /// The open ports, and their settings.
 #[derive(Debug)]
-pub struct Ports {
+pub(crate) struct Ports {
     udp: UdpSocket,
     tcp: TcpListener,
     settings: WebRtc,
 }
 
 /// Opens the ports. Returns `None` if `[webrtc]` is off.
-pub fn listen(config: &Config) -> Result<Option<Ports>, Error> {
+pub(crate) fn listen(config: &Config) -> Result<Option<Ports>, Error> {
     let Some(settings) = config.webrtc.clone() else { return Ok(None) };
     let address = settings.listen;
     let ports = UdpSocket::bind(address).and_then(|udp| {
@@ -123,7 +123,7 @@ pub fn listen(config: &Config) -> Result<Option<Ports>, Error> {
 
 /// All WebRTC sessions, and the runtime that serves them.
 #[derive(Debug)]
-pub struct Engine {
+pub(crate) struct Engine {
     runtime: Handle,
     endpoint: Arc<Endpoint>,
     /// The open sessions.
@@ -138,7 +138,7 @@ pub struct Engine {
 
 impl Engine {
     /// Starts the thread that serves all sessions until the process ends.
-    pub fn start(ports: Ports, context: &Arc<Context>, hub: &Arc<Hub>) -> Result<Arc<Self>, Error> {
+    pub(crate) fn start(ports: Ports, context: &Arc<Context>, hub: &Arc<Hub>) -> Result<Arc<Self>, Error> {
         let address = ports.settings.listen;
         let failed = |why| Error { address, why };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -175,7 +175,7 @@ impl Engine {
 
     /// Opens a session in which a client watches the stream of `viewer` for as long as `may_stay` allows. `start` is the beginning of the
     /// stream.
-    pub fn watch(
+    pub(crate) fn watch(
         &self,
         offer: &str,
         (viewer, start): (Viewer, &Start),
@@ -212,7 +212,7 @@ impl Engine {
     }
 
     /// Opens a session in which a client publishes to `url` at nginx. nginx decides whether the client may publish. `id` is the stream.
-    pub async fn publish(
+    pub(crate) async fn publish(
         &self,
         offer: &str,
         url: Url,

@@ -6,9 +6,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clap::CommandFactory;
-use weir::cli::Cli;
-
 /// A key that is in no table.
 const PROBE: &str = "not_a_key_of_any_table";
 
@@ -37,16 +34,16 @@ fn commands(command: &clap::Command, above: &str) -> BTreeSet<String> {
 fn every_command_has_a_section() {
     let documented: BTreeSet<String> =
         headings(&page()).into_iter().filter(|heading| heading.starts_with("weir ")).collect();
-    assert_eq!(commands(&Cli::command(), ""), documented);
+    assert_eq!(commands(&weir::command(), ""), documented);
 }
 
 #[test]
 fn every_option_of_a_command_is_in_its_section() {
     let page = page();
     let mut missing = Vec::new();
-    for name in commands(&Cli::command(), "") {
+    for name in commands(&weir::command(), "") {
         let section = page.split(&format!("### `{name}`\n")).nth(1).unwrap().split("\n### ").next().unwrap();
-        let tree = Cli::command();
+        let tree = weir::command();
         let mut command = &tree;
         for word in name.split(' ').skip(1) {
             command = command.find_subcommand(word).unwrap();

@@ -30,7 +30,7 @@ const TOKEN: usize = 20;
 /// Role of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub(crate) enum Role {
     /// May read everything.
     Viewer,
     /// May also disconnect streams, and moderate the chat.
@@ -41,7 +41,7 @@ pub enum Role {
 
 impl Role {
     /// Returns the word for files and answers.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
             Self::Moderator => "moderator",
@@ -52,7 +52,7 @@ impl Role {
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
+pub(crate) struct Account {
     /// Name of the account.
     pub name: Name,
     /// Role of the account.
@@ -68,7 +68,7 @@ pub struct Account {
 
 impl Account {
     /// Returns a stamp that differs after each change of password or second factor. A session with another stamp has ended.
-    pub fn stamp(&self) -> Digest {
+    pub(crate) fn stamp(&self) -> Digest {
         match &self.totp {
             None => Digest::of(self.password.as_bytes()),
             Some(key) => Digest::of(format!("{} {}", self.password, key.base32()).as_bytes()),
@@ -85,7 +85,7 @@ struct Link {
 
 /// Content of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accounts {
+pub(crate) struct Accounts {
     /// The accounts, ordered by name.
     pub accounts: Vec<Account>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -100,27 +100,27 @@ pub struct Accounts {
 
 impl Accounts {
     /// By which a node of a pair knows the file again.
-    pub fn mark(&self) -> &str {
+    pub(crate) fn mark(&self) -> &str {
         self.mark.as_deref().unwrap_or("file")
     }
 
     /// Returns the account with this name.
-    pub fn find(&self, name: &str) -> Option<&Account> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Account> {
         self.accounts.iter().find(|account| account.name.as_str() == name)
     }
 
     /// Returns the 30-second steps of the last codes of second factors, by account.
-    pub fn codes(&self) -> &BTreeMap<Name, u64> {
+    pub(crate) fn codes(&self) -> &BTreeMap<Name, u64> {
         &self.codes
     }
 
     /// Returns whether an account has the role `Admin`.
-    pub fn has_admin(&self) -> bool {
+    pub(crate) fn has_admin(&self) -> bool {
         self.accounts.iter().any(|account| account.role == Role::Admin)
     }
 
     /// Returns whether a one-time link is valid.
-    pub fn opens(&self, token: &Secret, now: Timestamp) -> bool {
+    pub(crate) fn opens(&self, token: &Secret, now: Timestamp) -> bool {
         let digest = token.digest().to_hex();
         self.links.iter().any(|link| link.digest == digest && link.expires_at > now)
     }
@@ -183,7 +183,7 @@ impl Accounts {
 
 /// Reason why the file cannot be used or changed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The file cannot be read or written.
     #[error("{}: {why}", path.display())]
     File {
@@ -222,7 +222,7 @@ pub enum Error {
 
 /// The file, and its last read content.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     path: PathBuf,
     seen: Mutex<Option<(Seen, Arc<Accounts>)>>,
 }
@@ -237,12 +237,12 @@ struct Seen {
 
 impl Store {
     /// Returns a store that has read nothing yet.
-    pub fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.into(), seen: Mutex::default() }
     }
 
     /// Returns the current accounts, or an empty list without a file.
-    pub fn accounts(&self) -> Result<Arc<Accounts>, Error> {
+    pub(crate) fn accounts(&self) -> Result<Arc<Accounts>, Error> {
         let mut known = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = match fs::metadata(&self.path) {
             Ok(file) => {
@@ -261,7 +261,7 @@ impl Store {
     }
 
     /// Adds an account, or changes its password, and its role if one is given. All one-time links become invalid.
-    pub fn put(&self, name: &Name, role: Option<Role>, password: &Secret) -> Result<(), Error> {
+    pub(crate) fn put(&self, name: &Name, role: Option<Role>, password: &Secret) -> Result<(), Error> {
         let hash = password::hash(password)?;
         self.change(|accounts| {
             accounts.put(name, role, hash, clock::now());
@@ -272,13 +272,18 @@ impl Store {
     /// Changes the password of an account. `checked` is the stamp of the account whose password was compared. The stamp prevents a change
     /// ([`Error::Changed`]) of an account that was removed meanwhile, or whose password an administrator has changed meanwhile. Returns
     /// the new state of the account.
-    pub fn change_password(&self, name: &Name, checked: Digest, password: &Secret) -> Result<Account, Error> {
+    pub(crate) fn change_password(
+        &self,
+        name: &Name,
+        checked: Digest,
+        password: &Secret,
+    ) -> Result<Account, Error> {
         let hash = password::hash(password)?;
         self.change(|accounts| accounts.change_password(name, checked, hash, clock::now()))
     }
 
     /// Sets or removes the second factor of an account. Its sessions end.
-    pub fn set_totp(&self, name: &Name, key: Option<totp::Key>) -> Result<(), Error> {
+    pub(crate) fn set_totp(&self, name: &Name, key: Option<totp::Key>) -> Result<(), Error> {
         self.change(|accounts| {
             let account = accounts.accounts.iter_mut().find(|account| account.name == *name);
             account.ok_or_else(|| Error::Unknown(name.as_str().to_owned()))?.totp = key;
@@ -287,7 +292,7 @@ impl Store {
     }
 
     /// Removes an account.
-    pub fn remove(&self, name: &Name) -> Result<(), Error> {
+    pub(crate) fn remove(&self, name: &Name) -> Result<(), Error> {
         self.change(|accounts| {
             if accounts.find(name.as_str()).is_none() {
                 return Err(Error::Unknown(name.as_str().to_owned()));
@@ -298,12 +303,17 @@ impl Store {
     }
 
     /// Returns whether the file exists.
-    pub fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.path.exists()
     }
 
     /// Sets an account to its state on another node. Returns false, without a change, if the account is no longer as expected (`was`).
-    pub fn replicate(&self, name: &Name, was: Option<&Account>, is: Option<Account>) -> Result<bool, Error> {
+    pub(crate) fn replicate(
+        &self,
+        name: &Name,
+        was: Option<&Account>,
+        is: Option<Account>,
+    ) -> Result<bool, Error> {
         let mut done = false;
         self.change(|accounts| {
             done = accounts.find(name.as_str()) == was;
@@ -326,12 +336,12 @@ impl Store {
     }
 
     /// Records the code of a step as used, in the file, so that it stays used after a restart. Returns false if it was used before.
-    pub fn use_code(&self, name: &Name, step: u64, now: Timestamp) -> Result<bool, Error> {
+    pub(crate) fn use_code(&self, name: &Name, step: u64, now: Timestamp) -> Result<bool, Error> {
         self.change(|accounts| accounts.use_code(name, step, now))
     }
 
     /// Records the last used code of another node. Returns false, without a change, if the last one here is no longer as expected (`was`).
-    pub fn replicate_code(&self, name: &Name, was: Option<u64>, is: u64) -> Result<bool, Error> {
+    pub(crate) fn replicate_code(&self, name: &Name, was: Option<u64>, is: u64) -> Result<bool, Error> {
         self.change(|accounts| {
             let is_same = accounts.codes.get(name).copied() == was;
             if is_same {
@@ -342,7 +352,7 @@ impl Store {
     }
 
     /// Gives the file another mark. Returns false, without a change, if the content is no longer as it was read (`was`).
-    pub fn mark(&self, was: &Accounts, mark: &str) -> Result<bool, Error> {
+    pub(crate) fn mark(&self, was: &Accounts, mark: &str) -> Result<bool, Error> {
         self.change(|accounts| {
             let is_same = *accounts == *was;
             if is_same {
@@ -353,7 +363,7 @@ impl Store {
     }
 
     /// Creates a one-time link that is valid until `expires_at`. Returns its secret.
-    pub fn make_link(&self, expires_at: Timestamp) -> Result<Secret, Error> {
+    pub(crate) fn make_link(&self, expires_at: Timestamp) -> Result<Secret, Error> {
         let token = new_token()?;
         self.change(|accounts| {
             accounts.add_link(token.digest().to_hex(), clock::now(), expires_at);
@@ -364,7 +374,7 @@ impl Store {
 
     /// Creates an administrator with a one-time link, which becomes invalid. `first` is the daemon's own link, which is valid while there
     /// is no administrator.
-    pub fn set_up(
+    pub(crate) fn set_up(
         &self,
         token: &Secret,
         first: Option<&Secret>,
@@ -420,13 +430,13 @@ impl Store {
     }
 
     /// Returns an error of the file.
-    pub fn failed(&self, why: io::Error) -> Error {
+    pub(crate) fn failed(&self, why: io::Error) -> Error {
         Error::File { path: self.path.clone(), why }
     }
 }
 
 /// Returns a random secret for a one-time link.
-pub fn new_token() -> Result<Secret, Error> {
+pub(crate) fn new_token() -> Result<Secret, Error> {
     let mut bytes = [0; TOKEN];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
     Ok(Secret::new(BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()))

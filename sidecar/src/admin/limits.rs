@@ -56,7 +56,7 @@ struct WrongCodes {
 
 /// The recent failures.
 #[derive(Debug, Default)]
-pub struct Limits {
+pub(crate) struct Limits {
     failures: HashMap<Who, Failures>,
     /// Wrong codes by account. Strangers cannot fill this map: they would need the passwords of as many accounts.
     codes: HashMap<String, WrongCodes>,
@@ -66,7 +66,7 @@ pub struct Limits {
 
 impl Limits {
     /// Returns how long an address must wait before it may try a name, or `None` if it may try now. An empty name is not counted.
-    pub fn wait(&self, address: IpAddr, name: &str, now: Instant) -> Option<Duration> {
+    pub(crate) fn wait(&self, address: IpAddr, name: &str, now: Instant) -> Option<Duration> {
         let left = |who: Who, free: u32, longest: Duration| {
             let failures = self.recent(&who, now)?;
             let until = failures.last + pause(failures.count, free, longest)?;
@@ -85,7 +85,7 @@ impl Limits {
     }
 
     /// Returns whether the owner of the name has logged in from this address.
-    pub fn is_known(&self, address: IpAddr, name: &str) -> bool {
+    pub(crate) fn is_known(&self, address: IpAddr, name: &str) -> bool {
         self.known.contains(&(name.to_owned(), client(address)))
     }
 
@@ -94,7 +94,7 @@ impl Limits {
     }
 
     /// Notes that a try begins. The try counts as failed until [`succeeded`](Self::succeeded), so that simultaneous tries count too.
-    pub fn begin(&mut self, address: IpAddr, name: &str, now: Instant) {
+    pub(crate) fn begin(&mut self, address: IpAddr, name: &str, now: Instant) {
         if self.failures.len() >= MOST {
             self.failures.retain(|_, failures| now.duration_since(failures.last) < WINDOW);
         }
@@ -117,7 +117,7 @@ impl Limits {
     /// Notes that a client with the right password tries a code. Returns the number of wrong codes of the account including this one, or
     /// how long the client must wait. The try counts as failed until [`succeeded`](Self::succeeded). An address from which the owner has
     /// logged in does not wait for the account.
-    pub fn begin_code(
+    pub(crate) fn begin_code(
         &mut self,
         address: IpAddr,
         name: &str,
@@ -140,7 +140,7 @@ impl Limits {
     }
 
     /// Notes that a login was right.
-    pub fn succeeded(&mut self, address: IpAddr, name: &str) {
+    pub(crate) fn succeeded(&mut self, address: IpAddr, name: &str) {
         let neighbours = Who::Network(network(address));
         let address = client(address);
         if self.failures.remove(&Who::Address(address)).is_some()

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 /// The name of an account: 1 to 64 of `A-Z a-z 0-9 . _ @ -`, beginning with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Name(String);
+pub(crate) struct Name(String);
 
 /// Error of a text that is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a name has 1 to 64 of A-Z a-z 0-9 . _ @ - and begins with a letter or digit")]
-pub struct NameError;
+pub(crate) struct NameError;
 
 impl FromStr for Name {
     type Err = NameError;
@@ -38,7 +38,7 @@ impl TryFrom<String> for Name {
 
 impl Name {
     /// Returns the name as written.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -8,13 +8,13 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use weir_model::Secret;
 
 /// Fewest characters. Shorter passwords can be guessed.
-pub const LEAST: usize = 8;
+pub(crate) const LEAST: usize = 8;
 /// Most bytes. More bytes cost time without a benefit.
-pub const MOST: usize = 1024;
+pub(crate) const MOST: usize = 1024;
 
 /// Reason why a password is not accepted.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The password is too short.
     #[error("a password needs at least {LEAST} characters")]
     Short,
@@ -34,7 +34,7 @@ static NOBODY: LazyLock<Option<String>> =
     LazyLock::new(|| Argon2::default().hash_password(b"nobody").ok().map(|hash| hash.to_string()));
 
 /// Checks length and characters. There are no rules about letters and digits (NIST SP 800-63B, section 5.1.1.2).
-pub fn check(password: &Secret) -> Result<(), Error> {
+pub(crate) fn check(password: &Secret) -> Result<(), Error> {
     let text = password.expose();
     match text.chars().count() {
         0..LEAST => Err(Error::Short),
@@ -45,14 +45,14 @@ pub fn check(password: &Secret) -> Result<(), Error> {
 }
 
 /// Hashes a password with a new salt. This takes about 20 ms of CPU time.
-pub fn hash(password: &Secret) -> Result<String, Error> {
+pub(crate) fn hash(password: &Secret) -> Result<String, Error> {
     check(password)?;
     let hash = Argon2::default().hash_password(password.expose().as_bytes()).map_err(Error::Hash)?;
     Ok(hash.to_string())
 }
 
 /// Returns whether the password belongs to the hash. Without a hash, the call takes as long and returns false.
-pub fn verify(password: &Secret, hash: Option<&str>) -> bool {
+pub(crate) fn verify(password: &Secret, hash: Option<&str>) -> bool {
     let Some(text) = hash.or(NOBODY.as_deref()) else { return false };
     let Ok(parsed) = PasswordHash::new(text) else { return false };
     let long = password.expose().len() > MOST;

@@ -17,9 +17,9 @@ mod kept;
 use kept::Session;
 
 /// Time after which an unused session ends.
-pub const IDLE: Duration = Duration::from_secs(12 * 3600);
+pub(crate) const IDLE: Duration = Duration::from_secs(12 * 3600);
 /// Time after which every session ends.
-pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Most sessions. Beyond this number, the session that has been unused for the longest time ends.
 const MOST: usize = 1000;
 /// Longest delay of the last-use times in the file.
@@ -29,7 +29,7 @@ const AHEAD: Duration = Duration::from_secs(3600);
 
 /// All sessions, by the hash of their cookie.
 #[derive(Debug, Default)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     all: Mutex<All>,
     /// Channel to the thread that writes the file.
     writer: Option<Sender<Vec<Session>>>,
@@ -43,7 +43,7 @@ struct All {
 
 impl Sessions {
     /// Reads the sessions of the file that have not ended. Each later change is written to the file.
-    pub fn kept(file: PathBuf, now: Timestamp) -> Self {
+    pub(crate) fn kept(file: PathBuf, now: Timestamp) -> Self {
         let sessions = kept::read(&file);
         let alive = sessions.into_iter().filter(|session| is_alive(session, now)).take(MOST);
         let sessions = alive.map(|session| (*session.id.bytes(), session)).collect();
@@ -51,7 +51,7 @@ impl Sessions {
     }
 
     /// Opens a session of an account. Returns the value of its cookie: 256 random bits.
-    pub fn open(&self, account: &Account, now: Timestamp) -> Result<Secret, getrandom::Error> {
+    pub(crate) fn open(&self, account: &Account, now: Timestamp) -> Result<Secret, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
         let cookie = Secret::new(BASE64URL_NOPAD.encode(&bytes));
@@ -71,7 +71,7 @@ impl Sessions {
     }
 
     /// Returns the account of a session, unless the session has ended: by time, or by removal or a new password of the account.
-    pub fn find(&self, cookie: &Secret, accounts: &Accounts, now: Timestamp) -> Option<Account> {
+    pub(crate) fn find(&self, cookie: &Secret, accounts: &Accounts, now: Timestamp) -> Option<Account> {
         let mut all = self.lock();
         let key = *cookie.digest().bytes();
         let session = all.sessions.get_mut(&key)?;
@@ -89,7 +89,7 @@ impl Sessions {
     }
 
     /// Ends a session.
-    pub fn close(&self, cookie: &Secret, now: Timestamp) {
+    pub(crate) fn close(&self, cookie: &Secret, now: Timestamp) {
         let mut all = self.lock();
         if all.sessions.remove(cookie.digest().bytes()).is_some() {
             self.write(&mut all, now);

@@ -20,12 +20,12 @@ const LEN: usize = 20;
 /// The key that the app and this server share. The file of the accounts holds it as base32.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Key([u8; LEN]);
+pub(crate) struct Key([u8; LEN]);
 
 /// Error of a text that is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("totp must be 160 bits in base32")]
-pub struct KeyError;
+pub(crate) struct KeyError;
 
 impl TryFrom<String> for Key {
     type Error = KeyError;
@@ -50,19 +50,19 @@ impl fmt::Debug for Key {
 
 impl Key {
     /// Returns a new random key.
-    pub fn new() -> Result<Self, getrandom::Error> {
+    pub(crate) fn new() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; LEN];
         getrandom::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 
     /// Returns the key for an app without a camera. It is a secret.
-    pub fn base32(&self) -> String {
+    pub(crate) fn base32(&self) -> String {
         BASE32_NOPAD.encode(&self.0)
     }
 
     /// Returns the URI for an app with a camera, in the *Key Uri Format*. It is a secret. `issuer` is the name of this server in the app.
-    pub fn uri(&self, issuer: &str, name: &Name) -> String {
+    pub(crate) fn uri(&self, issuer: &str, name: &Name) -> String {
         let encoded = |text: &str| {
             percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
         };
@@ -71,7 +71,7 @@ impl Key {
     }
 
     /// Returns the 30-second step of a code, if it is the current step, the previous one or the next one.
-    pub fn step_of(&self, code: &str, now: Timestamp) -> Option<u64> {
+    pub(crate) fn step_of(&self, code: &str, now: Timestamp) -> Option<u64> {
         let plain: String = code.chars().filter(|c| !c.is_whitespace()).collect();
         self.totp().check(&plain, now.as_millis() / 1000)
     }
@@ -85,12 +85,12 @@ impl Key {
 /// Returns whether the code of a step counts as used. `last` is the step of the last used code. Each code is valid once (RFC 6238, 5.2),
 /// and codes before the last used one are no longer valid. Ignores a last step in the future, which means that the clock was set back:
 /// it would refuse all codes until that time.
-pub fn is_used(last: Option<u64>, step: u64, now: Timestamp) -> bool {
+pub(crate) fn is_used(last: Option<u64>, step: u64, now: Timestamp) -> bool {
     last.is_some_and(|last| step <= last && last <= step_at(now) + SKEW)
 }
 
 /// Returns the time from which the code of a step is too old to be accepted, in milliseconds since 1970.
-pub fn end_of(step: u64) -> u64 {
+pub(crate) fn end_of(step: u64) -> u64 {
     step.saturating_add(1 + SKEW).saturating_mul(STEP_S * 1000)
 }
 
@@ -100,11 +100,11 @@ fn step_at(now: Timestamp) -> u64 {
 
 /// The used codes, in memory. They are enough if the file of the accounts cannot be written.
 #[derive(Debug, Default)]
-pub struct Used(HashMap<Name, u64>);
+pub(crate) struct Used(HashMap<Name, u64>);
 
 impl Used {
     /// Uses the code of this step. Returns false if it was used before.
-    pub fn take(&mut self, name: &Name, step: u64, now: Timestamp) -> bool {
+    pub(crate) fn take(&mut self, name: &Name, step: u64, now: Timestamp) -> bool {
         let is_new = !is_used(self.0.get(name).copied(), step, now);
         if is_new {
             self.0.insert(name.clone(), step);

@@ -10,11 +10,11 @@ use crate::database;
 use crate::database::rows::{Rows, rows};
 
 /// Most messages of one answer, unless the query limits it further.
-pub const MOST_ROWS: u32 = 1_000_000;
+pub(crate) const MOST_ROWS: u32 = 1_000_000;
 
 /// Reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The file cannot be opened.
     #[error(transparent)]
     Database(#[from] database::Error),
@@ -26,7 +26,7 @@ pub enum Error {
 /// Selection of messages.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Query {
+pub(crate) struct Query {
     /// Only messages of this application.
     pub app: Option<String>,
     /// Only messages of this stream.
@@ -42,7 +42,7 @@ pub struct Query {
 }
 
 /// Returns messages, the oldest first: `at`, `app`, `stream`, `id`, `name`, `text`, `verified` and `moderator`, the last two as 0 or 1.
-pub fn messages(file: &Path, query: &Query) -> Result<Rows, Error> {
+pub(crate) fn messages(file: &Path, query: &Query) -> Result<Rows, Error> {
     let database = database::open_to_read(file)?;
     let sql = "SELECT * FROM (SELECT at, app, stream, id, name, text, verified, moderator FROM messages
                WHERE (?1 IS NULL OR app = ?1) AND (?2 IS NULL OR stream = ?2) AND at >= ?3 AND at < ?4

@@ -16,24 +16,24 @@ use crate::streams::StreamId;
 
 impl Chat {
     /// Hashes addresses with the key that the other node of a pair also uses, so that the bans match on both nodes.
-    pub fn share_addresses(&self, key: [u8; 32]) {
+    pub(crate) fn share_addresses(&self, key: [u8; 32]) {
         self.shared.set_key(key);
     }
 
     /// Returns the state that both nodes share, and the mark of the file that holds it; `None` if the chat is off.
-    pub fn common(&self) -> Option<(String, Common)> {
+    pub(crate) fn common(&self) -> Option<(String, Common)> {
         let (own, common) = self.is_on().then(|| self.shared.common(clock::now())).flatten()?;
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         Some((store.as_ref().and_then(Store::mark).unwrap_or(own), common))
     }
 
     /// Gives the file another mark, when all earlier changes of moderators are in it.
-    pub fn mark_file(&self, mark: String) {
+    pub(crate) fn mark_file(&self, mark: String) {
         self.keep(Change::Marked(mark));
     }
 
     /// Applies a ban of the other node, or the end of a ban (`None`).
-    pub fn take_over_ban(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
+    pub(crate) fn take_over_ban(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
         let mut rooms = self.lock();
         self.shared.note_ban(id, name, ban.clone());
         let open = rooms.get_mut(id);
@@ -51,7 +51,7 @@ impl Chat {
     }
 
     /// Applies a time-out of the other node, or the end of a time-out (`None`).
-    pub fn take_over_time_out(&self, id: &StreamId, name: &str, time_out: Option<(Ban, Timestamp)>) {
+    pub(crate) fn take_over_time_out(&self, id: &StreamId, name: &str, time_out: Option<(Ban, Timestamp)>) {
         let mut rooms = self.lock();
         self.shared.note_time_out(id, name, time_out.clone());
         let open = rooms.get_mut(id);
@@ -71,7 +71,7 @@ impl Chat {
     }
 
     /// Applies a slow mode of the other node, or `None` for that of the settings.
-    pub fn take_over_slow(&self, id: &StreamId, slow: Option<Duration>) {
+    pub(crate) fn take_over_slow(&self, id: &StreamId, slow: Option<Duration>) {
         let settings = self.settings();
         let mut rooms = self.lock();
         self.shared.note_slow(id, slow);

@@ -15,23 +15,23 @@ use super::pace::{MOST_MESSAGES, Pace, WINDOW, Wait, Writer};
 mod looks;
 
 /// Longest message, in characters.
-pub const MOST_CHARACTERS: usize = 500;
+pub(crate) const MOST_CHARACTERS: usize = 500;
 /// Longest name, in characters.
-pub const MOST_NAME: usize = weir_model::token::MAX_CHAT_NAME;
+pub(crate) const MOST_NAME: usize = weir_model::token::MAX_CHAT_NAME;
 /// Number of messages that a new person gets.
-pub const HISTORY: usize = 50;
+pub(crate) const HISTORY: usize = 50;
 /// Time within which a moderator can restore deleted messages.
-pub const REGRET: Duration = Duration::from_secs(30);
+pub(crate) const REGRET: Duration = Duration::from_secs(30);
 /// Most deleted messages that are kept for it.
 const MOST_REMOVED: usize = 500;
 /// Sign before the hash of an address, where a name is possible too.
 const MARK_SIGN: char = '@';
 
 /// Keyed hash of an address. It does not reveal the address.
-pub type AddressMark = [u8; 16];
+pub(crate) type AddressMark = [u8; 16];
 
 /// Returns the hash of an address in the form that moderators use: `@` and 32 hex digits.
-pub fn mark_text(mark: &AddressMark) -> String {
+pub(crate) fn mark_text(mark: &AddressMark) -> String {
     format!("{MARK_SIGN}{}", HEXLOWER.encode(mark))
 }
 
@@ -42,7 +42,7 @@ fn mark_of(text: &str) -> Option<AddressMark> {
 
 /// A person in the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
+pub(crate) struct Person {
     /// Displayed name; `None` for a person who only reads.
     pub name: Option<String>,
     /// A token gives the name.
@@ -55,7 +55,7 @@ pub struct Person {
 
 /// Reason why an action is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The person has no name.
     #[error("join with a name of 1 to 32 characters to write")]
     NoName,
@@ -90,7 +90,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Returns the code for programs.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NoName => "no_name",
             Self::NeedsToken => "needs_token",
@@ -108,7 +108,7 @@ impl Refusal {
 
 /// A ban of a name and of the address that the person had.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ban {
+pub(crate) struct Ban {
     /// The name in lower case, or for a ban of an address alone, its [`mark_text`].
     pub name: String,
     /// Hash of the address; `None` if nobody with the name was in the room.
@@ -134,7 +134,7 @@ struct Removed {
 
 /// One room.
 #[derive(Debug, Default)]
-pub struct Room {
+pub(crate) struct Room {
     people: HashMap<u64, Person>,
     messages: VecDeque<Kept>,
     removed: VecDeque<Removed>,
@@ -148,7 +148,7 @@ pub struct Room {
 }
 
 /// Returns a name that is fit to display, without deceptive characters, or `None` if nothing is left or the name is too long.
-pub fn name_of(written: &str) -> Option<String> {
+pub(crate) fn name_of(written: &str) -> Option<String> {
     let clean = text::clean(written);
     let name = clean.split_whitespace().collect::<Vec<_>>().join(" ");
     let fits = (1..=MOST_NAME).contains(&name.chars().count()) && !name.contains(char::REPLACEMENT_CHARACTER);
@@ -156,7 +156,7 @@ pub fn name_of(written: &str) -> Option<String> {
 }
 
 /// Replaces each word of the filter with stars, also within other words.
-pub fn filtered(text: &str, words: &[String]) -> String {
+pub(crate) fn filtered(text: &str, words: &[String]) -> String {
     let mut shown: Vec<char> = text.chars().collect();
     let small: Vec<char> = shown.iter().map(|c| c.to_lowercase().next().unwrap_or(*c)).collect();
     for word in words {
@@ -176,13 +176,13 @@ pub fn filtered(text: &str, words: &[String]) -> String {
 
 impl Room {
     /// Returns a room with its last messages, the oldest first.
-    pub fn of(messages: Vec<ChatMessage>, slow: Duration) -> Self {
+    pub(crate) fn of(messages: Vec<ChatMessage>, slow: Duration) -> Self {
         let messages = messages.into_iter().map(|message| Kept { message, mark: None }).collect();
         Self { messages, slow, ..Self::default() }
     }
 
     /// Adds a person.
-    pub fn enter(&mut self, number: u64, person: Person) -> Result<(), Refusal> {
+    pub(crate) fn enter(&mut self, number: u64, person: Person) -> Result<(), Refusal> {
         if self.is_banned(&person) {
             return Err(Refusal::Banned);
         }
@@ -201,50 +201,50 @@ impl Room {
     }
 
     /// Removes a person.
-    pub fn leave(&mut self, number: u64) {
+    pub(crate) fn leave(&mut self, number: u64) {
         if self.people.remove(&number).is_some() {
             self.counts[2] += 1;
         }
     }
 
     /// Returns the number of people.
-    pub fn people(&self) -> usize {
+    pub(crate) fn people(&self) -> usize {
         self.people.len()
     }
 
     /// Returns the last messages, the oldest first.
-    pub fn messages(&self) -> impl Iterator<Item = &ChatMessage> {
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &ChatMessage> {
         self.messages.iter().map(|kept| &kept.message)
     }
 
     /// Returns the last messages with the hash of the author's address, if it is known.
-    pub fn marked(&self) -> impl Iterator<Item = (&ChatMessage, Option<&AddressMark>)> {
+    pub(crate) fn marked(&self) -> impl Iterator<Item = (&ChatMessage, Option<&AddressMark>)> {
         self.messages.iter().map(|kept| (&kept.message, kept.mark.as_ref()))
     }
 
     /// Returns the people in the room.
-    pub fn all(&self) -> impl Iterator<Item = &Person> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Person> {
         self.people.values()
     }
 
     /// Returns the bans.
-    pub fn bans(&self) -> &[Ban] {
+    pub(crate) fn bans(&self) -> &[Ban] {
         &self.bans
     }
 
     /// Returns the time-outs, with the time left.
-    pub fn silenced(&self, now: Instant) -> impl Iterator<Item = (&Ban, Duration)> {
+    pub(crate) fn silenced(&self, now: Instant) -> impl Iterator<Item = (&Ban, Duration)> {
         let left = move |until: &Instant| until.checked_duration_since(now).filter(|left| !left.is_zero());
         self.silenced.iter().filter_map(move |(ban, until)| Some((ban, left(until)?)))
     }
 
     /// Returns the minimum time between two messages of one person.
-    pub fn slow(&self) -> Duration {
+    pub(crate) fn slow(&self) -> Duration {
         self.slow
     }
 
     /// Sets the minimum time between two messages of one person.
-    pub fn set_slow(&mut self, slow: Duration) {
+    pub(crate) fn set_slow(&mut self, slow: Duration) {
         self.slow = slow;
     }
 
@@ -253,7 +253,7 @@ impl Room {
     }
 
     /// Returns the person, if that person may write now.
-    pub fn may_write(&mut self, number: u64, text: &str, now: Instant) -> Result<Person, Refusal> {
+    pub(crate) fn may_write(&mut self, number: u64, text: &str, now: Instant) -> Result<Person, Refusal> {
         let person = self.people.get(&number).ok_or(Refusal::NotFound)?.clone();
         let name = person.name.as_ref().ok_or(Refusal::NoName)?;
         if self.is_banned(&person) {
@@ -276,7 +276,7 @@ impl Room {
     }
 
     /// Adds a message from this address.
-    pub fn say(&mut self, message: ChatMessage, mark: AddressMark) {
+    pub(crate) fn say(&mut self, message: ChatMessage, mark: AddressMark) {
         self.counts[0] += 1;
         self.messages.push_back(Kept { message, mark: Some(mark) });
         if self.messages.len() > HISTORY {
@@ -285,7 +285,7 @@ impl Room {
     }
 
     /// Deletes a message. Returns false if the message is no longer known.
-    pub fn delete(&mut self, id: &str, now: Instant) -> bool {
+    pub(crate) fn delete(&mut self, id: &str, now: Instant) -> bool {
         !self.take(id, |kept| kept.message.id == id, now).is_empty()
     }
 
@@ -305,7 +305,7 @@ impl Room {
     }
 
     /// Restores recently deleted messages: those deleted by this id, name or address.
-    pub fn restore(&mut self, what: &str, now: Instant) -> Vec<ChatMessage> {
+    pub(crate) fn restore(&mut self, what: &str, now: Instant) -> Vec<ChatMessage> {
         let small = what.to_lowercase();
         let all = std::mem::take(&mut self.removed).into_iter();
         let (back, rest): (Vec<_>, Vec<_>) =
@@ -323,7 +323,7 @@ impl Room {
 
     /// Silences a name or the hash of an address, until a time or permanently, and removes the messages. Returns the ban, and the ids of
     /// the removed messages.
-    pub fn silence(&mut self, who: &str, until: Option<Instant>, now: Instant) -> (Ban, Vec<String>) {
+    pub(crate) fn silence(&mut self, who: &str, until: Option<Instant>, now: Instant) -> (Ban, Vec<String>) {
         let small = who.to_lowercase();
         let address = mark_of(&small);
         let ban = match address {
@@ -339,19 +339,19 @@ impl Room {
     }
 
     /// Bans the people whom the ban fits.
-    pub fn ban(&mut self, ban: Ban) {
+    pub(crate) fn ban(&mut self, ban: Ban) {
         self.bans.retain(|other| other.name != ban.name);
         self.bans.push(ban);
     }
 
     /// Stops the people whom the ban fits from writing until a time.
-    pub fn time_out(&mut self, ban: Ban, until: Instant) {
+    pub(crate) fn time_out(&mut self, ban: Ban, until: Instant) {
         self.silenced.retain(|(other, _)| other.name != ban.name);
         self.silenced.push((ban, until));
     }
 
     /// Removes the messages of a name in lower case, or of the hash of an address. Returns the ids of these messages.
-    pub fn clear(&mut self, small: &str, now: Instant) -> Vec<String> {
+    pub(crate) fn clear(&mut self, small: &str, now: Instant) -> Vec<String> {
         let address = mark_of(small);
         let is_meant = |kept: &Kept| match address {
             Some(_) => kept.mark == address && !kept.message.moderator,
@@ -378,38 +378,38 @@ impl Room {
     }
 
     /// Returns whether nobody is in the room, and there is nothing to report about it.
-    pub fn is_unused(&self) -> bool {
+    pub(crate) fn is_unused(&self) -> bool {
         self.people.is_empty() && self.messages.is_empty() && self.counts[0] == 0
     }
 
     /// Removes expired time-outs.
-    pub fn tidy(&mut self, now: Instant) {
+    pub(crate) fn tidy(&mut self, now: Instant) {
         self.silenced.retain(|(_, until)| *until > now);
     }
 
     /// Lifts the ban and the time-out of a name. Returns false if there was none.
-    pub fn forgive(&mut self, name: &str) -> bool {
+    pub(crate) fn forgive(&mut self, name: &str) -> bool {
         let small = name.to_lowercase();
         let (was_banned, was_timed_out) = (self.lift_ban(&small), self.lift_time_out(&small));
         was_banned || was_timed_out
     }
 
     /// Lifts the ban of a name in lower case. Returns false if there was none.
-    pub fn lift_ban(&mut self, small: &str) -> bool {
+    pub(crate) fn lift_ban(&mut self, small: &str) -> bool {
         let before = self.bans.len();
         self.bans.retain(|ban| ban.name != small);
         self.bans.len() < before
     }
 
     /// Lifts the time-out of a name in lower case. Returns false if there was none.
-    pub fn lift_time_out(&mut self, small: &str) -> bool {
+    pub(crate) fn lift_time_out(&mut self, small: &str) -> bool {
         let before = self.silenced.len();
         self.silenced.retain(|(ban, _)| ban.name != small);
         self.silenced.len() < before
     }
 
     /// Returns the counts since the last call.
-    pub fn take_counts(&mut self) -> [u64; 4] {
+    pub(crate) fn take_counts(&mut self) -> [u64; 4] {
         std::mem::replace(&mut self.counts, [0, 0, 0, self.people.len() as u64])
     }
 }

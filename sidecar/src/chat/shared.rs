@@ -13,7 +13,7 @@ use crate::streams::StreamId;
 
 /// State of the rooms that is the same on both nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Common {
+pub(crate) struct Common {
     /// Bans by stream and [`Ban::name`].
     pub bans: BTreeMap<(StreamId, String), Ban>,
     /// Time-outs, with their ends.

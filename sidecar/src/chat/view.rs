@@ -14,7 +14,7 @@ use crate::streams::StreamId;
 
 /// Summary of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// nginx-rtmp application.
     pub app: String,
     /// Public name.
@@ -27,7 +27,7 @@ pub struct Summary {
 
 /// Full view of a room.
 #[derive(Clone, Debug, Serialize)]
-pub struct View {
+pub(crate) struct View {
     people: usize,
     slow_s: u64,
     /// The people with a name.
@@ -69,7 +69,7 @@ impl Barred {
 
 impl Chat {
     /// Returns all rooms that have people, bans, time-outs or a slow mode.
-    pub fn summaries(&self) -> Vec<Summary> {
+    pub(crate) fn summaries(&self) -> Vec<Summary> {
         let mut all: BTreeMap<StreamId, Summary> = BTreeMap::new();
         let slow = self.settings().slow.as_secs();
         let summary = |(app, stream): &StreamId, people, slow_s| Summary {
@@ -89,7 +89,7 @@ impl Chat {
     }
 
     /// Returns the room of a stream.
-    pub fn look(&self, id: &StreamId) -> View {
+    pub(crate) fn look(&self, id: &StreamId) -> View {
         let settings = self.settings();
         let now = Instant::now();
         let mut rooms = self.lock();
@@ -122,17 +122,17 @@ impl Chat {
     }
 
     /// Returns the words that the filter replaces with stars.
-    pub fn words(&self) -> Vec<String> {
+    pub(crate) fn words(&self) -> Vec<String> {
         self.settings().words.clone()
     }
 
     /// Returns whether everybody with a nickname may write.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.settings().names == ChatNames::Open
     }
 
     /// Returns the file with messages, for [`read`](super::read), or `None` if no messages are stored.
-    pub fn file(&self) -> Option<PathBuf> {
+    pub(crate) fn file(&self) -> Option<PathBuf> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         store.as_ref().map(|_| self.settings().file.clone())
     }

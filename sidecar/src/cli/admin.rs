@@ -11,7 +11,7 @@ use crate::values::Span;
 
 /// `weir admin ...`
 #[derive(Debug, Subcommand)]
-pub enum AdminCommand {
+pub(crate) enum AdminCommand {
     /// Create an account, or set the password of one; the password is read from standard input
     Add(AdminAddArgs),
     /// List the accounts
@@ -26,7 +26,7 @@ pub enum AdminCommand {
 
 /// Which file has the accounts.
 #[derive(Clone, Debug, Args)]
-pub struct AdminsArg {
+pub(crate) struct AdminsArg {
     /// Configuration with admins_file of [web] [default: /etc/weir/weir.toml, if it is there]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -35,7 +35,7 @@ pub struct AdminsArg {
 /// `weir admin add`
 #[derive(Debug, Args)]
 #[command(after_help = "A new password ends the sessions of the account.")]
-pub struct AdminAddArgs {
+pub(crate) struct AdminAddArgs {
     /// Name of the account
     pub name: Name,
     /// What the account may do: viewer reads, moderator also drops streams, admin changes everything [default: admin, or the role that the account has]
@@ -51,7 +51,7 @@ pub struct AdminAddArgs {
 
 /// `weir admin list`
 #[derive(Debug, Args)]
-pub struct AdminListArgs {
+pub(crate) struct AdminListArgs {
     /// Which accounts
     #[command(flatten)]
     pub admins: AdminsArg,
@@ -62,7 +62,7 @@ pub struct AdminListArgs {
 
 /// `weir admin remove`
 #[derive(Debug, Args)]
-pub struct AdminRemoveArgs {
+pub(crate) struct AdminRemoveArgs {
     /// Name of the account
     pub name: Name,
     /// Which accounts
@@ -76,7 +76,7 @@ pub struct AdminRemoveArgs {
 /// `weir admin totp`
 #[derive(Debug, Args)]
 #[command(after_help = "Each run makes another code for the app, and ends the sessions of the account.")]
-pub struct AdminTotpArgs {
+pub(crate) struct AdminTotpArgs {
     /// Name of the account
     pub name: Name,
     /// Ask for the password alone from now on
@@ -92,7 +92,7 @@ pub struct AdminTotpArgs {
 
 /// `weir admin setup-link`
 #[derive(Debug, Args)]
-pub struct AdminSetupLinkArgs {
+pub(crate) struct AdminSetupLinkArgs {
     /// How long the link is valid: 10m, 1h, 1d; at most 7d
     #[arg(long, value_name = "TIME", default_value = "1h")]
     pub ttl: Span,

@@ -8,14 +8,14 @@ use super::history::WhichArgs;
 
 /// `weir chat ...`
 #[derive(Debug, Subcommand)]
-pub enum ChatCommand {
+pub(crate) enum ChatCommand {
     /// Print the messages of the chat for other programs, the oldest first
     Export(ChatExportArgs),
 }
 
 /// `weir chat export`
 #[derive(Debug, Args)]
-pub struct ChatExportArgs {
+pub(crate) struct ChatExportArgs {
     /// Print comma-separated values
     #[arg(long, required_unless_present = "json", conflicts_with = "json")]
     pub csv: bool,

@@ -16,7 +16,7 @@ use crate::values::{Size, Span, ValueError};
 
 /// Time limit of a check, 1 ms to 1 minute: `800ms`, `3s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit(pub Duration);
+pub(crate) struct Limit(pub Duration);
 
 impl FromStr for Limit {
     type Err = ValueError;
@@ -37,7 +37,7 @@ impl FromStr for Limit {
 
 /// `rtmp://HOST[:PORT]/APP`, or `rtmps://`. The URL has no stream: the whole path is the application.
 #[derive(Clone, Debug)]
-pub struct RtmpApp(pub RtmpUrl);
+pub(crate) struct RtmpApp(pub RtmpUrl);
 
 impl FromStr for RtmpApp {
     type Err = ValueError;
@@ -53,7 +53,7 @@ impl FromStr for RtmpApp {
 
 /// `weir check rtmp`
 #[derive(Debug, Args)]
-pub struct CheckRtmpArgs {
+pub(crate) struct CheckRtmpArgs {
     /// Server and application: rtmp://HOST[:PORT]/APP or rtmps://HOST[:PORT]/APP
     #[arg(value_hint = ValueHint::Url)]
     pub url: RtmpApp,
@@ -70,7 +70,7 @@ pub struct CheckRtmpArgs {
 
 /// `weir check http`
 #[derive(Debug, Args)]
-pub struct CheckHttpArgs {
+pub(crate) struct CheckHttpArgs {
     /// URL to request
     #[arg(value_hint = ValueHint::Url)]
     pub url: WebUrl,
@@ -87,7 +87,7 @@ pub struct CheckHttpArgs {
 
 /// `weir check hls`
 #[derive(Debug, Args)]
-pub struct CheckHlsArgs {
+pub(crate) struct CheckHlsArgs {
     /// URL of a playlist or a master playlist
     #[arg(value_hint = ValueHint::Url)]
     pub url: WebUrl,
@@ -108,7 +108,7 @@ pub struct CheckHlsArgs {
 /// `weir check node`
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("place").multiple(true))]
-pub struct CheckNodeArgs {
+pub(crate) struct CheckNodeArgs {
     /// Prove the whole node, a line per part: nginx, RTMP, ports, daemon, pages, media, cluster, clock, disks
     #[arg(long, group = "place")]
     pub all: bool,
@@ -139,7 +139,7 @@ pub struct CheckNodeArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "keepalived appends the arguments to the command in its configuration: \
 notify \"/usr/bin/weir notify --targets all\".")]
-pub struct NotifyArgs {
+pub(crate) struct NotifyArgs {
     /// Whether an INSTANCE or a GROUP changed
     #[arg(value_name = "INSTANCE|GROUP")]
     pub kind: VrrpKind,

@@ -10,7 +10,7 @@ use super::JsonArg;
 /// `weir serve`
 #[derive(Debug, Args)]
 #[command(after_help = "SIGHUP reloads the configuration. SIGTERM stops all jobs, then the daemon.")]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE", default_value = crate::config::DEFAULT_PATH, value_hint = ValueHint::FilePath)]
     pub config: PathBuf,
@@ -21,7 +21,7 @@ pub struct ServeArgs {
 
 /// `weir job ...`
 #[derive(Debug, Subcommand)]
-pub enum JobCommand {
+pub(crate) enum JobCommand {
     /// List the daemon's ffmpeg jobs
     List(JobListArgs),
     /// Print the last output lines of a job's ffmpeg
@@ -32,7 +32,7 @@ pub enum JobCommand {
 
 /// `weir job list`
 #[derive(Debug, Args)]
-pub struct JobListArgs {
+pub(crate) struct JobListArgs {
     /// Which daemon
     #[command(flatten)]
     pub daemon: SocketArg,
@@ -43,7 +43,7 @@ pub struct JobListArgs {
 
 /// `weir job logs`
 #[derive(Debug, Args)]
-pub struct JobLogsArgs {
+pub(crate) struct JobLogsArgs {
     /// Name of the job, from `weir job list`
     #[arg(value_name = "JOB")]
     pub id: String,
@@ -57,7 +57,7 @@ pub struct JobLogsArgs {
 
 /// `weir job restart`
 #[derive(Debug, Args)]
-pub struct JobRestartArgs {
+pub(crate) struct JobRestartArgs {
     /// Name of the job, from `weir job list`
     #[arg(value_name = "JOB")]
     pub id: String,
@@ -71,7 +71,7 @@ pub struct JobRestartArgs {
 
 /// `--socket`
 #[derive(Debug, Args)]
-pub struct SocketArg {
+pub(crate) struct SocketArg {
     /// Socket of the daemon (or in WEIR_SOCKET)
     #[arg(
         long,
@@ -86,7 +86,7 @@ pub struct SocketArg {
 
 /// `weir become`
 #[derive(Debug, Args)]
-pub struct BecomeArgs {
+pub(crate) struct BecomeArgs {
     /// Exit when this process exits
     pub parent: i32,
     /// Nice value, 0 to 19

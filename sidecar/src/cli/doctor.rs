@@ -12,7 +12,7 @@ use super::daemon::SocketArg;
 #[command(
     after_help = "Run it as root: others may not read all files. Exit status: 0 no problem found, 1 problems found."
 )]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// nginx's main configuration file; its includes are read too
     #[arg(long, value_name = "FILE", default_value = "/etc/nginx/nginx.conf", value_hint = ValueHint::FilePath)]
     pub conf: PathBuf,

@@ -13,7 +13,7 @@ use crate::values::Span;
 
 /// `weir edge ...`
 #[derive(Debug, Subcommand)]
-pub enum EdgeCommand {
+pub(crate) enum EdgeCommand {
     /// List the edges of this origin
     List(EdgeListArgs),
     /// Send no more viewers to an edge
@@ -28,7 +28,7 @@ pub enum EdgeCommand {
 
 /// `weir edge list`
 #[derive(Debug, Args)]
-pub struct EdgeListArgs {
+pub(crate) struct EdgeListArgs {
     /// Which daemon
     #[command(flatten)]
     pub daemon: SocketArg,
@@ -39,7 +39,7 @@ pub struct EdgeListArgs {
 
 /// `weir edge drain` and `weir edge undrain`
 #[derive(Debug, Args)]
-pub struct EdgeDrainArgs {
+pub(crate) struct EdgeDrainArgs {
     /// Name of the edge, from `weir edge list`
     #[arg(value_name = "EDGE")]
     pub id: EdgeId,
@@ -53,7 +53,7 @@ pub struct EdgeDrainArgs {
 
 /// `weir edge ticket`
 #[derive(Debug, Args)]
-pub struct EdgeTicketArgs {
+pub(crate) struct EdgeTicketArgs {
     /// Name of the edge: `name` of [edge] in its weir.toml
     #[arg(value_name = "EDGE")]
     pub id: EdgeId,
@@ -76,7 +76,7 @@ pub struct EdgeTicketArgs {
 #[command(
     after_help = "The file is for credential_file of [edge] in weir.toml. With it, an edge needs no copy of the cluster's secret."
 )]
-pub struct EdgeJoinArgs {
+pub(crate) struct EdgeJoinArgs {
     /// Address of the origin's pages
     #[arg(value_name = "ORIGIN", value_hint = ValueHint::Url)]
     pub origin: Base,
@@ -99,7 +99,7 @@ pub struct EdgeJoinArgs {
 
 /// `weir pair`
 #[derive(Debug, Args)]
-pub struct PairArgs {
+pub(crate) struct PairArgs {
     /// Which daemon
     #[command(flatten)]
     pub daemon: SocketArg,
@@ -110,7 +110,7 @@ pub struct PairArgs {
 
 /// State of a machine: out of service, or in service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
+pub(crate) enum Switch {
     /// out of service
     On,
     /// in service
@@ -122,7 +122,7 @@ pub enum Switch {
 #[command(
     after_help = "keepalived reads the number in the file with track_file, `weir serve` of an edge with drain_file."
 )]
-pub struct DrainArgs {
+pub(crate) struct DrainArgs {
     /// on: out of service; off: in service
     #[arg(value_enum)]
     pub switch: Switch,

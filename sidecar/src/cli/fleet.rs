@@ -9,7 +9,7 @@ use super::daemon::SocketArg;
 
 /// `weir fleet ...`
 #[derive(Debug, Subcommand)]
-pub enum FleetCommand {
+pub(crate) enum FleetCommand {
     /// Show the servers of an event, their times and their price, and create nothing
     Plan(FleetPlanArgs),
     /// Create the servers of an event, and wait until each serves the test stream
@@ -23,7 +23,7 @@ pub enum FleetCommand {
 /// `weir fleet plan`
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status 1: the plan does not fit into the budget.")]
-pub struct FleetPlanArgs {
+pub(crate) struct FleetPlanArgs {
     /// The event's file
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -37,7 +37,7 @@ pub struct FleetPlanArgs {
 #[command(
     after_help = "HCLOUD_TOKEN is the token of the project at Hetzner, HCLOUD_ENDPOINT another address of its API."
 )]
-pub struct FleetUpArgs {
+pub(crate) struct FleetUpArgs {
     /// The event's file
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -60,7 +60,7 @@ pub struct FleetUpArgs {
 
 /// `weir fleet down`
 #[derive(Debug, Args)]
-pub struct FleetDownArgs {
+pub(crate) struct FleetDownArgs {
     /// The event's file
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -81,7 +81,7 @@ pub struct FleetDownArgs {
 /// `weir fleet status`
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status 1: servers are running although the event is over.")]
-pub struct FleetStatusArgs {
+pub(crate) struct FleetStatusArgs {
     /// The event's file
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -98,7 +98,7 @@ pub struct FleetStatusArgs {
 
 /// `--state`
 #[derive(Debug, Args)]
-pub struct StateArg {
+pub(crate) struct StateArg {
     /// Folder for the cost of servers that are deleted already
     #[arg(long = "state", value_name = "DIR", default_value = "/var/lib/weir/fleet", value_hint = ValueHint::DirPath)]
     pub folder: PathBuf,

@@ -6,7 +6,7 @@ use clap::{Args, ValueHint};
 
 /// `weir completions`
 #[derive(Debug, Args)]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// Shell to complete for
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
@@ -14,7 +14,7 @@ pub struct CompletionsArgs {
 
 /// `weir man`
 #[derive(Debug, Args)]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// Folder for the pages; created if missing
     #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,

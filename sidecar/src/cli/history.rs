@@ -10,7 +10,7 @@ use crate::values::Since;
 
 /// `weir history ...`
 #[derive(Debug, Subcommand)]
-pub enum HistoryCommand {
+pub(crate) enum HistoryCommand {
     /// List past and live streams, the newest first
     List(HistoryListArgs),
     /// Show one stream: quality, viewers per minute, targets, recordings
@@ -21,7 +21,7 @@ pub enum HistoryCommand {
 
 /// Which rows.
 #[derive(Debug, Args)]
-pub struct WhichArgs {
+pub(crate) struct WhichArgs {
     /// Only this nginx-rtmp application
     #[arg(long)]
     pub app: Option<AppName>,
@@ -35,7 +35,7 @@ pub struct WhichArgs {
 
 /// `weir history list`
 #[derive(Debug, Args)]
-pub struct HistoryListArgs {
+pub(crate) struct HistoryListArgs {
     /// Which streams
     #[command(flatten)]
     pub which: WhichArgs,
@@ -52,7 +52,7 @@ pub struct HistoryListArgs {
 
 /// `weir history show`
 #[derive(Debug, Args)]
-pub struct HistoryShowArgs {
+pub(crate) struct HistoryShowArgs {
     /// ID of the session, from `weir history list`
     pub session: String,
     /// Which daemon
@@ -65,7 +65,7 @@ pub struct HistoryShowArgs {
 
 /// `weir history export`
 #[derive(Debug, Args)]
-pub struct HistoryExportArgs {
+pub(crate) struct HistoryExportArgs {
     /// sessions, minutes, targets, recordings, chat or admin
     #[arg(default_value = "sessions")]
     pub table: Table,

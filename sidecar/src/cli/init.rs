@@ -14,7 +14,7 @@ use crate::values::{Host, Rate, ValueError};
 
 /// Transport of streams to an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TransportName {
+pub(crate) enum TransportName {
     /// from the origin's nginx
     Rtmp,
     /// from the origin's pages
@@ -23,7 +23,7 @@ pub enum TransportName {
 
 impl TransportName {
     /// Returns the word for weir.toml.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Rtmp => "rtmp",
             Self::Ws => "ws",
@@ -33,7 +33,7 @@ impl TransportName {
 
 /// `rtmp://HOST[:PORT]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OriginRtmp(pub String);
+pub(crate) struct OriginRtmp(pub String);
 
 impl FromStr for OriginRtmp {
     type Err = ValueError;
@@ -51,7 +51,7 @@ impl FromStr for OriginRtmp {
     after_help = "On a terminal, the command asks for what no option says. Otherwise each answer without a default \
 needs its option. The files are the samples of nginx-conf/ with your names in them."
 )]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// Role of this machine
     #[arg(value_enum)]
     pub role: Role,

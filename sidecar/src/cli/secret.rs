@@ -6,14 +6,14 @@ use clap::{Args, Subcommand, ValueHint};
 
 /// `weir secret ...`
 #[derive(Debug, Subcommand)]
-pub enum SecretCommand {
+pub(crate) enum SecretCommand {
     /// Write a new random secret to FILE, mode 0600
     New(SecretNewArgs),
 }
 
 /// `weir secret new`
 #[derive(Debug, Args)]
-pub struct SecretNewArgs {
+pub(crate) struct SecretNewArgs {
     /// File to create
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,

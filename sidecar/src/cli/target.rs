@@ -14,7 +14,7 @@ use super::{JsonArg, ServerBlockArg};
 #[command(
     after_help = "Give the URL with --url-file: every user of this machine can read the command line in the process list."
 )]
-pub struct TargetAddArgs {
+pub(crate) struct TargetAddArgs {
     /// nginx-rtmp application, as in `application live { ... }`
     pub app: AppName,
     /// Public name of the stream, or '*' for all streams of the application
@@ -42,7 +42,7 @@ pub struct TargetAddArgs {
 
 /// `weir target list`
 #[derive(Debug, Args)]
-pub struct TargetListArgs {
+pub(crate) struct TargetListArgs {
     /// Table or JSON
     #[command(flatten)]
     pub json: JsonArg,
@@ -50,7 +50,7 @@ pub struct TargetListArgs {
 
 /// `weir target enable`, `disable` and `remove`
 #[derive(Debug, Args)]
-pub struct TargetIdArgs {
+pub(crate) struct TargetIdArgs {
     /// ID of the target, from `weir target list`
     pub id: TargetId,
     /// Text or JSON

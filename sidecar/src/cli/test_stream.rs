@@ -12,7 +12,7 @@ use crate::values::{Bitrate, FrameRate, FrameSize, Label, Span};
     after_help = "Give the key with --key-file or in WEIR_STREAM_KEY: every user of this machine can read URL \
 in the process list. Needs ffmpeg and a font (Debian: ffmpeg, fonts-dejavu-core)."
 )]
-pub struct TestStreamArgs {
+pub(crate) struct TestStreamArgs {
     /// Where to publish: rtmp://HOST[:PORT]/APP, or rtmp://HOST[:PORT]/APP/STREAM if no key is required; APP may have several parts
     #[arg(value_hint = ValueHint::Url)]
     pub url: String,

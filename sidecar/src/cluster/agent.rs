@@ -34,7 +34,7 @@ const SKEW_MS: i64 = 2000;
 
 /// Reason why this node cannot be an edge.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The secret of the cluster cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -54,7 +54,7 @@ pub enum Error {
 
 /// Reports to the origins until it is dropped.
 #[derive(Debug)]
-pub struct Agent {
+pub(crate) struct Agent {
     shared: Arc<Shared>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     /// Streams of the first origin that this edge may pull.
@@ -88,11 +88,11 @@ struct Origin {
 
 /// State of an edge in its cluster, as the socket of the daemon reports it.
 #[derive(Clone, Debug)]
-pub struct Membership(Arc<Shared>);
+pub(crate) struct Membership(Arc<Shared>);
 
 /// Last answer of an origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// URL of the origin's pages.
     pub origin: String,
     /// `joined`, `drained`, or the reason why this edge is not in the origin's table; empty before the first answer.
@@ -101,7 +101,7 @@ pub struct Standing {
 
 impl Membership {
     /// Returns one standing per origin, in the order of weir.toml.
-    pub fn standings(&self) -> Vec<Standing> {
+    pub(crate) fn standings(&self) -> Vec<Standing> {
         let standing = |origin: &Origin| Standing {
             origin: origin.url.as_str().to_owned(),
             state: origin.told.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -110,7 +110,7 @@ impl Membership {
     }
 
     /// Returns the addresses of other edges from the origins' last answers.
-    pub fn neighbours(&self) -> Vec<String> {
+    pub(crate) fn neighbours(&self) -> Vec<String> {
         let mut all = Vec::new();
         for origin in &self.0.origins {
             for address in origin.neighbours.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -124,7 +124,7 @@ impl Membership {
 
     /// Returns the first origin, and the headers with which this edge speaks there for a viewer, or `None` if the system has no random
     /// bytes.
-    pub fn speak_for(&self, viewer: IpAddr) -> Option<(Base, Vec<(&'static str, String)>)> {
+    pub(crate) fn speak_for(&self, viewer: IpAddr) -> Option<(Base, Vec<(&'static str, String)>)> {
         let Shared { key, claim, origins, .. } = &*self.0;
         let origin = origins.first()?;
         let time = clock::now().as_millis().saturating_add_signed(origin.offset.load(Ordering::Relaxed));
@@ -142,7 +142,7 @@ impl Drop for Agent {
 
 impl Agent {
     /// Starts the agent. Returns `None` if the configuration has no `[edge]`.
-    pub fn start(config: &Arc<Config>) -> Result<Option<Self>, Error> {
+    pub(crate) fn start(config: &Arc<Config>) -> Result<Option<Self>, Error> {
         let Some(edge) = &config.edge else { return Ok(None) };
         let Some((key, claim)) = key(config, edge)? else { return Ok(None) };
         let report = Report {
@@ -185,12 +185,12 @@ impl Agent {
     }
 
     /// Returns the edge's membership.
-    pub fn membership(&self) -> Membership {
+    pub(crate) fn membership(&self) -> Membership {
         Membership(self.shared.clone())
     }
 
     /// Tells all origins that the edge takes no more viewers, and waits briefly for their answers.
-    pub async fn leave(self) {
+    pub(crate) async fn leave(self) {
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         let all = self.shared.origins.iter().map(|origin| self.shared.tell(origin, true));
         let _ = timeout(TIMEOUT, futures_util::future::join_all(all)).await;

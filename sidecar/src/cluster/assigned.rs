@@ -19,7 +19,7 @@ const MOST: usize = 200_000;
 
 /// Bit/s of the viewers that were sent to each edge. Times are seconds of any clock.
 #[derive(Debug, Default)]
-pub struct Assigned {
+pub(crate) struct Assigned {
     edges: HashMap<EdgeId, Fading>,
     /// Time at which a viewer counted.
     viewers: HashMap<u64, f64>,
@@ -44,7 +44,7 @@ impl Fading {
 
 impl Assigned {
     /// Counts a viewer of `bitrate` bit/s that is sent to an edge.
-    pub fn add(&mut self, id: &EdgeId, viewer: u64, address: IpAddr, bitrate: u64, now: f64) {
+    pub(crate) fn add(&mut self, id: &EdgeId, viewer: u64, address: IpAddr, bitrate: u64, now: f64) {
         let is_known = self.viewers.get(&viewer).is_some_and(|at| now - at < FADES_S);
         if is_known || self.viewers.len() >= MOST {
             return;
@@ -65,12 +65,12 @@ impl Assigned {
     }
 
     /// Returns the rate that recently sent viewers of an edge need, in bit/s.
-    pub fn of(&self, id: &EdgeId, now: f64) -> u64 {
+    pub(crate) fn of(&self, id: &EdgeId, now: f64) -> u64 {
         self.edges.get(id).map_or(0, |edge| edge.left(now) as u64)
     }
 
     /// Forgets edges that got no viewers for a long time, and viewers who may count again.
-    pub fn tidy(&mut self, now: f64) {
+    pub(crate) fn tidy(&mut self, now: f64) {
         self.edges.retain(|_, edge| edge.left(now) > NOTHING);
         self.viewers.retain(|_, at| now - *at < FADES_S);
         self.addresses.retain(|_, address| address.left(now) > 0.1);

@@ -43,7 +43,7 @@ struct Server {
 }
 
 /// Keeps the file up to date until the future is dropped.
-pub async fn run(settings: LoadBalancer, origin: Arc<Origin>) {
+pub(crate) async fn run(settings: LoadBalancer, origin: Arc<Origin>) {
     let mut table = origin.watch();
     // After a restart of this daemon, edges that join by themselves need a moment.
     let began = Instant::now();

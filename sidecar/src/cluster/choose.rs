@@ -15,7 +15,7 @@ const STEPS: f64 = 20.0;
 /// Used share of the bandwidth from which an edge is full.
 const FULL: f64 = 0.95;
 /// Steps of the load per core.
-pub const LOADS: [f64; 3] = [0.3, 0.5, 0.8];
+pub(crate) const LOADS: [f64; 3] = [0.3, 0.5, 0.8];
 /// The best band has at least one tenth of the edges.
 const BEST: usize = 10;
 /// Share of the best band's bandwidth that new viewers may use before the bands are out of date: half a step.
@@ -26,7 +26,7 @@ const MOST_POINTS: usize = 16;
 
 /// An edge, with the facts that matter to viewers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// Name of the edge.
     pub id: EdgeId,
     /// Address for viewers.
@@ -49,12 +49,12 @@ pub struct Candidate {
 
 impl Candidate {
     /// Returns the used share of the bandwidth.
-    pub fn share(&self) -> f64 {
+    pub(crate) fn share(&self) -> f64 {
         self.egress.max(self.assigned) as f64 / self.bandwidth.max(1) as f64
     }
 
     /// Returns whether the edge takes no more viewers.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.share() >= FULL || self.max_viewers.is_some_and(|most| self.viewers >= most)
     }
 
@@ -66,7 +66,7 @@ impl Candidate {
 
 /// All edges that take viewers, prepared for many queries.
 #[derive(Debug, Default)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     edges: Vec<Candidate>,
     all: Pool,
     regions: BTreeMap<String, Pool>,
@@ -77,7 +77,7 @@ pub struct Fleet {
 struct Pool(Vec<Vec<(u64, usize)>>);
 
 /// Returns a hash that is the same on all machines and at all times, of a viewer or of a point of an edge.
-pub fn number(of: &impl Hash) -> u64 {
+pub(crate) fn number(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish()
@@ -85,7 +85,7 @@ pub fn number(of: &impl Hash) -> u64 {
 
 impl Fleet {
     /// Prepares the edges, without those that are full.
-    pub fn new(edges: impl IntoIterator<Item = Candidate>) -> Self {
+    pub(crate) fn new(edges: impl IntoIterator<Item = Candidate>) -> Self {
         let edges: Vec<Candidate> = edges.into_iter().filter(|edge| !edge.is_full()).collect();
         let points = (POINTS / edges.len().max(1)).clamp(1, MOST_POINTS);
         let all = Pool::new(&edges, points, |_| true);
@@ -101,7 +101,7 @@ impl Fleet {
 
     /// Returns the edge for a viewer, or `None` if all are full. Edges of the viewer's region have priority. `not` are edges that the
     /// viewer could not reach.
-    pub fn choose(&self, viewer: u64, region: Option<&str>, not: &[EdgeId]) -> Option<&Candidate> {
+    pub(crate) fn choose(&self, viewer: u64, region: Option<&str>, not: &[EdgeId]) -> Option<&Candidate> {
         let near = region.and_then(|name| self.regions.get(name));
         let pools = near.into_iter().chain([&self.all]);
         let found = pools.into_iter().find_map(|pool| pool.find(&self.edges, viewer, not));
@@ -109,7 +109,7 @@ impl Fleet {
     }
 
     /// Returns the rate that the best band can take before the bands are out of date, in bit/s.
-    pub fn margin(&self) -> u64 {
+    pub(crate) fn margin(&self) -> u64 {
         let mut best: Vec<usize> = self.all.0.first().into_iter().flatten().map(|(_, at)| *at).collect();
         best.sort_unstable();
         best.dedup();
@@ -119,7 +119,7 @@ impl Fleet {
     }
 
     /// Returns at most `most` edges, each once, in the order in which this viewer would be sent to them.
-    pub fn near(
+    pub(crate) fn near(
         &self,
         viewer: u64,
         region: Option<&str>,
@@ -132,16 +132,6 @@ impl Fleet {
         let points = rings.flat_map(move |ring| Pool::points(ring, viewer));
         let others = points.filter(move |at| seen.insert(*at)).map(|at| &self.edges[at]);
         others.filter(|edge| !not.contains(&edge.id)).take(most)
-    }
-
-    /// Returns the number of edges that take viewers.
-    pub fn len(&self) -> usize {
-        self.edges.len()
-    }
-
-    /// Returns whether no edge takes viewers.
-    pub fn is_empty(&self) -> bool {
-        self.edges.is_empty()
     }
 }
 

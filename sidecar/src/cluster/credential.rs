@@ -14,13 +14,13 @@ use super::record::EdgeId;
 use super::signature::Key;
 
 /// Header with the [`Claim`], beside the signature's header.
-pub const HEADER: &str = "weir-edge";
+pub(crate) const HEADER: &str = "weir-edge";
 /// Start of the file.
 const FORMAT: &str = "weir-edge-1";
 
 /// Owner and end of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub(crate) struct Claim {
     /// Name of the edge.
     pub id: EdgeId,
     /// End in seconds since 1970.
@@ -29,7 +29,7 @@ pub struct Claim {
 
 /// The credential of an edge.
 #[derive(Clone, Debug)]
-pub struct Credential {
+pub(crate) struct Credential {
     /// Owner and end.
     pub claim: Claim,
     /// Signing key.
@@ -40,50 +40,50 @@ pub struct Credential {
 /// Reason why a file contains no credential.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("[edge]: credential_file: {}: {why}", path.display())]
-pub struct CredentialError {
+pub(crate) struct CredentialError {
     path: PathBuf,
     why: String,
 }
 
 impl Claim {
     /// Returns the header's value.
-    pub fn header(&self) -> String {
+    pub(crate) fn header(&self) -> String {
         format!("{} {}", self.id, self.until)
     }
 
     /// Parses a header's value.
-    pub fn parse(value: &str) -> Option<Self> {
+    pub(crate) fn parse(value: &str) -> Option<Self> {
         let (id, until) = value.split_once(' ')?;
         Some(Self { id: id.parse().ok()?, until: until.parse().ok()? })
     }
 
     /// Derives the key of this edge from the secret of the cluster.
-    pub fn key(&self, cluster: &Key) -> Option<(Key, Secret)> {
+    pub(crate) fn key(&self, cluster: &Key) -> Option<(Key, Secret)> {
         let bytes = cluster.derive(&format!("{FORMAT}\n{}\n{}\n", self.id, self.until))?;
         Some((Key::new(&bytes)?, Secret::new(HEXLOWER.encode(&bytes))))
     }
 
     /// Returns whether the credential has expired.
-    pub fn is_over(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         now.as_seconds() >= self.until
     }
 }
 
 impl Credential {
     /// Issues the credential of an edge, with the secret of the cluster.
-    pub fn issue(cluster: &Key, id: EdgeId, until: u64) -> Option<Self> {
+    pub(crate) fn issue(cluster: &Key, id: EdgeId, until: u64) -> Option<Self> {
         let claim = Claim { id, until };
         let (key, hex) = claim.key(cluster)?;
         Some(Self { claim, key, hex })
     }
 
     /// Returns the content of the file.
-    pub fn text(&self) -> Secret {
+    pub(crate) fn text(&self) -> Secret {
         Secret::new(format!("{FORMAT} {} {} {}\n", self.claim.id, self.claim.until, self.hex.expose()))
     }
 
     /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self, CredentialError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, CredentialError> {
         let failed = |why: String| CredentialError { path: path.into(), why };
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         text.parse().map_err(|NoCredential| failed("is no credential: weir edge join writes one".into()))
@@ -93,7 +93,7 @@ impl Credential {
 /// Error of a text that is not a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no credential")]
-pub struct NoCredential;
+pub(crate) struct NoCredential;
 
 impl FromStr for Credential {
     type Err = NoCredential;

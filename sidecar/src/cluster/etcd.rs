@@ -17,12 +17,12 @@ mod follow;
 mod inner;
 
 use client::Client;
-pub use client::Error as EtcdError;
+pub(crate) use client::Error as EtcdError;
 use inner::Inner;
 
 /// The table, and the state that this daemon has in etcd.
 #[derive(Debug)]
-pub struct Etcd {
+pub(crate) struct Etcd {
     inner: Arc<Inner>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -39,7 +39,7 @@ impl Etcd {
     /// # Errors
     ///
     /// A file of the configuration that cannot be used.
-    pub fn start(settings: &Settings) -> Result<Self, EtcdError> {
+    pub(crate) fn start(settings: &Settings) -> Result<Self, EtcdError> {
         let client = Client::new(settings)?;
         let stale = Some("etcd was not asked yet".into());
         let board = Board::new(Table { stale, ..Table::default() });

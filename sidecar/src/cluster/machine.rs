@@ -12,7 +12,7 @@ const LEAST: f64 = 0.5;
 
 /// Load of a machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Busy {
+pub(crate) struct Busy {
     /// Load average of the last minute, per core.
     pub load: f64,
     /// Number of cores.
@@ -23,11 +23,11 @@ pub struct Busy {
 
 /// Measures between two calls.
 #[derive(Debug, Default)]
-pub struct Meter(Mutex<Option<(Instant, u64, Busy)>>);
+pub(crate) struct Meter(Mutex<Option<(Instant, u64, Busy)>>);
 
 impl Meter {
     /// Returns the current load. The egress is the mean since the last call, and 0 at the first call.
-    pub fn look(&self) -> Busy {
+    pub(crate) fn look(&self) -> Busy {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if let Some((at, _, busy)) = *last
@@ -78,7 +78,7 @@ fn sent(dev: &str, outward: &BTreeSet<String>) -> u64 {
 }
 
 /// Returns a word that viewers understand, for a load per core or a share of the bandwidth.
-pub fn word(load: f64) -> &'static str {
+pub(crate) fn word(load: f64) -> &'static str {
     let [light, medium, heavy] = super::choose::LOADS;
     if load < light {
         "relaxed"
@@ -92,7 +92,7 @@ pub fn word(load: f64) -> &'static str {
 }
 
 /// Returns a sentence about the worse of load and egress.
-pub fn sentence(load: f64, share: f64) -> &'static str {
+pub(crate) fn sentence(load: f64, share: f64) -> &'static str {
     match word(load.max(share)) {
         "relaxed" => "This server has plenty of free capacity.",
         "normal" => "This server is in normal use.",

@@ -18,7 +18,7 @@ const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// The table, and the leases of its edges.
 #[derive(Debug)]
-pub struct Memory {
+pub(crate) struct Memory {
     board: Arc<Board>,
     leases: Arc<Mutex<Leases>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -41,7 +41,7 @@ impl Drop for Memory {
 
 impl Memory {
     /// Returns an empty table, which runs in the current runtime until it is dropped.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (board, leases) = (Board::new(Table::default()), Arc::new(Mutex::new(Leases::default())));
         let tasks =
             vec![tokio::spawn(board.clone().tell()), tokio::spawn(expire(board.clone(), leases.clone()))];

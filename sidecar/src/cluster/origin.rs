@@ -37,7 +37,7 @@ const QUIET: Duration = Duration::from_secs(60);
 
 /// Reason why this node cannot be an origin.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The secret cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -48,7 +48,7 @@ pub enum Error {
 
 /// Receives reports, and answers viewers.
 #[derive(Debug)]
-pub struct Origin {
+pub(crate) struct Origin {
     key: Option<Key>,
     /// Requests from before the start of this daemon are refused, because they may have arrived already.
     started: u64,
@@ -67,7 +67,7 @@ pub struct Origin {
 
 /// Answer for a viewer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
+pub(crate) struct Place {
     /// Name of the edge.
     pub edge: String,
     /// Address of the edge for viewers.
@@ -76,7 +76,7 @@ pub struct Place {
 
 /// Reason why there is no edge for a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoPlace {
+pub(crate) enum NoPlace {
     /// No edge is live.
     #[error("there is no edge at the moment")]
     NoEdge,
@@ -87,7 +87,7 @@ pub enum NoPlace {
 
 /// A viewer who asks where to watch.
 #[derive(Clone, Copy, Debug)]
-pub struct Viewer<'v> {
+pub(crate) struct Viewer<'v> {
     /// Hash that is always the same for the same viewer.
     pub hash: u64,
     /// Address of the viewer.
@@ -100,7 +100,7 @@ pub struct Viewer<'v> {
 
 /// An edge in the list of edges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct View {
+pub(crate) struct View {
     /// Name of the edge.
     pub id: String,
     /// Address for viewers.
@@ -136,7 +136,7 @@ impl Drop for Origin {
 
 impl Origin {
     /// Starts the origin as configured, in the current runtime until it is dropped.
-    pub fn start(config: &settings::Cluster) -> Result<Arc<Self>, Error> {
+    pub(crate) fn start(config: &settings::Cluster) -> Result<Arc<Self>, Error> {
         let key = config.secret_file.as_deref().map(Key::read).transpose()?;
         let store: Box<dyn Store> = match &config.store {
             settings::Store::Memory => Box::new(Memory::start()),
@@ -172,19 +172,19 @@ impl Origin {
     }
 
     /// Returns the table, and notifies of each change.
-    pub fn watch(&self) -> watch::Receiver<Arc<Table>> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Table>> {
         self.table.clone()
     }
 
     /// Returns the live edges of those that weir.toml lists.
-    pub fn listed(&self) -> impl Iterator<Item = &settings::ListedEdge> {
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &settings::ListedEdge> {
         self.listed.iter().filter(|listed| listed.lives()).map(|listed| &listed.edge)
     }
 
     /// Handles a request of an edge. Returns the status, the body, and the body's signature if the request had a valid one. `streams` are
     /// the streams that are live here. `edge` is the header with the claim of an edge that has a credential instead of the cluster's
     /// secret.
-    pub async fn take(
+    pub(crate) async fn take(
         &self,
         header: Option<&str>,
         edge: Option<&str>,
@@ -246,7 +246,7 @@ impl Origin {
     }
 
     /// Returns the address of the viewer for whom an edge speaks.
-    pub fn viewer(&self, value: &str, edge: Option<&str>) -> Result<IpAddr, Refused> {
+    pub(crate) fn viewer(&self, value: &str, edge: Option<&str>) -> Result<IpAddr, Refused> {
         let key = self.key.as_ref().ok_or(Refused::Signature)?;
         voice::viewer(key, value, edge).inspect_err(|why| self.log_refused(*why))
     }
@@ -301,7 +301,7 @@ impl Origin {
     }
 
     /// Returns a ticket with which an edge of this name can join once, or `None` if edges cannot join.
-    pub fn ticket(&self, id: EdgeId, valid: Duration, credential: Duration) -> Option<Secret> {
+    pub(crate) fn ticket(&self, id: EdgeId, valid: Duration, credential: Duration) -> Option<Secret> {
         self.key.as_ref()?;
         let until = clock::now().plus_seconds(credential.as_secs()).as_seconds();
         let ticket = self.tickets().issue(id.clone(), valid, until);
@@ -314,7 +314,7 @@ impl Origin {
     /// # Errors
     ///
     /// [`Invalid`], also where edges cannot join.
-    pub fn join(&self, ticket: &Secret, user: &Secret) -> Result<Credential, Invalid> {
+    pub(crate) fn join(&self, ticket: &Secret, user: &Secret) -> Result<Credential, Invalid> {
         let key = self.key.as_ref().ok_or(Invalid::Unknown)?;
         let redeemed = self.tickets().redeem(ticket, user);
         let (id, until) = redeemed.inspect_err(|why| tracing::warn!("edge not joined: {why}"))?;
@@ -327,7 +327,7 @@ impl Origin {
     }
 
     /// Drains an edge, or ends its drain. Returns false if there is no such edge.
-    pub async fn drain(&self, id: EdgeId, drained: bool) -> Result<bool, store::Error> {
+    pub(crate) async fn drain(&self, id: EdgeId, drained: bool) -> Result<bool, store::Error> {
         let is_known = {
             let table = self.table.borrow();
             table.edges.contains_key(&id)
@@ -342,7 +342,7 @@ impl Origin {
     }
 
     /// Returns the edge for a viewer.
-    pub fn place(&self, viewer: Viewer<'_>) -> Result<Place, NoPlace> {
+    pub(crate) fn place(&self, viewer: Viewer<'_>) -> Result<Place, NoPlace> {
         let fleet = self.fleet();
         let region = self.region(viewer.address);
         let Some(chosen) = fleet.choose(viewer.hash, region, viewer.not) else {
@@ -366,7 +366,7 @@ impl Origin {
 
     /// Returns the addresses of edges for a viewer, at most [`NEAR`], in the order in which the viewer would be sent to them. Does not
     /// count the viewer anywhere.
-    pub fn near(&self, hash: u64, address: Option<IpAddr>, not: &[EdgeId]) -> Vec<String> {
+    pub(crate) fn near(&self, hash: u64, address: Option<IpAddr>, not: &[EdgeId]) -> Vec<String> {
         // Each renewal of an edge asks for this list and changes the table, so the fleet is not prepared again for each renewal.
         let known = {
             let prepared = self.prepared();
@@ -452,7 +452,7 @@ impl Origin {
     }
 
     /// Returns all edges, and the reason if the list may be out of date.
-    pub fn list(&self) -> (Vec<View>, Option<String>) {
+    pub(crate) fn list(&self) -> (Vec<View>, Option<String>) {
         let table = self.table.borrow().clone();
         let now = clock::now().as_millis();
         let views = self.candidates(&table).into_iter().map(|(id, (edge, state))| {
@@ -479,7 +479,7 @@ impl Origin {
 }
 
 /// Returns the hash of a viewer, of the address and the browser's user agent.
-pub fn viewer_hash(address: IpAddr, agent: &[u8]) -> u64 {
+pub(crate) fn viewer_hash(address: IpAddr, agent: &[u8]) -> u64 {
     number(&(address, agent))
 }
 

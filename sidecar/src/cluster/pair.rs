@@ -14,24 +14,24 @@ use super::signature::Key;
 use crate::chat::Chat;
 use crate::config::Config;
 
-pub mod entry;
+pub(crate) mod entry;
 mod exchange;
 mod follow;
-pub mod marks;
+pub(crate) mod marks;
 mod node;
-pub mod seal;
-pub mod sources;
-pub mod table;
-pub mod twins;
-pub mod wire;
+pub(crate) mod seal;
+pub(crate) mod sources;
+pub(crate) mod table;
+pub(crate) mod twins;
+pub(crate) mod wire;
 
-pub use node::{Error, Pair, View};
-pub use wire::MAX_LETTER;
+pub(crate) use node::{Error, Pair, View};
+pub(crate) use wire::MAX_LETTER;
 
 use sources::Sources;
 
 /// Starts this node as configured, or returns `None` without `peer`. The node runs on a thread of its own until the process ends.
-pub fn start(config: &Config, chat: &Arc<Chat>) -> Result<Option<Arc<Pair>>, Error> {
+pub(crate) fn start(config: &Config, chat: &Arc<Chat>) -> Result<Option<Arc<Pair>>, Error> {
     let Some(settings) = &config.cluster.pair else { return Ok(None) };
     let key = Key::read(&settings.secret_file)?;
     if let Some(shared) = &config.cluster.secret_file

@@ -65,7 +65,7 @@ enum Error {
 
 /// Relays streams until it is dropped.
 #[derive(Debug)]
-pub struct Pulls(JoinHandle<()>);
+pub(crate) struct Pulls(JoinHandle<()>);
 
 impl Drop for Pulls {
     fn drop(&mut self) {
@@ -75,14 +75,18 @@ impl Drop for Pulls {
 
 impl Pulls {
     /// Starts the relays. `offered` are the streams of the origin.
-    pub fn start(node: Node, offered: watch::Receiver<BTreeSet<StreamId>>, demand: &Arc<Demand>) -> Self {
+    pub(crate) fn start(
+        node: Node,
+        offered: watch::Receiver<BTreeSet<StreamId>>,
+        demand: &Arc<Demand>,
+    ) -> Self {
         Self(tokio::spawn(run(Arc::new(node), offered, demand.clone())))
     }
 }
 
 /// Settings and shared state of the relays.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(crate) struct Node {
     /// Configuration at the start of the daemon.
     pub config: Arc<Config>,
     /// The `[edge]` settings of this node.
@@ -97,7 +101,7 @@ pub struct Node {
 
 impl Node {
     /// Returns the settings of the daemon.
-    pub fn new(config: &Arc<Config>, edge: &Edge, context: &Context) -> Self {
+    pub(crate) fn new(config: &Arc<Config>, edge: &Edge, context: &Context) -> Self {
         let (config, edge, paths) = (config.clone(), edge.clone(), context.paths.clone());
         Self { config, edge, paths, recents: context.recents.clone(), helpers: context.helpers.clone() }
     }

@@ -15,16 +15,16 @@ const MAX_STREAMS: usize = 2000;
 /// Name of an edge: 1 to 64 of `A-Z a-z 0-9 . _ - : [ ]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct EdgeId(String);
+pub(crate) struct EdgeId(String);
 
 /// Error of a text that is not a name of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 64 of A-Z a-z 0-9 . _ - :")]
-pub struct EdgeIdError;
+pub(crate) struct EdgeIdError;
 
 impl EdgeId {
     /// Returns the text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -59,7 +59,7 @@ impl fmt::Display for EdgeId {
 
 /// Report of an edge about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Name of the edge.
     pub id: EdgeId,
     /// Address for viewers: `https://edge1.example.org`.
@@ -97,7 +97,7 @@ pub struct Report {
 
 /// Reason why a report is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub(crate) enum Unfit {
     /// The address is not valid.
     #[error("field \"address\": {0}")]
     Address(weir_model::link::BaseError),
@@ -114,7 +114,7 @@ pub enum Unfit {
 
 impl Report {
     /// Limits the report to what an edge may claim: bandwidth up to `max_bandwidth`, and streams with names that Weir allows.
-    pub fn checked(mut self, max_bandwidth: u64) -> Result<Self, Unfit> {
+    pub(crate) fn checked(mut self, max_bandwidth: u64) -> Result<Self, Unfit> {
         self.address = self.address.parse::<Base>().map_err(Unfit::Address)?.as_str().to_owned();
         if self.bandwidth < 1000 {
             return Err(Unfit::Bandwidth);
@@ -143,7 +143,7 @@ fn is_stream(path: &str) -> bool {
 
 /// An edge in the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// The last report.
     #[serde(flatten)]
     pub report: Report,

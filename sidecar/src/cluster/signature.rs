@@ -18,11 +18,11 @@ const MIN_SECRET: usize = 32;
 /// Length of a nonce, in bytes.
 const NONCE: usize = 16;
 /// Largest accepted difference between the time of a request and the origin's clock, in milliseconds.
-pub const WINDOW_MS: u64 = 30_000;
+pub(crate) const WINDOW_MS: u64 = 30_000;
 
 /// The secret that the nodes of a cluster share.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key(Vec<u8>);
+pub(crate) struct Key(Vec<u8>);
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,14 +33,14 @@ impl fmt::Debug for Key {
 /// Reason why a file contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("[cluster]: secret_file: {}: {why}", path.display())]
-pub struct KeyError {
+pub(crate) struct KeyError {
     path: PathBuf,
     why: String,
 }
 
 /// Purpose of a signature. It differs, so that a request cannot be used as an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// From an edge.
     Request,
     /// From an origin.
@@ -49,7 +49,7 @@ pub enum Purpose {
 
 /// A signature with its time and nonce, without the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signed {
+pub(crate) struct Signed {
     /// Time by the sender's clock, in milliseconds since 1970.
     pub time: u64,
     /// Nonce in hex digits.
@@ -59,7 +59,7 @@ pub struct Signed {
 
 /// Reason why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// The request has no valid signature.
     #[error("the request is not signed with this cluster's secret")]
     Signature,
@@ -76,7 +76,7 @@ pub enum Refused {
 
 impl Key {
     /// Reads the secret of a file, without blanks around it.
-    pub fn read(path: &Path) -> Result<Self, KeyError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, KeyError> {
         let failed = |why: String| KeyError { path: path.into(), why };
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         Self::new(text.trim().as_bytes())
@@ -84,12 +84,12 @@ impl Key {
     }
 
     /// Returns `None` if the secret is too short.
-    pub fn new(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
         (bytes.len() >= MIN_SECRET).then(|| Self(bytes.to_vec()))
     }
 
     /// Derives bytes that nobody can compute without this key. They differ for each text.
-    pub fn derive(&self, text: &str) -> Option<[u8; 32]> {
+    pub(crate) fn derive(&self, text: &str) -> Option<[u8; 32]> {
         // An error is impossible: HMAC accepts a key of any length.
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(text.as_bytes());
@@ -97,7 +97,7 @@ impl Key {
     }
 
     /// Returns the bearer token of the module's `/v1/replica`.
-    pub fn replica_token(&self) -> Option<Secret> {
+    pub(crate) fn replica_token(&self) -> Option<Secret> {
         replica_token(&self.0)
     }
 
@@ -114,14 +114,14 @@ impl Key {
     }
 
     /// Returns the header's value for a body.
-    pub fn sign(&self, purpose: Purpose, time: u64, nonce: &str, body: &[u8]) -> String {
+    pub(crate) fn sign(&self, purpose: Purpose, time: u64, nonce: &str, body: &[u8]) -> String {
         let mac = self.mac(purpose, time, nonce, body);
         let signature = mac.map(|mac| HEXLOWER.encode(&mac.finalize().into_bytes())).unwrap_or_default();
         format!("{SCHEME}time={time},nonce={nonce},signature={signature}")
     }
 
     /// Returns whether this was signed with the secret. Compares in constant time.
-    pub fn verify(&self, purpose: Purpose, signed: &Signed, body: &[u8]) -> bool {
+    pub(crate) fn verify(&self, purpose: Purpose, signed: &Signed, body: &[u8]) -> bool {
         let Ok(signature) = HEXLOWER.decode(signed.signature.as_bytes()) else { return false };
         self.mac(purpose, signed.time, &signed.nonce, body)
             .is_some_and(|mac| mac.verify_slice(&signature).is_ok())
@@ -130,7 +130,7 @@ impl Key {
 
 impl Signed {
     /// Parses a header's value.
-    pub fn parse(value: &str) -> Option<Self> {
+    pub(crate) fn parse(value: &str) -> Option<Self> {
         let mut parts = value.strip_prefix(SCHEME)?.splitn(3, ',');
         let mut part = |name: &str| parts.next()?.trim().strip_prefix(name)?.strip_prefix('=');
         let (time, nonce, signature) = (part("time")?.parse().ok()?, part("nonce")?, part("signature")?);
@@ -140,7 +140,7 @@ impl Signed {
 }
 
 /// Returns a new nonce, or `None` if the system has no random bytes.
-pub fn nonce() -> Option<String> {
+pub(crate) fn nonce() -> Option<String> {
     let mut bytes = [0; NONCE];
     getrandom::fill(&mut bytes).ok()?;
     Some(HEXLOWER.encode(&bytes))
@@ -151,7 +151,7 @@ pub fn nonce() -> Option<String> {
 /// # Errors
 ///
 /// [`Refused::Signature`] and [`Refused::Clock`]. The caller must check for a replay.
-pub fn request(key: &Key, header: Option<&str>, body: &[u8], now: u64) -> Result<Signed, Refused> {
+pub(crate) fn request(key: &Key, header: Option<&str>, body: &[u8], now: u64) -> Result<Signed, Refused> {
     let signed = header.and_then(Signed::parse).ok_or(Refused::Signature)?;
     if !key.verify(Purpose::Request, &signed, body) {
         return Err(Refused::Signature);

@@ -11,15 +11,15 @@ use tokio::sync::{Notify, watch};
 use super::record::{EdgeId, Record};
 
 /// Interval at which an edge renews its lease.
-pub const RENEW: Duration = Duration::from_secs(2);
+pub(crate) const RENEW: Duration = Duration::from_secs(2);
 /// Time without a renewal after which an edge is gone.
-pub const LEASE: Duration = Duration::from_secs(5);
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// Time in which changes of the table are collected for one notification.
 const BUNCH: Duration = Duration::from_millis(50);
 
 /// All known edges.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Table {
+pub(crate) struct Table {
     /// Edges by name.
     pub edges: BTreeMap<EdgeId, Arc<Record>>,
     /// Edges that an administrator has drained. They may be absent from the table.
@@ -30,7 +30,7 @@ pub struct Table {
 
 /// Reason why a request to the store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A later report of the edge has arrived before.
     #[error("the report is not newer than the last one of this edge")]
     Replayed,
@@ -40,7 +40,7 @@ pub enum Error {
 }
 
 /// Store of the table. Each backend passes the same tests (`tests.rs`).
-pub trait Store: Debug + Send + Sync {
+pub(crate) trait Store: Debug + Send + Sync {
     /// Stores the report of an edge: the edge is in the table for one lease from now on. If the store is away, only this daemon keeps the
     /// report.
     ///
@@ -69,7 +69,7 @@ pub trait Store: Debug + Send + Sync {
 
 /// A table that notifies all watchers of changes. Changes within a short time are one notification.
 #[derive(Debug)]
-pub struct Board {
+pub(crate) struct Board {
     table: Mutex<Table>,
     changed: Notify,
     told: watch::Sender<Arc<Table>>,
@@ -77,25 +77,25 @@ pub struct Board {
 
 impl Board {
     /// Returns a board with this table. [`tell`](Self::tell) must run.
-    pub fn new(table: Table) -> Arc<Self> {
+    pub(crate) fn new(table: Table) -> Arc<Self> {
         let told = watch::channel(Arc::new(table.clone())).0;
         Arc::new(Self { table: Mutex::new(table), changed: Notify::new(), told })
     }
 
     /// Reads the table.
-    pub fn look<T>(&self, look: impl FnOnce(&Table) -> T) -> T {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Table) -> T) -> T {
         look(&self.table.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes the table.
-    pub fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
         let result = change(&mut self.table.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_one();
         result
     }
 
     /// Notifies watchers of changes until the future is dropped.
-    pub async fn tell(self: Arc<Self>) {
+    pub(crate) async fn tell(self: Arc<Self>) {
         loop {
             self.changed.notified().await;
             let table = Arc::new(self.look(Table::clone));
@@ -105,7 +105,7 @@ impl Board {
     }
 
     /// See [`Store::watch`].
-    pub fn watch(&self) -> watch::Receiver<Arc<Table>> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Table>> {
         self.told.subscribe()
     }
 }

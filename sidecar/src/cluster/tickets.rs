@@ -18,7 +18,7 @@ const MOST: usize = 2000;
 
 /// Reason why a ticket is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub(crate) enum Invalid {
     /// The ticket was never issued or is too old, or this daemon has restarted since.
     #[error("the ticket is unknown or too old")]
     Unknown,
@@ -40,11 +40,11 @@ struct Ticket {
 
 /// The valid tickets.
 #[derive(Debug, Default)]
-pub struct Tickets(Vec<Ticket>);
+pub(crate) struct Tickets(Vec<Ticket>);
 
 impl Tickets {
     /// Issues a ticket for one edge. Returns `None` if the system has no random bytes, or too many tickets are valid.
-    pub fn issue(&mut self, id: EdgeId, valid: Duration, credential_until: u64) -> Option<Secret> {
+    pub(crate) fn issue(&mut self, id: EdgeId, valid: Duration, credential_until: u64) -> Option<Secret> {
         self.tidy();
         if self.0.len() >= MOST {
             return None;
@@ -59,7 +59,7 @@ impl Tickets {
 
     /// Exchanges a ticket. Returns its edge, and the end of the credential in seconds since 1970. `user` is a number that the edge has
     /// chosen: this edge may repeat the exchange, and nobody else can.
-    pub fn redeem(&mut self, ticket: &Secret, user: &Secret) -> Result<(EdgeId, u64), Invalid> {
+    pub(crate) fn redeem(&mut self, ticket: &Secret, user: &Secret) -> Result<(EdgeId, u64), Invalid> {
         self.tidy();
         let (digest, user) = (ticket.digest(), user.digest());
         let found = self.0.iter_mut().find(|ticket| ticket.digest == digest).ok_or(Invalid::Unknown)?;

@@ -7,14 +7,14 @@ use super::signature::{self, Key, Purpose, Refused};
 use crate::clock;
 
 /// Header with the address of a viewer and the edge's signature, beside the header of the edge's credential.
-pub const HEADER: &str = "weir-viewer";
+pub(crate) const HEADER: &str = "weir-viewer";
 
 fn text(viewer: IpAddr) -> String {
     format!("weir-viewer-1 {viewer}")
 }
 
 /// Returns the header's value, or `None` if the system has no random bytes. `time` is by the origin's clock, in milliseconds since 1970.
-pub fn sign(key: &Key, viewer: IpAddr, time: u64) -> Option<String> {
+pub(crate) fn sign(key: &Key, viewer: IpAddr, time: u64) -> Option<String> {
     let signed = key.sign(Purpose::Request, time, &signature::nonce()?, text(viewer).as_bytes());
     Some(format!("{viewer} {signed}"))
 }
@@ -26,7 +26,7 @@ pub fn sign(key: &Key, viewer: IpAddr, time: u64) -> Option<String> {
 /// # Errors
 ///
 /// [`Refused`], but not [`Refused::Replayed`].
-pub fn viewer(cluster: &Key, value: &str, edge: Option<&str>) -> Result<IpAddr, Refused> {
+pub(crate) fn viewer(cluster: &Key, value: &str, edge: Option<&str>) -> Result<IpAddr, Refused> {
     let (address, signed) = value.split_once(' ').ok_or(Refused::Signature)?;
     let viewer: IpAddr = address.parse().map_err(|_| Refused::Signature)?;
     let claim = edge.map(|edge| Claim::parse(edge).ok_or(Refused::Credential)).transpose()?;

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::record::Report;
 
 /// Largest request, in bytes.
-pub const MAX_REQUEST: usize = 256 << 10;
+pub(crate) const MAX_REQUEST: usize = 256 << 10;
 /// Header with the signature of an answer.
-pub const ANSWER: &str = "weir-signature";
+pub(crate) const ANSWER: &str = "weir-signature";
 
 /// Body of `POST /v1/edges`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// Report of the edge.
     #[serde(flatten)]
     pub report: Report,
@@ -23,7 +23,7 @@ pub struct Request {
 /// The answer. It is signed if the request was.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Time of the origin's clock, in milliseconds since 1970.
     pub now: u64,
     /// Reason of a refusal.
@@ -39,7 +39,7 @@ pub struct Answer {
 
 /// Body of `POST /v1/edges/join`.
 #[derive(Deserialize)]
-pub struct Join {
+pub(crate) struct Join {
     /// Ticket that the origin has issued.
     pub ticket: String,
     /// Number that the edge has chosen.
@@ -48,7 +48,7 @@ pub struct Join {
 
 /// Error in the API's format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// `clock`, `replayed`, `bad_request`.
     pub code: String,
     /// Message for people.

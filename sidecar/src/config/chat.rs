@@ -32,7 +32,7 @@ pub(in crate::config) mod raw {
 
 /// Settings of the chat beside the player.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chat {
+pub(crate) struct Chat {
     /// Whether the chat is enabled.
     pub enabled: bool,
     /// People who may write.

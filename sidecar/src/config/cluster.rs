@@ -14,9 +14,9 @@ use crate::values::Rate;
 mod balancer;
 mod pair;
 
-pub use balancer::LoadBalancer;
+pub(crate) use balancer::LoadBalancer;
 pub(super) use balancer::loadbalancer;
-pub use pair::Pair;
+pub(crate) use pair::Pair;
 
 pub(in crate::config) mod raw {
     use serde::Deserialize;
@@ -99,7 +99,7 @@ pub(in crate::config) mod raw {
 
 /// Settings that the nodes of a cluster share.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// Secret that signs the requests of edges; without it, no edge can join.
     pub secret_file: Option<PathBuf>,
     /// Other node of a pair.
@@ -116,14 +116,14 @@ pub struct Cluster {
 
 impl Cluster {
     /// Returns whether this node sends viewers to edges.
-    pub fn is_origin(&self) -> bool {
+    pub(crate) fn is_origin(&self) -> bool {
         self.secret_file.is_some() || !self.edges.is_empty()
     }
 }
 
 /// Place of the table of edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Store {
+pub(crate) enum Store {
     /// Memory of this daemon.
     Memory,
     /// etcd, shared by several origins.
@@ -132,7 +132,7 @@ pub enum Store {
 
 /// Access to etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Etcd {
+pub(crate) struct Etcd {
     /// URLs with `http://` or `https://`, without a path.
     pub endpoints: Vec<String>,
     /// Certificates of authorities to trust instead of the system's.
@@ -143,7 +143,7 @@ pub struct Etcd {
 
 /// An edge that the file lists.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ListedEdge {
+pub(crate) struct ListedEdge {
     /// Name of the edge in lists and answers.
     pub name: String,
     /// Address for viewers.
@@ -158,7 +158,7 @@ pub struct ListedEdge {
 
 /// Networks of viewers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Region {
+pub(crate) struct Region {
     /// Name, as edges use it.
     pub name: String,
     /// Networks of the region.
@@ -167,7 +167,7 @@ pub struct Region {
 
 /// Transport of streams from the origin to an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// RTMP, from the origin's nginx.
     Rtmp,
     /// WebSocket, from the origin's pages.
@@ -178,7 +178,7 @@ pub enum Transport {
 
 /// Settings of this node as an edge.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Edge {
+pub(crate) struct Edge {
     /// Pages of the origins: the edge reports to all of them, and relays streams from the first.
     pub origins: Vec<Base>,
     /// Name of this edge at the origins.
@@ -206,7 +206,7 @@ pub struct Edge {
 }
 
 /// Default for [`Edge::drain_file`] and `weir drain`.
-pub const DRAIN_FILE: &str = "/etc/keepalived/drain";
+pub(crate) const DRAIN_FILE: &str = "/etc/keepalived/drain";
 
 const MAX_BANDWIDTH: u64 = 100_000_000_000;
 

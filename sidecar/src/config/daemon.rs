@@ -26,7 +26,7 @@ pub(in crate::config) mod raw {
 
 /// Addresses and files of the daemon, and its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Daemon {
+pub(crate) struct Daemon {
     /// Address of `/metrics`, `/healthz` and `/v1/events`; `None` if it is `"off"`.
     pub listen: Option<SocketAddr>,
     /// Socket for `weir job`; the sockets for ffmpeg's output are in the folder `out` beside it.
@@ -43,7 +43,7 @@ pub struct Daemon {
 
 /// Format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// journald if it reads standard error, otherwise text.
     Auto,
     /// journald, with fields.

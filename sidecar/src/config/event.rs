@@ -33,7 +33,7 @@ pub(in crate::config) mod raw {
 
 /// A planned event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedEvent {
+pub(crate) struct PlannedEvent {
     /// Application of nginx-rtmp.
     pub app: AppName,
     /// Public name of the stream.

@@ -17,7 +17,7 @@ mod scale;
 #[cfg(test)]
 mod tests;
 
-pub use scale::Autoscale;
+pub(crate) use scale::Autoscale;
 
 /// Maximum number of servers per event.
 const MOST: u32 = 500;
@@ -26,7 +26,7 @@ const LONGEST: u64 = 28 * 86_400;
 
 /// The checked file of an event.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     /// Name of the event; the names of its servers start with it.
     pub event: String,
     /// Time when viewers arrive.
@@ -61,7 +61,7 @@ pub struct Fleet {
 
 /// Provider of servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Provider {
+pub(crate) enum Provider {
     /// Hetzner Cloud.
     Hetzner {
         /// Maximum duration of one request.
@@ -78,7 +78,7 @@ pub enum Provider {
 
 /// Kind of server to rent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub(crate) struct Server {
     /// Server type, in the provider's terms.
     pub kind: String,
     /// Location, in the provider's terms.
@@ -97,7 +97,7 @@ pub struct Server {
 
 /// Settings of the edge on a rented server.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Edge {
+pub(crate) struct Edge {
     /// Pages of the origin.
     pub origin: Base,
     /// Address for viewers, with `{ip}` and `{name}`.
@@ -118,7 +118,7 @@ pub struct Edge {
 
 /// Program that publishes DNS names of the edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dns {
+pub(crate) struct Dns {
     /// Program and its arguments.
     pub command: Vec<String>,
     /// Maximum duration of a call.
@@ -130,7 +130,7 @@ pub struct Dns {
 /// # Errors
 ///
 /// Returns an error with the file, or with the line, the key and what would be right.
-pub fn load(path: &Path) -> Result<Fleet, Error> {
+pub(crate) fn load(path: &Path) -> Result<Fleet, Error> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::Unread { path: path.into(), why: error.to_string() })?;
     parse(path, &text)
@@ -141,7 +141,7 @@ pub fn load(path: &Path) -> Result<Fleet, Error> {
 /// # Errors
 ///
 /// Returns the same errors as [`load`].
-pub fn parse(path: &Path, text: &str) -> Result<Fleet, Error> {
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Fleet, Error> {
     understand(path, text, fleet)
 }
 

@@ -23,7 +23,7 @@ pub(in crate::config) mod raw {
 
 /// File of the history, and the retention time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct History {
+pub(crate) struct History {
     /// Database; `None` if it is `"off"`.
     pub file: Option<PathBuf>,
     /// Retention time; older entries are removed.

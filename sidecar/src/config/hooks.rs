@@ -18,7 +18,7 @@ mod tests;
 
 /// All settings below `[hooks]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hooks {
+pub(crate) struct Hooks {
     /// Folder for undelivered events, with one subfolder per webhook.
     pub queue: PathBuf,
     /// `[hooks.webhook.NAME]`, by name.
@@ -31,7 +31,7 @@ pub struct Hooks {
 
 /// Destination of requests, and their signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// URL with `https://`; with `http://` only if private addresses are allowed.
     pub url: Url,
     /// Files with one secret each; every request carries one signature per secret.
@@ -44,7 +44,7 @@ pub struct Endpoint {
 
 /// A receiver of events over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Webhook {
+pub(crate) struct Webhook {
     /// Name of the webhook and of its queue.
     pub name: String,
     /// Destination.
@@ -63,7 +63,7 @@ pub struct Webhook {
 
 /// A program that Weir starts for events.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HookCommand {
+pub(crate) struct HookCommand {
     /// Name, for the log.
     pub name: String,
     /// Program and its arguments; Weir uses no shell.
@@ -80,7 +80,7 @@ pub struct HookCommand {
 
 /// External service that decides whether a publisher may stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admission {
+pub(crate) struct Admission {
     /// Address of the service.
     pub endpoint: Endpoint,
     /// Decision when the service does not answer.
@@ -89,7 +89,7 @@ pub struct Admission {
 
 /// Decision when the service does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenDown {
+pub(crate) enum WhenDown {
     /// The publisher stays.
     Allow,
     /// The publisher is refused.
@@ -98,11 +98,11 @@ pub enum WhenDown {
 
 /// Names of events: `stream.started`, `stream.*`, `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Events(Vec<String>);
+pub(crate) struct Events(Vec<String>);
 
 impl Events {
     /// Returns whether this kind of event is included. `*` excludes `viewers` and `chat.message`, because such events are frequent.
-    pub fn include(&self, kind: &str) -> bool {
+    pub(crate) fn include(&self, kind: &str) -> bool {
         self.0.iter().any(|pattern| match pattern.strip_suffix('*') {
             Some("") if FREQUENT.contains(&kind) => false,
             Some(prefix) => kind.starts_with(prefix),
@@ -113,11 +113,11 @@ impl Events {
 
 /// Streams whose events are reported: `live/show`, `live/cam*`, `live/*`; all streams if the list is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Streams(Vec<(AppName, NamePattern)>);
+pub(crate) struct Streams(Vec<(AppName, NamePattern)>);
 
 impl Streams {
     /// Returns whether events of this stream are reported.
-    pub fn include(&self, app: &str, name: &str) -> bool {
+    pub(crate) fn include(&self, app: &str, name: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|(of, pattern)| of.as_str() == app && pattern.fits(name))
     }
 }

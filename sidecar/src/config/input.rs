@@ -11,7 +11,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use source::{Remote, Source, Transport};
+pub(crate) use source::{Remote, Source, Transport};
 
 pub(in crate::config) mod raw {
     use serde::Deserialize;
@@ -34,7 +34,7 @@ pub(in crate::config) mod raw {
 
 /// A stream that the daemon fetches and publishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Input {
+pub(crate) struct Input {
     /// Application of nginx-rtmp to publish to.
     pub app: AppName,
     /// Public name to publish as.
@@ -53,7 +53,7 @@ pub struct Input {
 
 /// Times at which an input runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// All the time.
     Always,
     /// Runs while the stream has viewers.
@@ -69,7 +69,7 @@ pub enum Start {
 
 impl Start {
     /// Returns whether the input runs at this minute of the day; false for [`Start::OnDemand`].
-    pub fn is_due(self, minute: u16) -> bool {
+    pub(crate) fn is_due(self, minute: u16) -> bool {
         match self {
             Self::Always => true,
             Self::OnDemand => false,

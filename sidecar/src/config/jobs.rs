@@ -26,7 +26,7 @@ pub(in crate::config) mod raw {
 
 /// Settings of all ffmpeg jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Jobs {
+pub(crate) struct Jobs {
     /// ffmpeg: a path, or a name to find in `PATH`.
     pub ffmpeg: PathBuf,
     /// Maximum number of processes; further jobs wait.

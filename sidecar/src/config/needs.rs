@@ -9,7 +9,7 @@ use super::{Config, Delivery};
 
 /// Something that must exist for the daemon to work as configured.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Need {
+pub(crate) struct Need {
     /// Table and key that name it, such as `[slate]: file`.
     pub place: String,
     /// Absolute path of the file or folder.
@@ -20,7 +20,7 @@ pub struct Need {
 
 /// Use of a path by the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
+pub(crate) enum What {
     /// A secret that the daemon reads and other users should not.
     Secret(Content),
     /// A file that the daemon reads.
@@ -37,7 +37,7 @@ pub enum What {
 
 /// Required content of a file with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Content {
+pub(crate) enum Content {
     /// A line, such as a bearer token.
     Line,
     /// At least 32 bytes, as for `weir_secret`.
@@ -56,7 +56,7 @@ impl fmt::Display for Need {
 
 impl Config {
     /// Returns all requirements, without duplicates.
-    pub fn needs(&self) -> BTreeSet<Need> {
+    pub(crate) fn needs(&self) -> BTreeSet<Need> {
         let mut needs = Needs::default();
         if let Some(file) = &self.nginx.api_token_file {
             needs.add("[nginx]: api_token_file", file, What::Secret(Content::Line));
@@ -108,7 +108,7 @@ impl Config {
     }
 
     /// Returns a sentence for each application of the configuration that nginx does not have.
-    pub fn unknown_applications(&self, known: &[String]) -> Vec<String> {
+    pub(crate) fn unknown_applications(&self, known: &[String]) -> Vec<String> {
         let of_rules = self.rules.iter().flat_map(|rule| {
             let to = match &rule.delivery {
                 Delivery::Rtmp(to) => Some(("[[stream]]: to_app", to.app.as_str())),

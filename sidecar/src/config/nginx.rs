@@ -36,7 +36,7 @@ const DEFAULT_API: &str = "http://127.0.0.1:8080/api";
 
 /// Addresses and credentials of nginx.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NginxSettings {
+pub(crate) struct NginxSettings {
     /// The module's API.
     pub api: ApiUrl,
     /// weir.toml names the API.
@@ -53,7 +53,7 @@ pub struct NginxSettings {
 
 /// `rtmp://HOST:PORT`, without an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RtmpServer {
+pub(crate) struct RtmpServer {
     /// Name or address; an IPv6 address with its brackets.
     pub host: String,
     /// 1935 unless given.

@@ -23,7 +23,7 @@ pub(in crate::config) mod raw {
 
 /// keepalived's FIFO, and the targets that follow its notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notify {
+pub(crate) struct Notify {
     /// `vrrp_notify_fifo` of keepalived's configuration.
     pub fifo: PathBuf,
     /// Targets that are enabled while this machine is MASTER, and disabled otherwise.

@@ -7,7 +7,7 @@ use super::check::Unfit;
 
 /// A stream at another node.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// Protocol.
     pub kind: OriginProtocol,
     /// URL of the WebSocket or WHEP endpoint, with `http://` or `https://` and without the token.
@@ -20,7 +20,7 @@ pub struct Origin {
 
 /// Protocol to another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OriginProtocol {
+pub(crate) enum OriginProtocol {
     /// Fragmented MP4 over WebSocket.
     Ws,
     /// WebRTC, set up by WHEP.
@@ -29,7 +29,7 @@ pub enum OriginProtocol {
 
 impl OriginProtocol {
     /// Returns the last part of the path.
-    pub fn part(self) -> &'static str {
+    pub(crate) fn part(self) -> &'static str {
         match self {
             Self::Ws => "ws",
             Self::Whep => "whep",
@@ -108,13 +108,13 @@ impl Origin {
     }
 
     /// Returns host and port, for messages.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         host_of(&self.url)
     }
 }
 
 /// Returns host and port of a URL, for messages.
-pub fn host_of(url: &reqwest::Url) -> String {
+pub(crate) fn host_of(url: &reqwest::Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

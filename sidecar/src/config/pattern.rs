@@ -7,7 +7,7 @@ use super::check::{Checked, Unfit, parsed, problem};
 
 /// A name, or a prefix of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NamePattern {
+pub(crate) enum NamePattern {
     /// Exactly this name.
     Exactly(StreamName),
     /// Names that start with this prefix; an empty prefix, written `*`, matches all.
@@ -16,7 +16,7 @@ pub enum NamePattern {
 
 impl NamePattern {
     /// Returns whether a stream's name matches.
-    pub fn fits(&self, name: &str) -> bool {
+    pub(crate) fn fits(&self, name: &str) -> bool {
         match self {
             Self::Exactly(exactly) => exactly.as_str() == name,
             Self::Prefix(prefix) => name.starts_with(prefix.as_str()),

@@ -19,7 +19,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use template::{Names, Template};
+pub(crate) use template::{Names, Template};
 
 const MIB: u64 = 1 << 20;
 /// Minimum part size: S3 accepts no smaller part except the last one, and at most 10000 parts.
@@ -27,7 +27,7 @@ const LEAST_PART: u64 = 5 * MIB;
 
 /// `[[record]]`: the streams to record, and the rules for their files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     /// Application of nginx-rtmp.
     pub app: AppName,
     /// Streams of the application.
@@ -58,7 +58,7 @@ pub struct Record {
 
 /// A container that stays playable if it is cut off anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// Fragmented MP4.
     Mp4,
     /// Matroska.
@@ -67,7 +67,7 @@ pub enum Format {
 
 impl Format {
     /// Returns the extension of file names.
-    pub fn extension(self) -> &'static str {
+    pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
             Self::Mkv => "mkv",
@@ -77,7 +77,7 @@ impl Format {
 
 /// `[upload.NAME]`: a bucket of an S3-compatible service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upload {
+pub(crate) struct Upload {
     /// Name in the configuration.
     pub name: String,
     /// Scheme, host and port.
@@ -98,7 +98,7 @@ pub struct Upload {
 
 /// `[[thumbnail]]`: a still of a stream, renewed regularly.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Thumbnail {
+pub(crate) struct Thumbnail {
     /// Application of nginx-rtmp.
     pub app: AppName,
     /// Streams of the application.

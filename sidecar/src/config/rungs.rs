@@ -37,7 +37,7 @@ pub(in crate::config) mod raw {
 
 /// A rung: the settings of a rendition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rung {
+pub(crate) struct Rung {
     /// Name in URLs and stream names.
     pub name: String,
     /// Kind of rendition.
@@ -46,7 +46,7 @@ pub struct Rung {
 
 /// Kind of rendition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RungKind {
+pub(crate) enum RungKind {
     /// The publisher's stream, unchanged.
     Source,
     /// Scaled and encoded video.
@@ -67,7 +67,7 @@ pub enum RungKind {
 
 /// A set of renditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ladder {
+pub(crate) struct Ladder {
     /// Rungs, in file order.
     pub rungs: Vec<Rung>,
     /// Encoder of all video rungs.
@@ -80,7 +80,7 @@ pub struct Ladder {
 
 /// ffmpeg's H.264 encoders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoder {
+pub(crate) enum Encoder {
     /// Encoder on the CPU.
     X264,
     /// Encoder of NVIDIA GPUs.
@@ -93,10 +93,10 @@ pub enum Encoder {
 
 impl Encoder {
     /// All encoders.
-    pub const ALL: [Self; 4] = [Self::X264, Self::Nvenc, Self::Qsv, Self::Vaapi];
+    pub(crate) const ALL: [Self; 4] = [Self::X264, Self::Nvenc, Self::Qsv, Self::Vaapi];
 
     /// Returns ffmpeg's name of the encoder.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::X264 => "libx264",
             Self::Nvenc => "h264_nvenc",

@@ -12,7 +12,7 @@ pub(in crate::config) mod raw;
 
 /// An image or clip that replaces a lost publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slate {
+pub(crate) struct Slate {
     /// Applications, and the streams of each.
     pub streams: Vec<(AppName, NamePattern)>,
     /// Image or clip.
@@ -27,7 +27,7 @@ pub struct Slate {
 
 impl Slate {
     /// Returns whether the slate replaces a lost publisher of this stream.
-    pub fn fits(&self, app: &str, name: &str) -> bool {
+    pub(crate) fn fits(&self, app: &str, name: &str) -> bool {
         self.streams.iter().any(|(of, pattern)| of.as_str() == app && pattern.fits(name))
     }
 }

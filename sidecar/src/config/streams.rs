@@ -36,7 +36,7 @@ pub(in crate::config) mod raw {
 
 /// A rule: the renditions of certain streams.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// Application of nginx-rtmp.
     pub app: AppName,
     /// Streams of the application.
@@ -48,7 +48,11 @@ pub struct Rule {
 }
 
 /// Returns, for the name of a rendition, its rule, its source stream and its rung; `None` if the stream is no rendition.
-pub fn rendition_of<'a>(rules: &'a [Rule], app: &str, name: &'a str) -> Option<(&'a Rule, &'a str, &'a str)> {
+pub(crate) fn rendition_of<'a>(
+    rules: &'a [Rule],
+    app: &str,
+    name: &'a str,
+) -> Option<(&'a Rule, &'a str, &'a str)> {
     let (source, rung) = name.rsplit_once('_')?;
     let makes = |rule: &&Rule| {
         matches!(&rule.delivery, Delivery::Rtmp(to) if to.app.as_str() == app)
@@ -60,7 +64,7 @@ pub fn rendition_of<'a>(rules: &'a [Rule], app: &str, name: &'a str) -> Option<(
 
 /// Delivery of renditions to viewers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// `deliver = "files"`
     Files(Files),
     /// `deliver = "rtmp"`
@@ -69,7 +73,7 @@ pub enum Delivery {
 
 /// HLS and DASH as files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
+pub(crate) struct Files {
     /// Folder; the files of a stream are in `FOLDER/APP/NAME/`.
     pub folder: PathBuf,
     /// Minimum length of a segment; a segment ends at the next keyframe.
@@ -84,7 +88,7 @@ pub struct Files {
 
 /// Renditions published as `NAME_RUNG`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToRtmp {
+pub(crate) struct ToRtmp {
     /// Application to publish to.
     pub app: AppName,
     /// nginx's `weir_secret`; Weir mints publish tokens with it.

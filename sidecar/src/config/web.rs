@@ -45,11 +45,11 @@ pub(in crate::config) mod raw {
 }
 
 /// Default file of the dashboard's accounts.
-pub const DEFAULT_ADMINS: &str = "/var/lib/weir/admins";
+pub(crate) const DEFAULT_ADMINS: &str = "/var/lib/weir/admins";
 
 /// Settings of the daemon's pages for viewers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Web {
+pub(crate) struct Web {
     /// Address; `None` if it is `"off"`.
     pub listen: Option<SocketAddr>,
     /// Whether the file sets the address. If a configured address is in use, that is an error; if the default is in use, no pages
@@ -79,7 +79,7 @@ pub struct Web {
 
 impl Web {
     /// Returns the URL of these pages: `url` if it is set, otherwise one for browsers on this machine. It has no `/` at its end.
-    pub fn own_url(&self) -> String {
+    pub(crate) fn own_url(&self) -> String {
         let listen = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8090)));
         let host = if listen.ip().is_unspecified() {
             SocketAddr::from(([127, 0, 0, 1], listen.port()))
@@ -92,7 +92,7 @@ impl Web {
 
 /// Design of the pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Brand {
+pub(crate) struct Brand {
     /// Name of the site.
     pub name: Option<String>,
     /// Image file of the logo.
@@ -109,7 +109,7 @@ pub struct Brand {
 
 /// Viewers who may watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Play {
+pub(crate) enum Play {
     /// As in nginx: an application with `weir_play token` requires a token, and any other application is open.
     AsNginx,
     /// Everybody.

@@ -28,7 +28,7 @@ pub(in crate::config) mod raw {
 
 /// Settings of playing and publishing over WebRTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebRtc {
+pub(crate) struct WebRtc {
     /// Address for UDP, and for TCP (ICE-TCP).
     pub listen: SocketAddr,
     /// Addresses that browsers send to; if empty, the addresses of this machine.
@@ -45,7 +45,7 @@ pub struct WebRtc {
 
 /// A STUN or TURN server.
 #[derive(Clone, Debug)]
-pub struct IceServer {
+pub(crate) struct IceServer {
     /// URL without credentials.
     pub url: String,
     /// User name and password of a TURN server.

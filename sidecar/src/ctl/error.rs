@@ -7,13 +7,13 @@ use crate::admin::accounts;
 use crate::{config, daemon, fleet, health, nginx, test_stream};
 
 /// Exit status for wrong usage.
-pub const WRONG_USAGE: u8 = 2;
+pub(crate) const WRONG_USAGE: u8 = 2;
 /// Error code for wrong usage.
-pub const USAGE: &str = "usage";
+pub(crate) const USAGE: &str = "usage";
 
 /// Error of a command; each message has one line.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The arguments are invalid.
     #[error("{0}")]
     Usage(String),
@@ -50,9 +50,6 @@ pub enum Error {
     /// nginx's configuration cannot be read.
     #[error(transparent)]
     Configuration(#[from] weir_model::lint::ReadError),
-    /// A token cannot be minted.
-    #[error("{0}")]
-    Token(String),
     /// A check failed.
     #[error(transparent)]
     Unhealthy(#[from] health::Unhealthy),
@@ -120,7 +117,7 @@ impl From<config::Error> for Error {
 
 impl Error {
     /// Returns the error code for programs: the API's code if the API refused.
-    pub fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         match self {
             Self::Usage(_) => USAGE,
             Self::TestStream(error) if error.is_usage() => USAGE,
@@ -138,7 +135,7 @@ impl Error {
     }
 
     /// Returns the exit status: 2 for wrong usage, otherwise 1.
-    pub fn exit_status(&self) -> u8 {
+    pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Configuration(_) => WRONG_USAGE,
             Self::TestStream(error) if error.is_usage() => WRONG_USAGE,

@@ -64,7 +64,7 @@ fn problem(target: &TargetView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nginx::TargetList;
+    use crate::nginx::targets::TargetList;
 
     #[test]
     fn one_line_a_target() {

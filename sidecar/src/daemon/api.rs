@@ -48,7 +48,7 @@ const MAX_FORM: usize = 64 << 10;
 
 /// The listening sockets.
 #[derive(Debug)]
-pub struct Listeners {
+pub(crate) struct Listeners {
     http: Option<TcpListener>,
     socket: UnixListener,
     /// Configured name of this machine.
@@ -56,7 +56,7 @@ pub struct Listeners {
 }
 
 /// Binds the port and the socket; fails if another daemon uses them.
-pub async fn listen(config: &Daemon) -> Result<Listeners, Error> {
+pub(crate) async fn listen(config: &Daemon) -> Result<Listeners, Error> {
     let failed = |place: String| move |error: std::io::Error| Error::Listen { place, why: error.to_string() };
     let path = &config.socket;
     let place = path.display().to_string();
@@ -89,7 +89,7 @@ fn is_socket(path: &std::path::Path) -> bool {
 }
 
 /// Serves until the daemon ends.
-pub fn serve(listeners: Listeners, state: &Arc<State>) {
+pub(crate) fn serve(listeners: Listeners, state: &Arc<State>) {
     let open = || {
         Router::new()
             .route("/metrics", get(metrics_page))

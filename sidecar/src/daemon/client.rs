@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Error of a request.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// No daemon runs, or access is denied.
     #[error("no answer from weir serve at {socket}: {why}: start it, or select its socket with --socket")]
     Unreachable {
@@ -35,7 +35,7 @@ pub enum Error {
 
 /// A client of one daemon.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     socket: String,
 }
@@ -52,7 +52,7 @@ struct Message {
 
 impl Client {
     /// Creates a client; it connects at its first request.
-    pub fn new(socket: &Path) -> Result<Self, Error> {
+    pub(crate) fn new(socket: &Path) -> Result<Self, Error> {
         let shown = socket.display().to_string();
         let builder = http::client().timeout(TIMEOUT).unix_socket(socket);
         match builder.build() {
@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// Returns the problems that the daemon reports; empty if there are none.
-    pub async fn health(&self) -> Result<Vec<String>, Error> {
+    pub(crate) async fn health(&self) -> Result<Vec<String>, Error> {
         #[derive(Deserialize)]
         struct Health {
             reasons: Vec<String>,
@@ -79,12 +79,12 @@ impl Client {
     }
 
     /// Sends a request and returns the text of the answer. The parts of the path may contain slashes.
-    pub async fn ask(&self, method: Method, path: &[&str]) -> Result<String, Error> {
+    pub(crate) async fn ask(&self, method: Method, path: &[&str]) -> Result<String, Error> {
         self.ask_for(method, path, &[]).await
     }
 
     /// Sends a request with arguments and returns the text of the answer.
-    pub async fn ask_for(
+    pub(crate) async fn ask_for(
         &self,
         method: Method,
         path: &[&str],

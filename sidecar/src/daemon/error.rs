@@ -8,7 +8,7 @@ use crate::{cluster, config, nginx, webhooks};
 
 /// Error that keeps the daemon from running.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] config::Error),

@@ -10,7 +10,7 @@ use crate::config::{Daemon, LogFormat};
 
 /// Error that keeps the log from being written.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// journald does not run, or cannot be reached.
     #[error("journald cannot be reached: {0}; log = \"text\" writes to standard error")]
     Journald(std::io::Error),
@@ -20,7 +20,7 @@ pub enum Error {
 }
 
 /// Sets up `tracing` to write to the configured log.
-pub fn init(config: &Daemon) -> Result<(), Error> {
+pub(crate) fn init(config: &Daemon) -> Result<(), Error> {
     // Libraries log warnings and errors only. Remote clients can cause any number of warnings in these libraries, so only their
     // errors are logged.
     let quiet = ["str0m", "is::", "dimpl", "sctp_proto"].map(|target| (target, LevelFilter::ERROR));
@@ -39,7 +39,7 @@ pub fn init(config: &Daemon) -> Result<(), Error> {
 }
 
 /// Sets up the log of a command that runs for a while: lines on standard error.
-pub fn to_standard_error() -> Result<(), Error> {
+pub(crate) fn to_standard_error() -> Result<(), Error> {
     let level = Targets::new().with_target("weir", LevelFilter::INFO).with_default(LevelFilter::WARN);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let subscriber = Registry::default().with(lines.with_filter(level));

@@ -8,7 +8,7 @@ use crate::jobs::View;
 use crate::supervise::job::State;
 
 /// Returns the whole page.
-pub fn page(jobs: &[View], health: &Health, pair: Option<&pair::View>) -> String {
+pub(crate) fn page(jobs: &[View], health: &Health, pair: Option<&pair::View>) -> String {
     let mut text = String::new();
     let count = |wanted: State| jobs.iter().filter(|job| job.status.state == wanted).count();
     family(&mut text, "weir_daemon_nginx_up", "gauge", "Whether the module's API answers.");

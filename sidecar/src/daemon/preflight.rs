@@ -21,14 +21,14 @@ const MADE_BY_SYSTEMD: [&str; 2] = ["/run/weir", "/var/lib/weir"];
 
 /// A requirement that the daemon cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     need: Need,
     problem: Problem,
 }
 
 /// A problem with a requirement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub(crate) enum Problem {
     /// The file or folder cannot be used.
     #[error("{why}{}", remedy.as_deref().map(|remedy| format!(": {remedy}")).unwrap_or_default())]
     Unusable {
@@ -49,13 +49,13 @@ impl fmt::Display for Finding {
 }
 
 /// Returns all requirements that this process cannot use as its current user.
-pub fn findings(config: &Config) -> Vec<Finding> {
+pub(crate) fn findings(config: &Config) -> Vec<Finding> {
     let look = |need: Need| Some(Finding { problem: look_at(&need).err()?, need });
     config.needs().into_iter().filter_map(look).collect()
 }
 
 /// Returns the secrets that only root can read.
-pub fn for_root_alone(config: &Config) -> Vec<PathBuf> {
+pub(crate) fn for_root_alone(config: &Config) -> Vec<PathBuf> {
     let is_secret = |need: &Need| matches!(need.what, What::Secret(_) | What::File | What::Certificates);
     let needs = config.needs().into_iter().filter(is_secret);
     let of_root = needs.filter(|need| {

@@ -13,7 +13,7 @@ use crate::webhooks::Hooks;
 
 /// State that the daemon's own API shows.
 #[derive(Debug)]
-pub struct State {
+pub(crate) struct State {
     /// Jobs of all live streams and inputs.
     pub jobs: Arc<Mutex<Jobs>>,
     /// Event bus.
@@ -36,7 +36,7 @@ pub struct State {
 
 /// Health of the daemon.
 #[derive(Clone, Debug)]
-pub struct Health {
+pub(crate) struct Health {
     /// Reason why nginx does not answer; `None` if it answers.
     pub nginx: Option<String>,
     /// Number of live streams.

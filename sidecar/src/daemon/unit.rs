@@ -19,7 +19,7 @@ const DEFAULT_USER: &str = "weir";
 
 /// The settings of the unit that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// `User=`
     pub user: String,
     /// `Group=`; without it, the primary group of the user.
@@ -28,7 +28,7 @@ pub struct Unit {
 
 /// Reason why this process cannot become the unit's user.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The user does not exist.
     #[error("the user {0} does not exist")]
     NoUser(String),
@@ -47,7 +47,7 @@ pub enum Error {
 
 impl Unit {
     /// Returns the installed unit with its drop-ins, or the default unit.
-    pub fn installed() -> Self {
+    pub(crate) fn installed() -> Self {
         let mut texts = Vec::new();
         if let Some(folder) = FOLDERS.iter().find(|folder| PathBuf::from(folder).join(NAME).is_file()) {
             texts.extend(fs::read_to_string(PathBuf::from(folder).join(NAME)));
@@ -72,7 +72,7 @@ impl Unit {
     }
 
     /// Makes this process, which runs as root, permanently run as the unit's user.
-    pub fn become_user(&self) -> Result<(), Error> {
+    pub(crate) fn become_user(&self) -> Result<(), Error> {
         let none = || Error::NoUser(self.user.clone());
         let user = User::from_name(&self.user).ok().flatten().ok_or_else(none)?;
         let gid = match &self.group {

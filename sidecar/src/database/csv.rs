@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::rows::Rows;
 
 /// The text, with a line of names. A spreadsheet computes nothing of what is in it.
-pub fn text(rows: &Rows) -> String {
+pub(crate) fn text(rows: &Rows) -> String {
     let names = rows.columns.iter().map(|name| cell(name)).collect::<Vec<_>>().join(",");
     let mut text = format!("{names}\r\n");
     for row in &rows.rows {

@@ -7,7 +7,7 @@ use weir_model::Timestamp;
 
 /// The names of the columns, and the rows.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rows {
+pub(crate) struct Rows {
     /// Their names.
     pub columns: Vec<String>,
     /// A value for each of them; times are RFC 3339.
@@ -16,7 +16,7 @@ pub struct Rows {
 
 impl Rows {
     /// An object per row.
-    pub fn objects(self) -> Vec<Value> {
+    pub(crate) fn objects(self) -> Vec<Value> {
         let Self { columns, rows } = self;
         let object = |row: Vec<Value>| Value::Object(columns.iter().cloned().zip(row).collect::<Map<_, _>>());
         rows.into_iter().map(object).collect()
@@ -24,7 +24,7 @@ impl Rows {
 }
 
 /// Asks, and takes all rows. Columns named `at` or with `_at` at their end are milliseconds since 1970; `data` is JSON.
-pub fn rows(statement: &mut Statement<'_>, values: impl Params) -> rusqlite::Result<Rows> {
+pub(crate) fn rows(statement: &mut Statement<'_>, values: impl Params) -> rusqlite::Result<Rows> {
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut found = statement.query(values)?;
     let mut rows = Vec::new();

@@ -2,7 +2,7 @@
 
 /// Container of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Container {
+pub(crate) enum Container {
     /// FLV, for codecs that have numbers in FLV.
     Flv,
     /// MP4, for other codecs.

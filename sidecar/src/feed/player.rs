@@ -28,7 +28,7 @@ const DOUBT: Duration = Duration::from_secs(2);
 
 /// The stream to play, and its container.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     url: Url,
     container: Container,
     wanted: Wanted,
@@ -38,7 +38,7 @@ pub struct Source {
 
 impl Source {
     /// Returns the source of a stream at nginx.
-    pub fn new(
+    pub(crate) fn new(
         server: &RtmpServer,
         live: &Live,
         name: &Secret,
@@ -59,7 +59,7 @@ impl Source {
 }
 
 /// Accepts one run of ffmpeg after another.
-pub async fn serve(listener: UnixListener, source: Source, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: UnixListener, source: Source, shared: Arc<Shared>) {
     let mut known: Option<Player> = None;
     loop {
         let accepted = match &mut known {

@@ -6,7 +6,7 @@ use crate::config::fleet::Autoscale;
 
 /// The state of the event's edges, as the origin knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Number of servers that are not leaving, including those that do not serve yet.
     pub edges: u32,
     /// Number of viewers at all edges.
@@ -21,7 +21,7 @@ pub struct Seen {
 
 /// A number of edges, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
+pub(crate) struct Decision {
     /// Number of edges.
     pub edges: u32,
     /// Reason, for the log.
@@ -32,7 +32,7 @@ pub struct Decision {
 ///
 /// Adds enough edges for the viewers and the egress immediately. Removes edges only if the remaining ones are below their limits by the
 /// hysteresis. Changes nothing within `cool_down` of the last change, unless there are fewer than `min` or more than `max` edges.
-pub fn decide(rules: &Autoscale, seen: Seen) -> Decision {
+pub(crate) fn decide(rules: &Autoscale, seen: Seen) -> Decision {
     let needed = needed(rules, seen, 100);
     let relaxed = self::needed(rules, seen, 100 - u64::from(rules.hysteresis.min(99)));
     let load =

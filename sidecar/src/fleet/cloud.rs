@@ -10,7 +10,7 @@ use crate::config::fleet::{Fleet, Provider};
 
 /// The provider of an event's file.
 #[derive(Debug)]
-pub enum Cloud {
+pub(crate) enum Cloud {
     /// Hetzner Cloud.
     Hetzner(Hetzner),
     /// A program of the administrator.
@@ -23,7 +23,7 @@ impl Cloud {
     /// # Errors
     ///
     /// [`CloudError::NoToken`].
-    pub fn open(fleet: &Fleet) -> Result<Self, CloudError> {
+    pub(crate) fn open(fleet: &Fleet) -> Result<Self, CloudError> {
         Ok(match &fleet.provider {
             Provider::Hetzner { timeout } => Self::Hetzner(Hetzner::open(fleet, *timeout)?),
             Provider::Command { run, timeout } => Self::Program(Program::new(fleet, run.clone(), *timeout)),
@@ -31,7 +31,7 @@ impl Cloud {
     }
 
     /// Returns all servers that have the event's label and a name of the event. Other servers are ignored.
-    pub async fn list(&self, fleet: &Fleet) -> Result<Vec<Server>, CloudError> {
+    pub(crate) async fn list(&self, fleet: &Fleet) -> Result<Vec<Server>, CloudError> {
         let mut all = match self {
             Self::Hetzner(hetzner) => hetzner.list().await?,
             Self::Program(program) => program.list().await?,
@@ -42,7 +42,7 @@ impl Cloud {
     }
 
     /// Returns the price of one server.
-    pub async fn price(&self) -> Result<Price, CloudError> {
+    pub(crate) async fn price(&self) -> Result<Price, CloudError> {
         match self {
             Self::Hetzner(hetzner) => hetzner.price().await,
             Self::Program(program) => program.price().await,
@@ -54,7 +54,7 @@ impl Cloud {
     /// # Errors
     ///
     /// [`CloudError::Taken`]: another resource has this name.
-    pub async fn create(&self, fleet: &Fleet, order: &Order) -> Result<Server, CloudError> {
+    pub(crate) async fn create(&self, fleet: &Fleet, order: &Order) -> Result<Server, CloudError> {
         match self {
             Self::Hetzner(hetzner) => hetzner.create(fleet, order).await,
             Self::Program(program) => program.create(fleet, order).await,
@@ -62,7 +62,7 @@ impl Cloud {
     }
 
     /// Deletes a server. A server that does not exist counts as deleted.
-    pub async fn delete(&self, server: &Server) -> Result<(), CloudError> {
+    pub(crate) async fn delete(&self, server: &Server) -> Result<(), CloudError> {
         match self {
             Self::Hetzner(hetzner) => hetzner.delete(server).await,
             Self::Program(program) => program.delete(server).await,
@@ -70,7 +70,7 @@ impl Cloud {
     }
 
     /// Deletes all other resources with the event's label.
-    pub async fn tidy(&self) -> Result<(), CloudError> {
+    pub(crate) async fn tidy(&self) -> Result<(), CloudError> {
         match self {
             Self::Hetzner(hetzner) => hetzner.tidy().await,
             Self::Program(_) => Ok(()),

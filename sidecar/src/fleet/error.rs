@@ -8,7 +8,7 @@ use crate::http;
 
 /// Error of a provider.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CloudError {
+pub(crate) enum CloudError {
     /// There is no token.
     #[error(
         "HCLOUD_TOKEN is not set: create a token with read and write access in the project at Hetzner, and put it into the environment"
@@ -62,13 +62,13 @@ pub enum CloudError {
 
 impl CloudError {
     /// Returns whether the same request cannot succeed later.
-    pub fn is_permanent(&self) -> bool {
+    pub(crate) fn is_permanent(&self) -> bool {
         !matches!(self, Self::Busy { .. } | Self::Away(_))
     }
 
     /// Returns the wait before a request is repeated: 0.5 s, doubled with each failure, at most 30 s; or the provider's time, at most 10
     /// minutes.
-    pub fn wait(&self, failures: u32) -> Duration {
+    pub(crate) fn wait(&self, failures: u32) -> Duration {
         match self {
             Self::Busy { after: Some(after), .. } => (*after).min(Duration::from_secs(600)),
             _ => Duration::from_millis(500 << failures.min(6)).min(Duration::from_secs(30)),
@@ -78,7 +78,7 @@ impl CloudError {
 
 /// Error of the work on an event's servers.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The provider has reported an error.
     #[error(transparent)]
     Cloud(#[from] CloudError),
@@ -129,9 +129,6 @@ pub enum Error {
         /// The fault.
         why: String,
     },
-    /// The HTTP client cannot be created.
-    #[error("no HTTP client: {0}")]
-    Http(String),
 }
 
 impl From<reqwest::Error> for CloudError {

@@ -36,7 +36,7 @@ const SPREAD: u32 = 10;
 const MOST_DATA: usize = 32 << 10;
 
 /// A client of the API, for one event.
-pub struct Hetzner {
+pub(crate) struct Hetzner {
     http: reqwest::Client,
     endpoint: String,
     token: HeaderValue,
@@ -68,7 +68,7 @@ struct Resource {
 
 impl Hetzner {
     /// Returns a client with the token of the environment.
-    pub fn open(fleet: &Fleet, timeout: Duration) -> Result<Self, CloudError> {
+    pub(crate) fn open(fleet: &Fleet, timeout: Duration) -> Result<Self, CloudError> {
         let token = std::env::var("HCLOUD_TOKEN").unwrap_or_default();
         if token.trim().is_empty() {
             return Err(CloudError::NoToken);

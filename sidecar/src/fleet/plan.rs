@@ -9,7 +9,7 @@ use crate::config::fleet::Fleet;
 
 /// The plan that `weir fleet plan` shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Name of the event.
     pub event: String,
     /// Names of the first servers.
@@ -42,41 +42,41 @@ pub struct Plan {
 
 impl Plan {
     /// Returns whether the first servers fit into the budget.
-    pub fn fits(&self) -> bool {
+    pub(crate) fn fits(&self) -> bool {
         self.total <= self.budget
     }
 }
 
 /// Returns the name of a server of this event.
-pub fn name(fleet: &Fleet, nth: u32) -> String {
+pub(crate) fn name(fleet: &Fleet, nth: u32) -> String {
     format!("{}-{nth}", fleet.event)
 }
 
 /// Returns the number of a server whose name belongs to this event.
-pub fn nth(fleet: &Fleet, name: &str) -> Option<u32> {
+pub(crate) fn nth(fleet: &Fleet, name: &str) -> Option<u32> {
     let digits = name.strip_prefix(&fleet.event)?.strip_prefix('-')?;
     let nth: u32 = digits.parse().ok()?;
     (nth > 0 && self::name(fleet, nth) == name).then_some(nth)
 }
 
 /// Returns the time at which the first server is created.
-pub fn create_at(fleet: &Fleet) -> Timestamp {
+pub(crate) fn create_at(fleet: &Fleet) -> Timestamp {
     let lead = u64::try_from(fleet.lead.as_millis()).unwrap_or_default();
     Timestamp::from_millis(fleet.start.as_millis().saturating_sub(lead))
 }
 
 /// Returns the time from which servers count for an event: a day before its first server.
-pub fn since(fleet: &Fleet) -> Timestamp {
+pub(crate) fn since(fleet: &Fleet) -> Timestamp {
     Timestamp::from_millis(create_at(fleet).as_millis().saturating_sub(86_400_000))
 }
 
 /// Returns the time at which the last server is deleted: after the drain time, and one minute for the deletion.
-pub fn delete_by(fleet: &Fleet) -> Timestamp {
+pub(crate) fn delete_by(fleet: &Fleet) -> Timestamp {
     fleet.end.plus_seconds(fleet.drain.as_secs() + 60)
 }
 
 /// Plans an event.
-pub fn plan(fleet: &Fleet, price: Price) -> Plan {
+pub(crate) fn plan(fleet: &Fleet, price: Price) -> Plan {
     let (create_at, delete_by) = (create_at(fleet), delete_by(fleet));
     let each = price.of(create_at, delete_by);
     let budget = Money::euros(fleet.budget);
@@ -100,14 +100,26 @@ pub fn plan(fleet: &Fleet, price: Price) -> Plan {
 }
 
 /// Returns the cost of the servers until the event's end, including the deleted ones (`spent`).
-pub fn committed(fleet: &Fleet, price: Price, spent: Money, servers: &[Server], now: Timestamp) -> Money {
+pub(crate) fn committed(
+    fleet: &Fleet,
+    price: Price,
+    spent: Money,
+    servers: &[Server],
+    now: Timestamp,
+) -> Money {
     let until = delete_by(fleet).max(now);
     spent + servers.iter().map(|server| price.of(server.created, until)).sum()
 }
 
 /// Returns how many more servers may be created now: at most `max_edges` exist simultaneously, and the budget must last for the rest of
 /// the event.
-pub fn affordable(fleet: &Fleet, price: Price, spent: Money, servers: &[Server], now: Timestamp) -> u32 {
+pub(crate) fn affordable(
+    fleet: &Fleet,
+    price: Price,
+    spent: Money,
+    servers: &[Server],
+    now: Timestamp,
+) -> u32 {
     let places = fleet.max_edges.saturating_sub(u32::try_from(servers.len()).unwrap_or(u32::MAX));
     let left = Money::euros(fleet.budget).0.saturating_sub(committed(fleet, price, spent, servers, now).0);
     let each = price.of(now, delete_by(fleet).max(now)).0;

@@ -15,22 +15,22 @@ const PARTS: u64 = 1_000_000;
 /// An amount in millionths of a euro.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Money(pub u64);
+pub(crate) struct Money(pub u64);
 
 /// Error of a text that is not a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a price is written as 0.0080")]
-pub struct MoneyError;
+pub(crate) struct MoneyError;
 
 impl Money {
     /// Returns this number of euros.
-    pub const fn euros(euros: u32) -> Self {
+    pub(crate) const fn euros(euros: u32) -> Self {
         Self(euros as u64 * PARTS)
     }
 
     /// Multiplies the amount.
     #[must_use]
-    pub fn times(self, count: u64) -> Self {
+    pub(crate) fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(count))
     }
 }
@@ -88,7 +88,7 @@ impl fmt::Display for Money {
 
 /// Price of one server with its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Price {
+pub(crate) struct Price {
     /// Price of each hour begun.
     pub hourly: Money,
     /// Highest price of a month.
@@ -97,7 +97,7 @@ pub struct Price {
 
 impl Price {
     /// Returns the price of a server that exists from one time to another, at most 28 days later.
-    pub fn of(&self, from: Timestamp, to: Timestamp) -> Money {
+    pub(crate) fn of(&self, from: Timestamp, to: Timestamp) -> Money {
         let hours = to.millis_since(from).div_ceil(HOUR).max(1);
         self.hourly.times(hours).min(self.monthly)
     }

@@ -21,7 +21,7 @@ const BUSY: i32 = 4;
 
 /// The program, for one event.
 #[derive(Debug)]
-pub struct Program {
+pub(crate) struct Program {
     event: String,
     run: Vec<String>,
     timeout: Duration,

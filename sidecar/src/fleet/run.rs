@@ -35,7 +35,7 @@ const FOREIGN: usize = 100;
 
 /// Works on the servers of one event. The lock of the ledger keeps other runs out.
 #[derive(Debug)]
-pub struct Runner {
+pub(crate) struct Runner {
     fleet: Fleet,
     cloud: Cloud,
     origin: Origin,
@@ -58,7 +58,7 @@ impl Runner {
     /// # Errors
     ///
     /// Another run has the lock, or the provider or the daemon's socket fails.
-    pub async fn open(fleet: Fleet, folder: &Path, socket: &Path) -> Result<Self, Error> {
+    pub(crate) async fn open(fleet: Fleet, folder: &Path, socket: &Path) -> Result<Self, Error> {
         let cloud = Cloud::open(&fleet)?;
         let ledger = Ledger::lock(folder, &fleet.event, plan::since(&fleet))?;
         let origin = Origin::at(socket)?;
@@ -73,7 +73,7 @@ impl Runner {
     /// # Errors
     ///
     /// [`Error::Budget`] before anything is created; [`Error::NotReady`] after `boot`.
-    pub async fn up(&mut self, wait: bool) -> Result<(), Error> {
+    pub(crate) async fn up(&mut self, wait: bool) -> Result<(), Error> {
         let now = clock::now();
         if now >= self.fleet.end {
             return Err(Error::Over(self.fleet.end));
@@ -93,7 +93,7 @@ impl Runner {
     /// # Errors
     ///
     /// The provider's error. Failures of the origin and of DNS are only logged, because a running server costs money.
-    pub async fn down(&mut self, now: bool) -> Result<(), Error> {
+    pub(crate) async fn down(&mut self, now: bool) -> Result<(), Error> {
         let servers = self.look().await?;
         for server in &servers {
             self.farewell(server).await;

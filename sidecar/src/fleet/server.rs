@@ -7,7 +7,7 @@ use weir_model::{Secret, Timestamp};
 
 /// A rented server with the event's label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Server {
+pub(crate) struct Server {
     /// The provider's id.
     pub id: String,
     /// Name: `EVENT-N`.
@@ -23,7 +23,7 @@ pub struct Server {
 
 /// Order for a new server.
 #[derive(Debug)]
-pub struct Order {
+pub(crate) struct Order {
     /// Name: `EVENT-N`.
     pub name: String,
     /// Script for the first start. It contains a join ticket.

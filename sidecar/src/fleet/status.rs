@@ -16,7 +16,7 @@ use crate::config::fleet::Fleet;
 
 /// The status that `weir fleet status` shows.
 #[derive(Clone, Debug, Serialize)]
-pub struct Status {
+pub(crate) struct Status {
     /// Name of the event.
     pub event: String,
     /// The existing servers.
@@ -37,7 +37,7 @@ pub struct Status {
 
 /// A server.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// Name: `EVENT-N`.
     pub name: String,
     /// The provider's id.
@@ -61,7 +61,7 @@ pub struct Row {
 /// # Errors
 ///
 /// An error of the provider, or of the file with the spent money.
-pub async fn status(fleet: &Fleet, folder: &Path, socket: &Path) -> Result<Status, Error> {
+pub(crate) async fn status(fleet: &Fleet, folder: &Path, socket: &Path) -> Result<Status, Error> {
     let cloud = Cloud::open(fleet)?;
     let ledger = Ledger::read(folder, &fleet.event, plan::since(fleet))?;
     let price = cloud.price().await?;

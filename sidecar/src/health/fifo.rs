@@ -21,7 +21,7 @@ const MAX_LINE: u64 = 4096;
 /// Reason why the FIFO cannot be followed.
 #[derive(Debug, thiserror::Error)]
 #[error("notify fifo {}: {why}", path.display())]
-pub struct Error {
+pub(crate) struct Error {
     /// The path as configured.
     pub path: PathBuf,
     /// The error of the file.
@@ -30,7 +30,7 @@ pub struct Error {
 
 /// An event while a FIFO was followed, for the log.
 #[derive(Debug)]
-pub enum Report {
+pub(crate) enum Report {
     /// keepalived reported a state, and the push targets are being changed.
     Told(Notice),
     /// The push targets were changed.
@@ -44,7 +44,7 @@ pub enum Report {
 }
 
 /// Reader of a FIFO's lines.
-pub struct Fifo {
+pub(crate) struct Fifo {
     path: PathBuf,
     lines: BufReader<Receiver>,
     line: Vec<u8>,
@@ -52,7 +52,7 @@ pub struct Fifo {
 
 impl Fifo {
     /// Opens the FIFO. Creates a missing FIFO with mode 0600, so that keepalived (root) uses it and does not remove it.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let failed = |e: io::Error| Error { path: path.into(), why: e.to_string() };
         match nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
             Ok(()) | Err(nix::errno::Errno::EEXIST) => {}
@@ -90,7 +90,7 @@ impl Fifo {
 /// a new notice arrives. If `only` is set, only this instance or group counts.
 ///
 /// Returns only if the FIFO itself has an error. Cancel-safe.
-pub async fn follow(
+pub(crate) async fn follow(
     mut fifo: Fifo,
     nginx: &Nginx,
     selection: &Selection,

@@ -24,7 +24,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 
 /// Reason why a stream is not healthy.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The server does not deliver the file.
     #[error(transparent)]
     Web(#[from] web::Error),
@@ -84,7 +84,7 @@ impl Error {
 /// Checks a media playlist, or each playlist that a master playlist lists. A playlist advances if it has changed within `max_age` (three
 /// target durations) by the server's own clock. If the server does not send the time of the change, the check reads the playlist until it
 /// changes.
-pub async fn check(
+pub(crate) async fn check(
     step: &Step,
     url: &WebUrl,
     max_age: Option<Duration>,

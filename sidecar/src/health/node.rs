@@ -9,7 +9,7 @@ use crate::nginx::{self, Health, Nginx};
 
 /// Reason why this machine is not healthy.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The API does not answer.
     #[error(transparent)]
     Api(#[from] nginx::Error),
@@ -19,7 +19,12 @@ pub enum Error {
 }
 
 /// Checks that the module reports no problem, and that the disk of each folder has `min_free` free bytes.
-pub async fn check(step: &Step, nginx: &Nginx, disks: &[PathBuf], min_free: u64) -> Result<String, Error> {
+pub(crate) async fn check(
+    step: &Step,
+    nginx: &Nginx,
+    disks: &[PathBuf],
+    min_free: u64,
+) -> Result<String, Error> {
     step.is("answer from the API");
     let health = nginx.health().await?.value;
     let mut wrong = health.reasons.clone();

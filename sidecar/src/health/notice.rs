@@ -6,7 +6,7 @@ use crate::values::vrrp::Who;
 
 /// Role of a machine for tasks that only one machine may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// This machine does the tasks.
     Active,
     /// Another machine does the tasks, or none.
@@ -16,7 +16,7 @@ pub enum Role {
 impl Role {
     /// Returns the role of keepalived's word. Returns `None` for words that are no state: `MASTER_RX_LOWER_PRI`, and words of newer
     /// versions.
-    pub fn of_state(word: &str) -> Option<Self> {
+    pub(crate) fn of_state(word: &str) -> Option<Self> {
         match word {
             "MASTER" => Some(Self::Active),
             "BACKUP" | "FAULT" | "STOP" | "DELETED" => Some(Self::Standby),
@@ -36,7 +36,7 @@ impl fmt::Display for Role {
 
 /// A change of state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub(crate) struct Notice {
     /// The instance or group.
     pub who: Who,
     /// Its new role.
@@ -46,11 +46,11 @@ pub struct Notice {
 /// Error of a line that is not a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a line of keepalived's notify fifo")]
-pub struct NoticeError;
+pub(crate) struct NoticeError;
 
 impl Notice {
     /// Parses a line of the notify FIFO without its end: `INSTANCE "VI_1" MASTER 100`. Returns `None` if the line reports no state.
-    pub fn parse(line: &str) -> Result<Option<Self>, NoticeError> {
+    pub(crate) fn parse(line: &str) -> Result<Option<Self>, NoticeError> {
         let (kind, rest) = line.split_once(" \"").ok_or(NoticeError)?;
         // keepalived escapes nothing, and a name may contain a quote.
         let (name, rest) = rest.rsplit_once("\" ").ok_or(NoticeError)?;

@@ -8,7 +8,7 @@ use crate::nginx::{self, Nginx, Target};
 use crate::values::vrrp::Selection;
 
 /// First and longest pause before a request to the API is repeated.
-pub const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 fn has(selection: &Selection, target: &Target) -> bool {
     match selection {
@@ -20,7 +20,7 @@ fn has(selection: &Selection, target: &Target) -> bool {
 
 /// Result of a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// Number of targets that were changed.
     pub changed: usize,
     /// Number of targets that already had the state.
@@ -46,7 +46,7 @@ impl fmt::Display for Changed {
 
 /// Enables or disables the selected targets; other targets are not touched. A node of a pair holds or releases all of its pushes instead,
 /// because both nodes have the same targets.
-pub async fn bring(nginx: &Nginx, selection: &Selection, role: Role) -> Result<Changed, nginx::Error> {
+pub(crate) async fn bring(nginx: &Nginx, selection: &Selection, role: Role) -> Result<Changed, nginx::Error> {
     let enabled = role == Role::Active;
     if nginx.pushes().await?.is_some_and(|pushes| pushes.paired) {
         nginx.hold_pushes(!enabled).await?;
@@ -73,7 +73,7 @@ pub async fn bring(nginx: &Nginx, selection: &Selection, role: Role) -> Result<C
 }
 
 /// Returns whether a later request may succeed.
-pub fn is_transient(error: &nginx::Error) -> bool {
+pub(crate) fn is_transient(error: &nginx::Error) -> bool {
     match error {
         nginx::Error::Unreachable { .. } => true,
         nginx::Error::Refused { status, .. } | nginx::Error::NotTheApi { status, .. } => {

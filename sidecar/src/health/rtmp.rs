@@ -17,7 +17,7 @@ use crate::http::innermost;
 
 /// Reason why a server or a stream is not healthy.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The system has no random bytes for the handshake.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
@@ -43,7 +43,7 @@ pub enum Error {
 
 /// Does the handshake and `connect`. With `stream`, also sends `play` and waits for audio or video: nginx-rtmp accepts `play` even for
 /// streams that do not exist.
-pub async fn check(step: &Step, url: &Url, stream: Option<&str>) -> Result<String, Error> {
+pub(crate) async fn check(step: &Step, url: &Url, stream: Option<&str>) -> Result<String, Error> {
     step.is("connection");
     let mut socket = connect(step, url).await?;
     let options = || -> Result<Options, Error> {

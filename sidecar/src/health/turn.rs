@@ -13,14 +13,14 @@ use crate::files::{self, PRIVATE, durable};
 
 /// A place in the order of notices about one instance or group.
 #[derive(Debug)]
-pub struct Turn {
+pub(crate) struct Turn {
     file: PathBuf,
     number: u64,
 }
 
 impl Turn {
     /// Takes the next turn, and writes the notice to `folder` for people to read. Creates a missing folder.
-    pub fn take(folder: &Path, notice: &Notice) -> io::Result<Self> {
+    pub(crate) fn take(folder: &Path, notice: &Notice) -> io::Result<Self> {
         PRIVATE.make_folder(folder)?;
         let file = folder.join(file_name(notice));
         let _lock = lock(&file, "lock")?;
@@ -33,12 +33,12 @@ impl Turn {
     }
 
     /// Returns whether no later turn was taken.
-    pub fn is_last(&self) -> io::Result<bool> {
+    pub(crate) fn is_last(&self) -> io::Result<bool> {
         Ok(last(&self.file)? == self.number)
     }
 
     /// Returns the right to act, until it is dropped, or `None` while another script has it.
-    pub fn try_act(&self) -> io::Result<Option<File>> {
+    pub(crate) fn try_act(&self) -> io::Result<Option<File>> {
         let file = open(&self.file, "act")?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),

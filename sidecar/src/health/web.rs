@@ -14,16 +14,16 @@ use crate::values::ValueError;
 
 /// A URL to check. Its `Display` leaves out query and password, which may contain tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebUrl(Url);
+pub(crate) struct WebUrl(Url);
 
 impl WebUrl {
     /// Resolves a URI of a playlist.
-    pub fn join(&self, uri: &str) -> Option<Self> {
+    pub(crate) fn join(&self, uri: &str) -> Option<Self> {
         self.0.join(uri).ok().filter(is_web).map(Self)
     }
 
     /// Returns the host, with brackets for IPv6.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
@@ -33,7 +33,7 @@ impl WebUrl {
     }
 
     /// Returns the last part of the path.
-    pub fn file(&self) -> &str {
+    pub(crate) fn file(&self) -> &str {
         self.0.path().rsplit('/').next().unwrap_or_default()
     }
 }
@@ -64,7 +64,7 @@ impl fmt::Display for WebUrl {
 
 /// Reason why there is no content.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The HTTP client cannot be made.
     #[error("no HTTP client: {0}")]
     Client(String),
@@ -81,7 +81,7 @@ pub enum Error {
 
 /// Secrets that a check sends to its own server, and to no other server.
 #[derive(Debug, Default)]
-pub struct Papers {
+pub(crate) struct Papers {
     /// Token for playing.
     pub token: Option<Secret>,
     /// Ticket of an nginx on this machine. A request with it does not count as a viewer.

@@ -17,7 +17,7 @@ const DROPPED: [&str; 10] =
 
 /// One fact to write.
 #[derive(Clone, Debug)]
-pub enum Fact {
+pub(crate) enum Fact {
     /// A publish has started.
     Started(Begin),
     /// A publish has ended.
@@ -59,7 +59,7 @@ pub enum Fact {
 
 /// Start of a publish.
 #[derive(Clone, Debug)]
-pub struct Begin {
+pub(crate) struct Begin {
     /// Id of the publish.
     pub session: String,
     /// nginx-rtmp application.
@@ -76,7 +76,7 @@ pub struct Begin {
 
 /// End of a publish.
 #[derive(Clone, Debug)]
-pub struct End {
+pub(crate) struct End {
     /// The publish. Its start is computed from the duration.
     pub begin: Begin,
     /// The module's reason.
@@ -91,7 +91,7 @@ pub struct End {
 
 /// A complete recording.
 #[derive(Clone, Debug)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// Path of the recording.
     pub file: String,
     /// nginx-rtmp application.
@@ -110,7 +110,7 @@ pub struct Recorded {
 
 /// Counts of a minute of a chat.
 #[derive(Clone, Debug)]
-pub struct ChatMinute {
+pub(crate) struct ChatMinute {
     /// nginx-rtmp application.
     pub app: String,
     /// Public name.
@@ -123,7 +123,7 @@ pub struct ChatMinute {
 
 /// The live streams at one time.
 #[derive(Clone, Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Time of the sample.
     pub at: Timestamp,
     /// The live streams.
@@ -132,7 +132,7 @@ pub struct Sample {
 
 /// A live stream, without addresses.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// The publish.
     pub begin: Begin,
     /// Codecs and quality.
@@ -155,7 +155,7 @@ pub struct Seen {
 
 /// Codecs and quality; `None` if unknown.
 #[derive(Clone, Debug, Default)]
-pub struct Media {
+pub(crate) struct Media {
     /// Codec, width and height in pixels, frames per second.
     pub video: Option<(String, u32, u32, f64)>,
     /// Codec, sample rate in Hz, channels.
@@ -164,7 +164,7 @@ pub struct Media {
 
 impl Fact {
     /// Returns the fact of an event, or `None` for most events. `now` is used if the event has no time.
-    pub fn of_event(kind: &str, data: &Value, now: Timestamp) -> Option<Self> {
+    pub(crate) fn of_event(kind: &str, data: &Value, now: Timestamp) -> Option<Self> {
         let at = data["at"].as_str().and_then(|at| at.parse().ok()).unwrap_or(now);
         match ModuleEvent::read(kind, data) {
             Ok(ModuleEvent::StreamStarted(started)) => return started_at(started, at).map(Self::Started),
@@ -254,7 +254,7 @@ fn impersonal(data: &Value) -> Value {
 
 impl Sample {
     /// Returns the facts about the live streams.
-    pub fn of(config: &Config, streams: &[StreamSnapshot], at: Timestamp) -> Self {
+    pub(crate) fn of(config: &Config, streams: &[StreamSnapshot], at: Timestamp) -> Self {
         let publishes = streams.iter().filter(|stream| !stream.session.is_empty());
         Self { at, streams: publishes.map(|stream| seen(config, stream)).collect() }
     }

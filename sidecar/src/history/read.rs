@@ -13,11 +13,11 @@ use crate::database;
 use crate::database::rows::{Rows, rows};
 
 /// Most rows of one answer, unless the query limits it further.
-pub const MOST_ROWS: u32 = 100_000;
+pub(crate) const MOST_ROWS: u32 = 100_000;
 
 /// Reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The file cannot be opened.
     #[error(transparent)]
     Database(#[from] database::Error),
@@ -28,7 +28,7 @@ pub enum Error {
 
 /// A table of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Table {
+pub(crate) enum Table {
     /// Publishes, with codecs and quality.
     Sessions,
     /// Viewers per minute and kind.
@@ -46,15 +46,15 @@ pub enum Table {
 /// Error of a name that is not a table's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be sessions, minutes, targets, recordings, chat or admin")]
-pub struct NoTable;
+pub(crate) struct NoTable;
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Sessions, Self::Minutes, Self::Targets, Self::Recordings, Self::Chat, Self::Admin];
 
     /// Returns the name for URLs and the command line.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sessions => "sessions",
             Self::Minutes => "minutes",
@@ -109,7 +109,7 @@ impl FromStr for Table {
 /// Selection of rows.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Query {
+pub(crate) struct Query {
     /// Only rows of this application.
     pub app: Option<String>,
     /// Only rows of this stream.
@@ -132,7 +132,7 @@ pub struct Query {
 const ACTED_ON: &str = "coalesce(json_extract(data, '$.stream'), json_extract(data, '$.name'))";
 
 /// Returns the rows of a table, newest first.
-pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
+pub(crate) fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
     let database = database::open_to_read(file)?;
     let (columns, time) = table.columns();
     let of_stream = match table {
@@ -167,7 +167,7 @@ pub fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
 
 /// Returns one publish with its `targets`, `recordings`, `minutes`, `chat` and `admin` (the actions of administrators meanwhile), or
 /// `None` if the publish is unknown.
-pub fn session(file: &Path, id: &str) -> Result<Option<Value>, Error> {
+pub(crate) fn session(file: &Path, id: &str) -> Result<Option<Value>, Error> {
     let database = database::open_to_read(file)?;
     let of = |table: Table, more: &str, values: &[&dyn rusqlite::ToSql]| -> Result<Vec<Value>, Error> {
         let (columns, time) = table.columns();

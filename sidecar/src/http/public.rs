@@ -7,7 +7,7 @@ use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// Whether everybody may be at this address (RFC 6890, and what goes through a translator to such an address).
-pub fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
@@ -48,7 +48,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 }
 
 /// False when the host is an address that is not public, or this very host. A name is judged when it is resolved.
-pub fn host_may_be_public(url: &Url) -> bool {
+pub(crate) fn host_may_be_public(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_end_matches('.');
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(address) => is_public(address),
@@ -58,7 +58,7 @@ pub fn host_may_be_public(url: &Url) -> bool {
 
 /// Resolves names, and leaves out what is not public. The connection is made to what it has let through.
 #[derive(Clone, Copy, Debug)]
-pub struct PublicOnly;
+pub(crate) struct PublicOnly;
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {

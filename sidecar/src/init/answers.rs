@@ -7,7 +7,7 @@ use weir_model::link::Base;
 
 /// Role of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Role {
+pub(crate) enum Role {
     /// everything on one machine
     Single,
     /// one stream in, pushed to many services

@@ -21,14 +21,14 @@ const LINGER: Duration = Duration::from_secs(10);
 
 /// Reports which inputs are due, at the start and at each change, until it is dropped.
 #[derive(Debug)]
-pub struct Due {
+pub(crate) struct Due {
     task: tokio::task::JoinHandle<()>,
     /// Streams of the due inputs.
     pub changes: mpsc::Receiver<BTreeSet<StreamId>>,
 }
 
 /// Waits for the next change of the due inputs. Never returns if there are no inputs.
-pub async fn next(inputs: &mut Option<Due>) -> BTreeSet<StreamId> {
+pub(crate) async fn next(inputs: &mut Option<Due>) -> BTreeSet<StreamId> {
     match inputs {
         Some(due) => match due.changes.recv().await {
             Some(due) => due,
@@ -46,7 +46,7 @@ impl Drop for Due {
 
 impl Due {
     /// Starts, unless the configuration has no inputs.
-    pub fn start(config: &Arc<Config>, demand: &Arc<Demand>) -> Option<Self> {
+    pub(crate) fn start(config: &Arc<Config>, demand: &Arc<Demand>) -> Option<Self> {
         let on_demand = config.inputs.iter().filter(|input| input.start == Start::OnDemand);
         demand.offer(on_demand.map(id).collect());
         if config.inputs.is_empty() {

@@ -14,17 +14,17 @@ const ENCODE: &str = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -bf 0 -forc
                       -c:a aac -b:a 128k -ar 44100 -ac 2";
 
 /// Returns the path of the list that ffmpeg reads.
-pub fn list(place: &Path) -> PathBuf {
+pub(crate) fn list(place: &Path) -> PathBuf {
     place.join("input")
 }
 
 /// Returns the path of ffmpeg's output socket.
-pub fn socket(place: &Path) -> PathBuf {
+pub(crate) fn socket(place: &Path) -> PathBuf {
     place.join("0")
 }
 
 /// Returns the arguments, without the program.
-pub fn arguments(input: &Input, place: &Path) -> Vec<OsString> {
+pub(crate) fn arguments(input: &Input, place: &Path) -> Vec<OsString> {
     let mut line: Vec<OsString> = Vec::new();
     let mut words = |text: &str| line.extend(text.split_whitespace().map(OsString::from));
     words("-hide_banner -nostdin -nostats -progress pipe:1 -stats_period 1 -loglevel");
@@ -49,7 +49,7 @@ pub fn arguments(input: &Input, place: &Path) -> Vec<OsString> {
 /// # Errors
 ///
 /// [`Error::Codec`] with ffmpeg's name of the codec (Adobe Flash Video File Format Specification 10.1, E.4.2 and E.4.3).
-pub fn check(tag: &Tag) -> Result<(), Error> {
+pub(crate) fn check(tag: &Tag) -> Result<(), Error> {
     let Some(first) = tag.payload.first() else { return Ok(()) };
     let codec = match tag.kind {
         TagKind::Script => return Ok(()),
@@ -77,7 +77,7 @@ pub fn check(tag: &Tag) -> Result<(), Error> {
 
 /// Returns the stream key of a sender's `streamid`: the whole text, or its resource (`#!::r=KEY,m=publish`, SRT Access Control
 /// Guidelines). libavformat's `libsrt_setup` writes the line.
-pub fn streamid(line: &str) -> Option<Secret> {
+pub(crate) fn streamid(line: &str) -> Option<Secret> {
     let (_, rest) =
         line.split_once("] accept streamid [").or_else(|| line.split_once("accept streamid ["))?;
     // A text with line ends, or with something that is hidden like a password, is no key.
@@ -90,7 +90,7 @@ pub fn streamid(line: &str) -> Option<Secret> {
 }
 
 /// Returns the meaning of a line of ffmpeg that says why the input fails.
-pub fn explain(line: &str) -> Option<String> {
+pub(crate) fn explain(line: &str) -> Option<String> {
     if let Some((before, _)) = line.split_once(" not compatible with flv") {
         let codec = before.rsplit(' ').next()?.trim_matches('\'');
         return Some(format!("codec {codec} needs transcode = true"));

@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 4 << 20;
 /// # Errors
 ///
 /// A playlist that cannot be read, or has no file that is there.
-pub fn of(source: &Source) -> io::Result<Secret> {
+pub(crate) fn of(source: &Source) -> io::Result<Secret> {
     Ok(Secret::new(match source {
         Source::Remote(remote) => of_remote(remote),
         Source::Node(_) => return Err(io::Error::other("another node needs no list")),

@@ -8,7 +8,7 @@ use crate::streams::StreamId;
 
 /// One ffmpeg that publishes a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InputJob {
+pub(crate) struct InputJob {
     /// `APP/NAME/input`.
     pub id: String,
     /// The `[[input]]` that the job runs.
@@ -19,13 +19,13 @@ pub struct InputJob {
 
 impl InputJob {
     /// Returns `APP/NAME`.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("{}/{}", self.input.app, self.input.stream)
     }
 }
 
 /// Returns the jobs of the due inputs.
-pub fn plan(config: &Config, due: &BTreeSet<StreamId>) -> Vec<InputJob> {
+pub(crate) fn plan(config: &Config, due: &BTreeSet<StreamId>) -> Vec<InputJob> {
     let is_due = |input: &&Input| due.contains(&(input.app.clone(), input.stream.clone()));
     let job = |input: &Input| InputJob {
         id: format!("{}/{}/input", input.app, input.stream),

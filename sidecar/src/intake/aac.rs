@@ -38,7 +38,7 @@ type Packet = (i64, Vec<u8>);
 
 /// Audio encoder of one publisher.
 #[derive(Debug)]
-pub struct Encoder {
+pub(crate) struct Encoder {
     packets: mpsc::Sender<Packet>,
     tags: mpsc::Receiver<Tag>,
     task: AbortHandle,
@@ -52,7 +52,7 @@ impl Drop for Encoder {
 
 impl Encoder {
     /// Starts the encoder of a stream.
-    pub fn start(jobs: Jobs, helpers: &Arc<Helpers>, id: StreamId) -> Self {
+    pub(crate) fn start(jobs: Jobs, helpers: &Arc<Helpers>, id: StreamId) -> Self {
         let helper = helpers.enter(id, "aac", "aac");
         let (packets, from) = mpsc::channel(WAITING);
         let (to, tags) = mpsc::channel(WAITING);
@@ -61,17 +61,17 @@ impl Encoder {
     }
 
     /// Returns the AAC configuration, before ffmpeg has made any audio.
-    pub fn header(timestamp: u32) -> Tag {
+    pub(crate) fn header(timestamp: u32) -> Tag {
         Tag { kind: TagKind::Audio, timestamp, payload: HEADER.to_vec() }
     }
 
     /// Takes a packet. The packet is dropped if ffmpeg is too slow.
-    pub fn put(&self, at: i64, packet: &[u8]) {
+    pub(crate) fn put(&self, at: i64, packet: &[u8]) {
         let _ = self.packets.try_send((at, packet.to_vec()));
     }
 
     /// Returns the next AAC frame, or the AAC configuration.
-    pub async fn next(&mut self) -> Tag {
+    pub(crate) async fn next(&mut self) -> Tag {
         match self.tags.recv().await {
             Some(tag) => tag,
             None => std::future::pending().await,

@@ -14,7 +14,7 @@ use crate::supervise::child;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Returns the configuration with `libx264` instead of encoders that do not work on this machine.
-pub async fn settle(mut config: Config) -> Config {
+pub(crate) async fn settle(mut config: Config) -> Config {
     for encoder in Encoder::ALL.into_iter().filter(|encoder| *encoder != Encoder::X264) {
         let is_used = config.rules.iter().any(|rule| rule.ladder.encoder == encoder);
         if is_used && !works(&config.jobs.ffmpeg, encoder).await {

@@ -6,7 +6,7 @@ use crate::config::{Config, Delivery};
 use crate::streams::StreamId;
 
 /// Returns the renditions of a source, live or not.
-pub fn rungs(config: &Config, (app, name): &StreamId) -> Vec<StreamId> {
+pub(crate) fn rungs(config: &Config, (app, name): &StreamId) -> Vec<StreamId> {
     let rule = config.rules.iter().find(|rule| rule.app == *app && rule.stream.fits(name.as_str()));
     let Some((rule, Delivery::Rtmp(to))) = rule.map(|rule| (rule, &rule.delivery)) else { return Vec::new() };
     let name = |rung: &str| format!("{name}_{rung}").parse::<StreamName>().ok();
@@ -14,7 +14,7 @@ pub fn rungs(config: &Config, (app, name): &StreamId) -> Vec<StreamId> {
 }
 
 /// Returns the source of a rendition.
-pub fn source_of(config: &Config, id: &StreamId) -> Option<StreamId> {
+pub(crate) fn source_of(config: &Config, id: &StreamId) -> Option<StreamId> {
     config.rules.iter().find_map(|rule| {
         let Delivery::Rtmp(to) = &rule.delivery else { return None };
         let (source, rung) = id.1.as_str().rsplit_once('_')?;

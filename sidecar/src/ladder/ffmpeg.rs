@@ -11,7 +11,7 @@ use crate::feed;
 
 /// One output that ffmpeg writes to a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
+pub(crate) struct Output {
     /// Name of the rung; `sound` for the audio that all renditions share.
     pub name: String,
     /// Role of the track, if the output is written to files.
@@ -23,7 +23,7 @@ pub struct Output {
 }
 
 /// Returns the outputs of a job: one track per output for files, video with audio per output for RTMP.
-pub fn outputs(job: &LadderJob) -> Vec<Output> {
+pub(crate) fn outputs(job: &LadderJob) -> Vec<Output> {
     let mut outputs: Vec<Output> = job.renditions.iter().enumerate().map(of_rendition).collect();
     let has_pictures = outputs.iter().any(|output| output.role == Role::Video);
     if matches!(job.delivery, Delivery::Files(_)) && has_pictures && job.sound.is_some() {
@@ -43,12 +43,12 @@ fn of_rendition((index, rendition): (usize, &Rendition)) -> Output {
 }
 
 /// Returns the socket of the output with this index.
-pub fn socket(place: &Path, index: usize) -> PathBuf {
+pub(crate) fn socket(place: &Path, index: usize) -> PathBuf {
     place.join(index.to_string())
 }
 
 /// Returns the arguments, without the program.
-pub fn arguments(job: &LadderJob, place: &Path) -> Vec<OsString> {
+pub(crate) fn arguments(job: &LadderJob, place: &Path) -> Vec<OsString> {
     let mut line = Line::default();
     line.words("-hide_banner -nostdin -nostats -loglevel level+warning -progress pipe:1 -stats_period 1");
     if job.encoder == Encoder::Vaapi {

@@ -13,7 +13,7 @@ use super::shelf::Shelf;
 use crate::supervise::Shared;
 
 /// Accepts one run of ffmpeg after another, for one track.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: UnixListener,
     shelf: Arc<Shelf>,
     track: usize,

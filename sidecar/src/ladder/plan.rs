@@ -14,7 +14,7 @@ const SOUND_BITRATE: u64 = 128_000;
 
 /// One ffmpeg for one stream.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LadderJob {
+pub(crate) struct LadderJob {
     /// `APP/NAME/ladder`.
     pub id: String,
     /// The source stream.
@@ -37,7 +37,7 @@ pub struct LadderJob {
 
 /// One rendition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rendition {
+pub(crate) enum Rendition {
     /// The publisher's video, unchanged.
     Copy {
         /// Name of the rung.
@@ -65,7 +65,7 @@ pub enum Rendition {
 
 impl Rendition {
     /// Returns the name of the rung.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Copy { name } | Self::Video { name, .. } | Self::Audio { name, .. } => name,
         }
@@ -74,7 +74,7 @@ impl Rendition {
 
 /// Processing of the audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sound {
+pub(crate) enum Sound {
     /// The audio is AAC, and is copied.
     Copy,
     /// The audio is encoded as AAC with this bitrate, in bit/s.
@@ -83,12 +83,12 @@ pub enum Sound {
 
 impl LadderJob {
     /// Returns whether the publisher's own video is one of the renditions.
-    pub fn has_source(&self) -> bool {
+    pub(crate) fn has_source(&self) -> bool {
         self.renditions.iter().any(|rendition| matches!(rendition, Rendition::Copy { .. }))
     }
 
     /// Returns whether ffmpeg decodes the audio, and there is video too.
-    pub fn decodes_sound(&self) -> bool {
+    pub(crate) fn decodes_sound(&self) -> bool {
         let is_sound = |rendition: &Rendition| matches!(rendition, Rendition::Audio { .. });
         let encodes = matches!(self.sound, Some(Sound::Encode(_))) || self.renditions.iter().any(is_sound);
         encodes && !self.renditions.iter().all(is_sound)
@@ -96,7 +96,7 @@ impl LadderJob {
 }
 
 /// Returns the jobs for the live streams. A stream uses the first rule that fits it.
-pub fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<LadderJob> {
+pub(crate) fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<LadderJob> {
     live.filter_map(|live| {
         let fits = |rule: &&Rule| rule.app == live.app && rule.stream.fits(live.name.as_str());
         job(config, config.rules.iter().find(fits)?, live)
@@ -135,12 +135,12 @@ fn job(config: &Config, rule: &Rule, live: &Live) -> Option<LadderJob> {
 /// # Errors
 ///
 /// The stream's name is so long that no name is left for the rung.
-pub fn published(live: &Live, rung: &str) -> Result<StreamName, NameError> {
+pub(crate) fn published(live: &Live, rung: &str) -> Result<StreamName, NameError> {
     format!("{}_{rung}", live.name).parse()
 }
 
 /// Returns notes for the administrator about rungs of a live stream that are not published because their names are too long.
-pub fn unpublished(config: &Config, live: &Live) -> Vec<String> {
+pub(crate) fn unpublished(config: &Config, live: &Live) -> Vec<String> {
     let fits = |rule: &&Rule| rule.app == live.app && rule.stream.fits(live.name.as_str());
     let rule = config.rules.iter().find(fits).filter(|rule| matches!(rule.delivery, Delivery::Rtmp(_)));
     let rungs = rule.into_iter().flat_map(|rule| &rule.ladder.rungs);

@@ -20,7 +20,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 
 /// The outputs of a job that are not playable yet. Sends one event when all are playable.
 #[derive(Debug)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     missing: Mutex<Vec<Output>>,
     /// Time at which the first video was playable.
     seen: OnceLock<Instant>,
@@ -34,7 +34,7 @@ pub struct Readiness {
 
 impl Readiness {
     /// Returns the state of a job without playable outputs.
-    pub fn new(job: &LadderJob, bus: Arc<Bus>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(job: &LadderJob, bus: Arc<Bus>, shared: Arc<Shared>) -> Self {
         let outputs = ffmpeg::outputs(job);
         let told = StreamReady {
             at: Timestamp::default(),
@@ -52,7 +52,7 @@ impl Readiness {
     }
 
     /// Notes that an output is playable.
-    pub fn playable(&self, output: &str) {
+    pub(crate) fn playable(&self, output: &str) {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = missing.len();
         missing.retain(|known| known.name != output);

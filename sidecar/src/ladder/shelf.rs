@@ -24,11 +24,11 @@ const TAKING_OVER: Duration = Duration::from_secs(20);
 
 /// All folders, by path.
 #[derive(Debug, Default)]
-pub struct Shelves(Arc<Mutex<HashMap<PathBuf, Arc<Shelf>>>>);
+pub(crate) struct Shelves(Arc<Mutex<HashMap<PathBuf, Arc<Shelf>>>>);
 
 /// One folder.
 #[derive(Debug)]
-pub struct Shelf {
+pub(crate) struct Shelf {
     folder: PathBuf,
     inside: AsyncMutex<Inside>,
     /// Number of jobs that have used the folder so far. It keeps the end of a job from ending the playlists of its successor.
@@ -48,7 +48,7 @@ struct Inside {
 
 impl Shelves {
     /// Returns the folder for a job. A folder that a job has just left continues.
-    pub async fn take(&self, job: &LadderJob, files: &Files) -> io::Result<Arc<Shelf>> {
+    pub(crate) async fn take(&self, job: &LadderJob, files: &Files) -> io::Result<Arc<Shelf>> {
         let folder = files.folder.join(job.live.app.as_str()).join(job.live.name.as_str());
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&folder).cloned();
         if let Some(shelf) = known {
@@ -78,7 +78,7 @@ impl Shelves {
     }
 
     /// Leaves the folder at the end of a job. If no other job takes it for a while, the playlists end, and the folder is removed later.
-    pub fn leave(&self, shelf: Arc<Shelf>) {
+    pub(crate) fn leave(&self, shelf: Arc<Shelf>) {
         let all = self.0.clone();
         let tenants = *shelf.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tokio::spawn(async move {
@@ -106,7 +106,7 @@ impl Shelves {
     }
 
     /// Removes the folders that an earlier daemon left below `folder`, unless `is_live` returns true: then the stream continues there.
-    pub fn sweep(&self, folder: &Path, is_live: impl Fn(&Path) -> bool) {
+    pub(crate) fn sweep(&self, folder: &Path, is_live: impl Fn(&Path) -> bool) {
         for stream in ours(folder) {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&stream);
             if !known && !is_live(&stream) {
@@ -241,7 +241,7 @@ impl Inside {
 
 impl Shelf {
     /// Begins a run of a track.
-    pub async fn begin(&self, track: usize, run: u64, init: Init, bytes: Vec<u8>) -> io::Result<()> {
+    pub(crate) async fn begin(&self, track: usize, run: u64, init: Init, bytes: Vec<u8>) -> io::Result<()> {
         let mut inside = self.inside.lock().await;
         let Some(name) = inside.presentation.tracks.get(track).map(|track| track.name.clone()) else {
             return Ok(());
@@ -252,7 +252,13 @@ impl Shelf {
     }
 
     /// Writes a complete segment, and then lists it.
-    pub async fn push(&self, track: usize, run: u64, fragment: Fragment, bytes: Vec<u8>) -> io::Result<()> {
+    pub(crate) async fn push(
+        &self,
+        track: usize,
+        run: u64,
+        fragment: Fragment,
+        bytes: Vec<u8>,
+    ) -> io::Result<()> {
         let mut inside = self.inside.lock().await;
         let Some(folder) = inside.presentation.tracks.get(track).map(|track| self.folder.join(&track.name))
         else {

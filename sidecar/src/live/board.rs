@@ -11,7 +11,7 @@ use crate::streams::{Live, StreamId};
 
 /// A live stream.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The stream and its media.
     pub live: Live,
     /// Start of the publish.
@@ -26,14 +26,14 @@ pub struct Entry {
 
 impl Entry {
     /// Returns application and name.
-    pub fn id(&self) -> StreamId {
+    pub(crate) fn id(&self) -> StreamId {
         (self.live.app.clone(), self.live.name.clone())
     }
 }
 
 /// The live streams: one task updates them, all others read them.
 #[derive(Debug)]
-pub struct Board {
+pub(crate) struct Board {
     live: watch::Sender<Arc<Vec<Entry>>>,
     /// Streams that start on demand.
     pub demand: Arc<Demand>,
@@ -47,7 +47,7 @@ impl Default for Board {
 
 impl Board {
     /// Sets the live streams, with the facts of nginx's snapshot.
-    pub fn tell<'l>(&self, live: impl Iterator<Item = &'l Live>, snapshot: &[StreamSnapshot]) {
+    pub(crate) fn tell<'l>(&self, live: impl Iterator<Item = &'l Live>, snapshot: &[StreamSnapshot]) {
         let entry = |live: &Live| {
             let stream = snapshot.iter().find(|stream| stream.session == live.session)?;
             Some(Entry {
@@ -62,17 +62,17 @@ impl Board {
     }
 
     /// Returns all live streams.
-    pub fn all(&self) -> Arc<Vec<Entry>> {
+    pub(crate) fn all(&self) -> Arc<Vec<Entry>> {
         self.live.borrow().clone()
     }
 
     /// Returns a live stream.
-    pub fn find(&self, id: &StreamId) -> Option<Entry> {
+    pub(crate) fn find(&self, id: &StreamId) -> Option<Entry> {
         self.live.borrow().iter().find(|entry| (&entry.live.app, &entry.live.name) == (&id.0, &id.1)).cloned()
     }
 
     /// Waits for a stream that starts on demand. Returns when the stream is live, or when it does not start.
-    pub async fn wait_for(&self, id: &StreamId) {
+    pub(crate) async fn wait_for(&self, id: &StreamId) {
         if self.find(id).is_some() || !self.demand.ask(id) {
             return;
         }
@@ -82,7 +82,7 @@ impl Board {
     }
 
     /// Returns a receiver that is notified of each change.
-    pub fn watch(&self) -> watch::Receiver<Arc<Vec<Entry>>> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Vec<Entry>>> {
         self.live.subscribe()
     }
 }

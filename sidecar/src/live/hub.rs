@@ -14,7 +14,7 @@ const MOST_WARM: usize = 32;
 
 /// The watched streams.
 #[derive(Debug)]
-pub struct Hub {
+pub(crate) struct Hub {
     context: Arc<Context>,
     board: Arc<Board>,
     stations: Mutex<BTreeMap<StreamId, Arc<Station>>>,
@@ -22,13 +22,13 @@ pub struct Hub {
 
 impl Hub {
     /// Returns a hub without stations.
-    pub fn new(context: Arc<Context>, board: Arc<Board>) -> Arc<Self> {
+    pub(crate) fn new(context: Arc<Context>, board: Arc<Board>) -> Arc<Self> {
         Arc::new(Self { context, board, stations: Mutex::default() })
     }
 
     /// Plays streams although nobody watches them yet, so that the first edge that asks gets the newest group of pictures immediately.
     /// Never returns.
-    pub async fn keep_warm(self: Arc<Self>) {
+    pub(crate) async fn keep_warm(self: Arc<Self>) {
         let mut live = self.board.watch();
         let mut kept: BTreeMap<StreamId, Viewer> = BTreeMap::new();
         loop {
@@ -46,7 +46,7 @@ impl Hub {
     }
 
     /// Returns the list of live streams.
-    pub fn board(&self) -> &Arc<Board> {
+    pub(crate) fn board(&self) -> &Arc<Board> {
         &self.board
     }
 
@@ -55,13 +55,13 @@ impl Hub {
     }
 
     /// Adds a viewer of a stream. Returns `None` if the stream is not live. The first viewer starts the station.
-    pub fn watch(self: &Arc<Self>, id: &StreamId, kind: ViewerKind) -> Option<Viewer> {
+    pub(crate) fn watch(self: &Arc<Self>, id: &StreamId, kind: ViewerKind) -> Option<Viewer> {
         self.board.find(id)?;
         self.with_station(id, |station| station.enter(kind))
     }
 
     /// Returns the station of a stream for a Low-Latency HLS request, or `None` if the stream is not live.
-    pub fn station(self: &Arc<Self>, id: &StreamId) -> Option<Arc<Station>> {
+    pub(crate) fn station(self: &Arc<Self>, id: &StreamId) -> Option<Arc<Station>> {
         self.with_station(id, |station| {
             station.touch();
             station.clone()
@@ -108,17 +108,17 @@ impl Hub {
     }
 
     /// Returns the station of a stream that is watched.
-    pub fn known(&self, id: &StreamId) -> Option<Arc<Station>> {
+    pub(crate) fn known(&self, id: &StreamId) -> Option<Arc<Station>> {
         self.stations().get(id).cloned()
     }
 
     /// Returns the numbers of viewers per stream.
-    pub fn counts(&self) -> Vec<(StreamId, Counts)> {
+    pub(crate) fn counts(&self) -> Vec<(StreamId, Counts)> {
         self.stations().values().map(|station| (station.id.clone(), station.counts())).collect()
     }
 
     /// Returns the numbers of viewers of one stream.
-    pub fn counts_of(&self, id: &StreamId) -> Counts {
+    pub(crate) fn counts_of(&self, id: &StreamId) -> Counts {
         self.stations().get(id).map(|station| station.counts()).unwrap_or_default()
     }
 }

@@ -23,7 +23,7 @@ const MOST_AT_ONCE: usize = 256 << 10;
 
 /// An item for viewers.
 #[derive(Clone, Debug)]
-pub enum Item {
+pub(crate) enum Item {
     /// An initialization segment, which the following fragments need.
     Init(Arc<Start>),
     /// The next fragment.
@@ -34,7 +34,7 @@ pub enum Item {
 
 /// An initialization segment.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Start {
+pub(crate) struct Start {
     /// Number, counted up.
     pub number: u64,
     /// Its parsed content.
@@ -45,15 +45,13 @@ pub struct Start {
 
 /// A fragment, shared by all viewers.
 #[derive(Clone, Debug)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// The bytes to send.
     pub bytes: Bytes,
     /// A decoder can begin with it.
     pub is_key: bool,
     /// Start in milliseconds.
     pub start: i64,
-    /// Duration in milliseconds.
-    pub duration: i64,
     /// Positions of the frame and of the audio in `bytes`.
     pub layout: Arc<Layout>,
 }
@@ -67,7 +65,7 @@ struct Kept {
 
 /// The newest media.
 #[derive(Debug, Default)]
-pub struct Ring {
+pub(crate) struct Ring {
     /// Number of the first item.
     base: u64,
     items: VecDeque<Kept>,
@@ -103,7 +101,7 @@ impl Order {
 
 /// Position of a viewer.
 #[derive(Debug)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     next: u64,
     joined: Duration,
     /// Number of the initialization segment that the viewer has.
@@ -114,7 +112,7 @@ pub struct Cursor {
 
 /// Result of a read.
 #[derive(Debug, Default)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// The items, in order.
     pub items: Vec<Item>,
     /// Number of fragments that were left out because the viewer was too slow.
@@ -123,7 +121,7 @@ pub struct Taken {
 
 impl Ring {
     /// Takes the next output of the stream.
-    pub fn push(&mut self, output: Output, now: Duration) -> Item {
+    pub(crate) fn push(&mut self, output: Output, now: Duration) -> Item {
         let item = match output {
             Output::Init(about) => {
                 self.inits += 1;
@@ -136,7 +134,7 @@ impl Ring {
                 self.keys.clear();
                 Item::Init(start)
             }
-            Output::Fragment(Fragment { bytes, is_key, start, duration, layout, .. }) => {
+            Output::Fragment(Fragment { bytes, is_key, start, layout, .. }) => {
                 self.has_ended = false;
                 self.newest = Some(start);
                 if let Some(picture) = &layout.picture {
@@ -154,13 +152,7 @@ impl Ring {
                     }
                 }
                 self.bytes += bytes.len();
-                Item::Fragment(Piece {
-                    bytes: bytes.into(),
-                    is_key,
-                    start,
-                    duration,
-                    layout: Arc::new(layout),
-                })
+                Item::Fragment(Piece { bytes: bytes.into(), is_key, start, layout: Arc::new(layout) })
             }
         };
         self.put(item.clone(), now);
@@ -168,40 +160,40 @@ impl Ring {
     }
 
     /// Returns the newest initialization segment.
-    pub fn start(&self) -> Option<Arc<Start>> {
+    pub(crate) fn start(&self) -> Option<Arc<Start>> {
         self.init.clone()
     }
 
     /// Returns the start of the newest fragment in milliseconds, or `None` before the first one.
-    pub fn newest(&self) -> Option<i64> {
+    pub(crate) fn newest(&self) -> Option<i64> {
         self.newest
     }
 
     /// Returns the longest interval between the newest keyframes in milliseconds, or `None` before the second keyframe. The time since
     /// the newest keyframe counts if it is longer.
-    pub fn key_interval(&self) -> Option<i64> {
+    pub(crate) fn key_interval(&self) -> Option<i64> {
         let apart = self.keys.iter().zip(self.keys.iter().skip(1)).map(|(one, next)| next - one).max()?;
         let since = self.newest.zip(self.keys.back()).map_or(0, |(newest, key)| newest - key);
         Some(apart.max(since))
     }
 
     /// Returns whether the stream has B-frames: the send order of frames differs from their display order.
-    pub fn has_b_frames(&self) -> bool {
+    pub(crate) fn has_b_frames(&self) -> bool {
         self.order.differs
     }
 
     /// Returns whether the stream has captions (CEA-608) in its video.
-    pub fn has_captions(&self) -> bool {
+    pub(crate) fn has_captions(&self) -> bool {
         self.has_captions
     }
 
     /// Returns whether the publisher is gone and no media has arrived since.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.has_ended
     }
 
     /// Notes that the publisher is gone.
-    pub fn publisher_gone(&mut self, now: Duration) {
+    pub(crate) fn publisher_gone(&mut self, now: Duration) {
         if !std::mem::replace(&mut self.has_ended, true) {
             self.newest_key = None;
             self.put(Item::Ended, now);
@@ -225,18 +217,18 @@ impl Ring {
     }
 
     /// Returns the number of the next item.
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.base + self.items.len() as u64
     }
 
     /// Returns the position of a new viewer: at the newest keyframe, or at the next one.
-    pub fn join(&self, now: Duration) -> Cursor {
+    pub(crate) fn join(&self, now: Duration) -> Cursor {
         let next = self.newest_key.unwrap_or(self.end());
         Cursor { next, joined: now, init: 0, needs_key: true }
     }
 
     /// Returns the next items of a viewer. The list is empty if the viewer has everything.
-    pub fn read(&self, cursor: &mut Cursor, now: Duration) -> Taken {
+    pub(crate) fn read(&self, cursor: &mut Cursor, now: Duration) -> Taken {
         let mut taken = Taken::default();
         self.skip(cursor, now, &mut taken);
         let mut bytes = 0;

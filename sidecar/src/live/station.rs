@@ -22,7 +22,7 @@ const MOST_ASKING: usize = 100_000;
 
 /// Kind of a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ViewerKind {
+pub(crate) enum ViewerKind {
     /// A viewer over WebSocket.
     Ws,
     /// A viewer over WebRTC.
@@ -35,7 +35,7 @@ const KINDS: usize = 3;
 
 /// Numbers of viewers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Over WebSocket.
     pub ws: usize,
     /// Over Low-Latency HLS.
@@ -46,7 +46,7 @@ pub struct Counts {
 
 /// A watched stream.
 #[derive(Debug)]
-pub struct Station {
+pub(crate) struct Station {
     /// Application and name.
     pub id: StreamId,
     origin: Instant,
@@ -66,7 +66,7 @@ pub struct Station {
 
 impl Station {
     /// Returns a station without media.
-    pub fn new(id: StreamId) -> Arc<Self> {
+    pub(crate) fn new(id: StreamId) -> Arc<Self> {
         let now = Instant::now();
         Arc::new(Self {
             id,
@@ -91,7 +91,7 @@ impl Station {
     }
 
     /// Takes media of the stream, and wakes viewers.
-    pub fn put(&self, outputs: Vec<Output>) {
+    pub(crate) fn put(&self, outputs: Vec<Output>) {
         let end = {
             let (mut ring, mut hls) = (self.ring(), self.hls());
             for output in outputs {
@@ -120,7 +120,7 @@ impl Station {
     }
 
     /// Counts a Low-Latency HLS client, which a number identifies.
-    pub fn ask(&self, who: u64) {
+    pub(crate) fn ask(&self, who: u64) {
         let now = Instant::now();
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, at| now - *at < PRESENT);
@@ -150,17 +150,17 @@ impl Station {
     }
 
     /// Returns the newest part of Low-Latency HLS: the number of its segment, and its index in the segment.
-    pub fn newest_part(&self) -> Option<(u64, usize)> {
+    pub(crate) fn newest_part(&self) -> Option<(u64, usize)> {
         self.hls().as_ref()?.newest_part()
     }
 
     /// Returns the newest initialization segment.
-    pub fn start(&self) -> Option<Arc<Start>> {
+    pub(crate) fn start(&self) -> Option<Arc<Start>> {
         self.ring().start()
     }
 
     /// Waits until `look` finds something on the shelf, for at most `patience`. Returns the result of `look`.
-    pub async fn look<T>(
+    pub(crate) async fn look<T>(
         &self,
         patience: Duration,
         mut look: impl FnMut(&Shelf<Bytes>, bool) -> Option<T>,
@@ -185,12 +185,12 @@ impl Station {
     }
 
     /// Closes the station: no more media will arrive.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.send_replace(true);
     }
 
     /// Returns the numbers of viewers.
-    pub fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         Counts {
             ws: self.taking(ViewerKind::Ws),
             llhls: self.asking(),
@@ -203,17 +203,17 @@ impl Station {
     }
 
     /// Returns the keyframe interval in milliseconds, or `None` if it is unknown.
-    pub fn key_interval(&self) -> Option<i64> {
+    pub(crate) fn key_interval(&self) -> Option<i64> {
         self.ring().key_interval()
     }
 
     /// Returns whether the stream has B-frames: the send order of frames differs from their display order.
-    pub fn has_b_frames(&self) -> bool {
+    pub(crate) fn has_b_frames(&self) -> bool {
         self.ring().has_b_frames()
     }
 
     /// Returns whether the stream has captions (CEA-608) in its video.
-    pub fn has_captions(&self) -> bool {
+    pub(crate) fn has_captions(&self) -> bool {
         self.ring().has_captions()
     }
 
@@ -231,7 +231,7 @@ impl Station {
     }
 
     /// Adds a viewer, which is removed when the returned value is dropped.
-    pub fn enter(self: &Arc<Self>, kind: ViewerKind) -> Viewer {
+    pub(crate) fn enter(self: &Arc<Self>, kind: ViewerKind) -> Viewer {
         self.viewers[kind as usize].fetch_add(1, Ordering::Relaxed);
         let cursor = self.ring().join(self.now());
         let (news, closed) = (self.news.subscribe(), self.closed.subscribe());
@@ -239,7 +239,7 @@ impl Station {
     }
 
     /// Waits for the first initialization segment, for at most `patience`.
-    pub async fn begun(&self, patience: Duration) -> Option<Arc<Start>> {
+    pub(crate) async fn begun(&self, patience: Duration) -> Option<Arc<Start>> {
         let (mut news, mut closed) = (self.news.subscribe(), self.closed.subscribe());
         let deadline = Instant::now() + patience;
         loop {
@@ -258,7 +258,7 @@ impl Station {
 
 /// A viewer of a station.
 #[derive(Debug)]
-pub struct Viewer {
+pub(crate) struct Viewer {
     station: Arc<Station>,
     kind: ViewerKind,
     cursor: Cursor,
@@ -268,18 +268,18 @@ pub struct Viewer {
 
 impl Viewer {
     /// Returns the station that it watches.
-    pub fn station(&self) -> &Arc<Station> {
+    pub(crate) fn station(&self) -> &Arc<Station> {
         &self.station
     }
 
     /// Returns its kind.
-    pub fn kind(&self) -> ViewerKind {
+    pub(crate) fn kind(&self) -> ViewerKind {
         self.kind
     }
 
     /// Continues at the newest keyframe, as a viewer of this kind. Returns the start of the newest fragment in milliseconds, or `None` if
     /// there is none yet.
-    pub fn rejoin(&mut self, kind: ViewerKind) -> Option<i64> {
+    pub(crate) fn rejoin(&mut self, kind: ViewerKind) -> Option<i64> {
         self.station.viewers[kind as usize].fetch_add(1, Ordering::Relaxed);
         self.station.viewers[self.kind as usize].fetch_sub(1, Ordering::Relaxed);
         self.kind = kind;
@@ -289,13 +289,13 @@ impl Viewer {
     }
 
     /// Returns the next items. The list is empty if everything was taken.
-    pub fn read(&mut self) -> Taken {
+    pub(crate) fn read(&mut self) -> Taken {
         self.news.mark_unchanged();
         self.station.ring().read(&mut self.cursor, self.station.now())
     }
 
     /// Waits for more media. Returns false if no more media will arrive. Cancel-safe.
-    pub async fn more(&mut self) -> bool {
+    pub(crate) async fn more(&mut self) -> bool {
         if *self.closed.borrow() {
             return false;
         }

@@ -8,7 +8,7 @@ use super::{Error, Nginx};
 
 /// An application of `GET /v1/applications`. The API may send more fields.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Application {
+pub(crate) struct Application {
     /// Name, as in `application live { ... }`.
     pub name: String,
     /// Value of `weir_publish`: `key`, `open` or `off`.
@@ -30,7 +30,7 @@ pub struct Application {
 
 impl Application {
     /// Returns whether `weir_play` protects the application, as far as nginx reports it.
-    pub fn needs_play_token(&self) -> bool {
+    pub(crate) fn needs_play_token(&self) -> bool {
         [&self.play, &self.play_http].into_iter().flatten().any(|play| play == "token")
     }
 }
@@ -47,14 +47,14 @@ struct Ticket {
 
 impl Nginx {
     /// Returns the applications of nginx.conf, or `None` if the module does not list them.
-    pub async fn applications(&self) -> Result<Option<Vec<Application>>, Error> {
+    pub(crate) async fn applications(&self) -> Result<Option<Vec<Application>>, Error> {
         let answer = self.ask::<Applications>(Method::GET, "v1/applications", None::<&()>).await;
         absent_is_none(answer.map(|answer| answer.value.applications))
     }
 
     /// Returns the ticket with which a player on nginx's machine is not counted, in the arguments of `play`. Returns `None` if the module
     /// counts all players.
-    pub async fn player_ticket(&self) -> Result<Option<Secret>, Error> {
+    pub(crate) async fn player_ticket(&self) -> Result<Option<Secret>, Error> {
         let answer = self.ask::<Ticket>(Method::GET, "v1/ticket", None::<&()>).await;
         absent_is_none(answer.map(|answer| Secret::new(answer.value.ticket)))
     }

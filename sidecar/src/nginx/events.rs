@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(40);
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ApiEvent {
+pub(crate) struct ApiEvent {
     /// Value for `Last-Event-ID`.
     pub id: Option<String>,
     /// Kind, for example `stream.started`.
@@ -33,7 +33,7 @@ pub struct ApiEvent {
 type Blocks = Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>;
 
 /// A stream of events.
-pub struct Events {
+pub(crate) struct Events {
     blocks: Blocks,
     by: SetBy,
     api: String,
@@ -41,7 +41,7 @@ pub struct Events {
 
 impl Nginx {
     /// Subscribes to events: to those after `last_id` that the module still knows, and to all later ones.
-    pub async fn events(&self, last_id: Option<&str>) -> Result<Events, Error> {
+    pub(crate) async fn events(&self, last_id: Option<&str>) -> Result<Events, Error> {
         let mut request = self.get("v1/events").header(header::ACCEPT, "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("Last-Event-ID", id);
@@ -88,7 +88,7 @@ where
 
 impl Events {
     /// Returns the next event. Cancel-safe. An error ends the stream.
-    pub async fn next(&mut self) -> Result<ApiEvent, Error> {
+    pub(crate) async fn next(&mut self) -> Result<ApiEvent, Error> {
         let lost = |why: &str| Error::Unreachable { by: self.by, api: self.api.clone(), why: why.to_owned() };
         loop {
             match self.blocks.next().await {

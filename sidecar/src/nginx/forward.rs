@@ -7,7 +7,7 @@ use super::{Answer, Error, Nginx};
 
 impl Nginx {
     /// Sends a request for any path of the API. `path` has no leading slash, and each of its parts is encoded.
-    pub async fn forward(
+    pub(crate) async fn forward(
         &self,
         method: Method,
         path: &str,

@@ -10,7 +10,7 @@ const PART: usize = 1000;
 
 impl Nginx {
     /// Returns all keys, without secrets.
-    pub async fn keys(&self) -> Result<Answer<Keys>, Error> {
+    pub(crate) async fn keys(&self) -> Result<Answer<Keys>, Error> {
         let mut keys = Vec::new();
         let mut texts = Vec::new();
         let mut after = String::new();

@@ -10,7 +10,7 @@ use super::{Answer, Error, Nginx};
 
 /// Answer of `GET /v1/replica`. It contains hashes of keys and URLs of targets, so it has no `Debug`.
 #[derive(Deserialize)]
-pub struct Replica {
+pub(crate) struct Replica {
     /// Tag that differs for each state.
     pub tag: String,
     /// `None` if the tag equals the tag of the request.
@@ -23,7 +23,7 @@ pub struct Replica {
 
 /// Content of the state file.
 #[derive(Deserialize)]
-pub struct ReplicaState {
+pub(crate) struct ReplicaState {
     /// Generation, which each change increments.
     pub generation: u64,
     /// The keys of the API.
@@ -36,14 +36,11 @@ pub struct ReplicaState {
     /// Mark by which a daemon recognizes the file.
     #[serde(default)]
     pub mark: Option<String>,
-    /// Pushes are held.
-    #[serde(default)]
-    pub held: bool,
 }
 
 /// A key that is refused for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Banned {
+pub(crate) struct Banned {
     /// Id of the key.
     pub key: String,
     /// End of the ban.
@@ -52,7 +49,7 @@ pub struct Banned {
 
 /// Answer of `GET /v1/pushes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Pushes {
+pub(crate) struct Pushes {
     /// No stream is pushed from this node.
     pub held: bool,
     /// The node belongs to a pair.
@@ -61,7 +58,7 @@ pub struct Pushes {
 
 impl Nginx {
     /// Returns the same client with another token.
-    pub fn bearing(mut self, token: &Secret) -> Self {
+    pub(crate) fn bearing(mut self, token: &Secret) -> Self {
         self.bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok().map(|mut value| {
             value.set_sensitive(true);
             value
@@ -70,18 +67,18 @@ impl Nginx {
     }
 
     /// Returns the shared state of the pair, unless its tag is `known`.
-    pub async fn replica(&self, known: Option<&str>) -> Result<Replica, Error> {
+    pub(crate) async fn replica(&self, known: Option<&str>) -> Result<Replica, Error> {
         let path = known.map_or_else(|| "v1/replica".to_owned(), |tag| format!("v1/replica?not={tag}"));
         Ok(self.ask(Method::GET, &path, None::<&()>).await?.value)
     }
 
     /// Applies one change of the other node.
-    pub async fn put_replica(&self, change: &Value) -> Result<(), Error> {
+    pub(crate) async fn put_replica(&self, change: &Value) -> Result<(), Error> {
         self.ask::<Value>(Method::PUT, "v1/replica", Some(change)).await.map(drop)
     }
 
     /// Returns whether this node pushes. Returns `None` if the module is older than pairs.
-    pub async fn pushes(&self) -> Result<Option<Pushes>, Error> {
+    pub(crate) async fn pushes(&self) -> Result<Option<Pushes>, Error> {
         match self.ask(Method::GET, "v1/pushes", None::<&()>).await {
             Ok(answer) => Ok(Some(answer.value)),
             Err(Error::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
@@ -90,7 +87,7 @@ impl Nginx {
     }
 
     /// Holds or releases all pushes of this node.
-    pub async fn hold_pushes(&self, held: bool) -> Result<Answer<Pushes>, Error> {
+    pub(crate) async fn hold_pushes(&self, held: bool) -> Result<Answer<Pushes>, Error> {
         self.ask(Method::PUT, "v1/pushes", Some(&serde_json::json!({ "held": held }))).await
     }
 }

@@ -10,7 +10,7 @@ use weir_model::{Network, Secret, Timestamp};
 
 /// Answer of `GET /v1/keys`.
 #[derive(Debug, Deserialize)]
-pub struct Keys {
+pub(crate) struct Keys {
     /// The keys, without secrets.
     pub keys: Vec<KeyView>,
     /// Start of the next part, if there is one.
@@ -21,7 +21,7 @@ pub struct Keys {
 /// A key with its secret: the answer to creating or rotating a key.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "KeyView")]
-pub struct FreshKey {
+pub(crate) struct FreshKey {
     /// All fields except the secret.
     pub about: KeyView,
     /// The secret.
@@ -39,7 +39,7 @@ impl TryFrom<KeyView> for FreshKey {
 
 /// Answer of `DELETE /v1/keys/{id}`.
 #[derive(Debug, Deserialize)]
-pub struct Revoked {
+pub(crate) struct Revoked {
     /// Number of publishers that were disconnected.
     #[serde(default)]
     pub dropped: u64,
@@ -47,21 +47,21 @@ pub struct Revoked {
 
 /// Answer of `GET /v1/viewers`.
 #[derive(Debug, Deserialize)]
-pub struct Watched {
+pub(crate) struct Watched {
     /// The streams that have viewers. They are not necessarily live.
     pub streams: Vec<AudienceSnapshot>,
 }
 
 /// Answer of `GET /v1/streams`.
 #[derive(Debug, Deserialize)]
-pub struct Streams {
+pub(crate) struct Streams {
     /// The streams of all workers.
     pub streams: Vec<StreamSnapshot>,
 }
 
 /// Answer of `DELETE /v1/streams/...`, for a publisher or a player.
 #[derive(Debug, Deserialize)]
-pub struct Dropped {
+pub(crate) struct Dropped {
     /// Number of disconnected sessions; 0 if the session was already disconnecting.
     #[serde(default)]
     pub dropped: u64,
@@ -72,7 +72,7 @@ pub struct Dropped {
 
 /// Answer of `GET /v1/health`.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Health {
+pub(crate) struct Health {
     /// Problems, one sentence each. Empty if there are none.
     #[serde(default)]
     pub reasons: Vec<String>,
@@ -84,14 +84,14 @@ pub struct Health {
 
 /// Answer of `GET /v1/targets`.
 #[derive(Debug, Deserialize)]
-pub struct Targets {
+pub(crate) struct Targets {
     /// The targets.
     pub targets: Vec<Target>,
 }
 
 /// A push target. The API may send more fields.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Target {
+pub(crate) struct Target {
     /// Its handle.
     pub id: String,
     /// Whether streams are pushed to the target.
@@ -103,7 +103,7 @@ pub struct Target {
 
 /// Answer of `POST /v1/state/save`.
 #[derive(Debug, Deserialize)]
-pub struct SavedState {
+pub(crate) struct SavedState {
     /// The state file.
     pub file: PathBuf,
     /// Number of keys in the file.
@@ -116,7 +116,7 @@ pub struct SavedState {
 
 /// Body of `POST /v1/tokens`.
 #[derive(Debug, Serialize)]
-pub struct TokenRequest<'a> {
+pub(crate) struct TokenRequest<'a> {
     /// nginx-rtmp application.
     pub app: &'a str,
     /// Public name or `*`.
@@ -138,19 +138,14 @@ pub struct TokenRequest<'a> {
 
 /// Answer of `POST /v1/tokens`.
 #[derive(Debug, Deserialize)]
-pub struct Minted {
+pub(crate) struct Minted {
     /// The token. It is plain text, because it is the whole result of the command.
     pub token: String,
-    /// End of the token's validity.
-    pub expires_at: Timestamp,
-    /// Name for a revocation; `None` if the module gives none.
-    #[serde(default)]
-    pub jti: Option<TokenId>,
 }
 
 /// Body of `POST /v1/tokens/revoke`: a `jti`, or an application and a stream.
 #[derive(Debug, Default, Serialize)]
-pub struct RevokeTokens<'a> {
+pub(crate) struct RevokeTokens<'a> {
     /// Name of one token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jti: Option<&'a TokenId>,
@@ -167,14 +162,14 @@ pub struct RevokeTokens<'a> {
 
 /// Answer of `GET /v1/tokens/revocations`.
 #[derive(Debug, Deserialize)]
-pub struct Revocations {
+pub(crate) struct Revocations {
     /// The revocations, the oldest first.
     pub revocations: Vec<Revocation>,
 }
 
 /// Body of `POST /v1/links`.
 #[derive(Debug, Serialize)]
-pub struct LinkRequest<'a> {
+pub(crate) struct LinkRequest<'a> {
     /// nginx-rtmp application.
     pub app: &'a str,
     /// Public name.
@@ -203,7 +198,7 @@ pub struct LinkRequest<'a> {
 
 /// Answer of `POST /v1/links`.
 #[derive(Debug, Deserialize)]
-pub struct Links {
+pub(crate) struct Links {
     /// Name for a revocation of the token in the links.
     pub jti: TokenId,
     /// End of the token's validity.

@@ -2,7 +2,7 @@
 
 /// Error on one line, without the stream key.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The system has no random bytes for the handshake.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
@@ -40,7 +40,7 @@ pub enum Error {
 
 impl Error {
     /// Returns whether another attempt would fail in the same way.
-    pub fn is_permanent(&self) -> bool {
+    pub(crate) fn is_permanent(&self) -> bool {
         !matches!(self, Self::Connect { .. } | Self::Lost { .. })
     }
 }

@@ -12,14 +12,14 @@ use weir_rtmp::url::Url;
 use super::error::Error;
 
 /// Time limit of the connection, and of the server's answer to the publish.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Time after which a server that accepts no data counts as gone.
 const STALL: Duration = Duration::from_secs(15);
 /// Unsent bytes beyond which no more tags are created.
 const MAX_BACKLOG: usize = 4 << 20;
 
 /// A connection with an RTMP client.
-pub struct Link {
+pub(crate) struct Link {
     /// The session's state; its output is sent by [`Link::turn`].
     pub client: Client,
     stream: TcpStream,
@@ -34,12 +34,12 @@ pub struct Link {
 
 impl Link {
     /// Connects, and begins the handshake of a publisher.
-    pub async fn connect(url: &Url) -> Result<Self, Error> {
+    pub(crate) async fn connect(url: &Url) -> Result<Self, Error> {
         Self::open(url, Client::publish).await
     }
 
     /// Connects, and begins the handshake of a player.
-    pub async fn play(url: &Url) -> Result<Self, Error> {
+    pub(crate) async fn play(url: &Url) -> Result<Self, Error> {
         Self::open(url, Client::play).await
     }
 
@@ -65,7 +65,7 @@ impl Link {
     }
 
     /// Reads or writes once. Cancel-safe.
-    pub async fn turn(&mut self) -> Result<(), Error> {
+    pub(crate) async fn turn(&mut self) -> Result<(), Error> {
         let waiting = !self.unsent.is_empty();
         self.unsent.append(&mut self.client.take_output());
         if !waiting {
@@ -91,12 +91,12 @@ impl Link {
     }
 
     /// Returns whether the server accepts data fast enough.
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.unsent.len() < MAX_BACKLOG
     }
 
     /// Ends the stream, and waits briefly for the server to close the connection: then the server has read everything.
-    pub async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         self.client.finish();
         let goodbye = async {
             self.unsent.append(&mut self.client.take_output());
@@ -112,7 +112,7 @@ impl Link {
     }
 
     /// Returns the error of a lost connection.
-    pub fn lost(&self, why: impl Into<String>) -> Error {
+    pub(crate) fn lost(&self, why: impl Into<String>) -> Error {
         Error::Lost { url: self.url.clone(), why: why.into() }
     }
 

@@ -16,7 +16,7 @@ const PLAY_SECONDS: u64 = 7 * 86_400;
 
 /// Reason why no token can be minted.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The file with the secret cannot be read.
     #[error("secret_file {}: {why}", file.display())]
     Unreadable {
@@ -37,7 +37,7 @@ pub enum Error {
 
 /// Returns the URL of a stream at a server, with a publish token. `yields`: the token says that any other publisher may replace the
 /// stream.
-pub fn url(
+pub(crate) fn url(
     server: &RtmpServer,
     secret_file: &Path,
     app: &AppName,
@@ -51,7 +51,7 @@ pub fn url(
 }
 
 /// Returns the URL of a stream at a server, with a stream key.
-pub fn url_with_key(server: &RtmpServer, app: &AppName, name: &StreamName, key: &Secret) -> Url {
+pub(crate) fn url_with_key(server: &RtmpServer, app: &AppName, name: &StreamName, key: &Secret) -> Url {
     at(server, app, format!("{name}?key={}", key.expose()))
 }
 
@@ -67,7 +67,7 @@ fn at(server: &RtmpServer, app: &AppName, name: String) -> Url {
 }
 
 /// Returns a token that can play a stream at a node with the same secret.
-pub fn play(secret_file: &Path, app: &AppName, name: &StreamName) -> Result<Secret, Error> {
+pub(crate) fn play(secret_file: &Path, app: &AppName, name: &StreamName) -> Result<Secret, Error> {
     let until = clock::now().plus_seconds(PLAY_SECONDS);
     Ok(signer(secret_file)?.mint(&claims(Action::Play, app, name, until)))
 }

@@ -28,7 +28,7 @@ fn words(line: &mut Vec<OsString>, text: &str) {
 }
 
 /// Returns the arguments for a recording, which ffmpeg writes to a socket. Codecs that the container cannot hold are encoded.
-pub fn recording(live: &Live, format: Format, place: &Path) -> Vec<OsString> {
+pub(crate) fn recording(live: &Live, format: Format, place: &Path) -> Vec<OsString> {
     let plan = Plan::of(live);
     let mut line = input(plan, place, "");
     // Announced media must exist: nobody would notice a recording without its video.
@@ -83,7 +83,7 @@ fn sound(live: &Live) -> &'static str {
 }
 
 /// Returns the arguments for stills: ffmpeg writes a JPEG to a socket at intervals of `every`.
-pub fn stills(live: &Live, every: Duration, height: u32, place: &Path) -> Vec<OsString> {
+pub(crate) fn stills(live: &Live, every: Duration, height: u32, place: &Path) -> Vec<OsString> {
     let mut line = input(Plan { audio: false, ..Plan::of(live) }, place, "-skip_frame nokey");
     words(&mut line, "-map 0:v:0 -vf");
     let seconds = every.as_secs();
@@ -105,7 +105,7 @@ pub fn stills(live: &Live, every: Duration, height: u32, place: &Path) -> Vec<Os
 }
 
 /// Returns the path of ffmpeg's output socket in the folder of a job.
-pub fn socket(place: &Path) -> PathBuf {
+pub(crate) fn socket(place: &Path) -> PathBuf {
     place.join("0")
 }
 

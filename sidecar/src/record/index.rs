@@ -21,7 +21,7 @@ const PLACE: &str = ".recordings";
 
 /// One recorded file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Path below the folder.
     pub file: PathBuf,
     /// nginx-rtmp application.
@@ -42,7 +42,7 @@ pub struct Entry {
 
 /// The index of one folder.
 #[derive(Debug)]
-pub struct Index {
+pub(crate) struct Index {
     folder: PathBuf,
     entries: Mutex<BTreeMap<u64, Entry>>,
     /// Numbers of entries with changes that are not saved.
@@ -54,7 +54,7 @@ pub struct Index {
 impl Index {
     /// Reads the index. A file that an earlier daemon was still writing ends at its last whole piece; those files are returned with the
     /// index.
-    pub fn open(folder: &Path) -> io::Result<(Self, Vec<Entry>)> {
+    pub(crate) fn open(folder: &Path) -> io::Result<(Self, Vec<Entry>)> {
         let place = folder.join(PLACE);
         SHARED.make_folder(&place)?;
         let index = Self {
@@ -112,12 +112,12 @@ impl Index {
     }
 
     /// Returns the folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Adds an entry for a file that is about to be written. Returns its number.
-    pub fn add(&self, entry: Entry) -> io::Result<u64> {
+    pub(crate) fn add(&self, entry: Entry) -> io::Result<u64> {
         let number = clock::next_number();
         self.save(number, &entry)?;
         self.lock().insert(number, entry);
@@ -126,7 +126,7 @@ impl Index {
 
     /// Changes the entry of a file. Does nothing if the file has none. An error means that the change was not saved;
     /// [`save_again`](Self::save_again) saves it later.
-    pub fn change(&self, number: u64, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
+    pub(crate) fn change(&self, number: u64, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
         let _saving = self.saving();
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(&number) else { return Ok(()) };
@@ -139,7 +139,7 @@ impl Index {
     }
 
     /// Saves the changes that could not be saved before: the disk may have space again.
-    pub fn save_again(&self) {
+    pub(crate) fn save_again(&self) {
         let _saving = self.saving();
         let unsaved: Vec<u64> = self.unsaved().iter().copied().collect();
         for number in unsaved {
@@ -151,7 +151,7 @@ impl Index {
     }
 
     /// Removes the file, then its entry.
-    pub fn remove(&self, number: u64) -> io::Result<()> {
+    pub(crate) fn remove(&self, number: u64) -> io::Result<()> {
         let Some(entry) = self.lock().get(&number).cloned() else { return Ok(()) };
         let path = self.folder.join(&entry.file);
         match fs::remove_file(&path) {
@@ -173,17 +173,17 @@ impl Index {
     }
 
     /// Returns all entries, the oldest first.
-    pub fn entries(&self) -> Vec<(u64, Entry)> {
+    pub(crate) fn entries(&self) -> Vec<(u64, Entry)> {
         self.lock().iter().map(|(number, entry)| (*number, entry.clone())).collect()
     }
 
     /// Calls `look` for each entry, the oldest first.
-    pub fn visit(&self, mut look: impl FnMut(&Entry)) {
+    pub(crate) fn visit(&self, mut look: impl FnMut(&Entry)) {
         self.lock().values().for_each(&mut look);
     }
 
     /// Notes why the upload of a file has failed. The reason is not saved.
-    pub fn upload_failed(&self, number: u64, why: String) {
+    pub(crate) fn upload_failed(&self, number: u64, why: String) {
         if let Some(transfer) = self.lock().get_mut(&number).and_then(|entry| entry.upload.as_mut()) {
             transfer.error = Some(why);
         }

@@ -7,7 +7,7 @@ use crate::streams::Live;
 
 /// One ffmpeg for one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordJob {
+pub(crate) struct RecordJob {
     /// `APP/NAME/record` or `APP/NAME/thumbnail`.
     pub id: String,
     /// The stream.
@@ -18,7 +18,7 @@ pub struct RecordJob {
 
 /// Kind of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub(crate) enum Kept {
     /// A recording of the whole stream.
     Recording(Box<Record>),
     /// Stills at intervals.
@@ -27,7 +27,7 @@ pub enum Kept {
 
 impl Kept {
     /// Returns the name for lists.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Recording(rule) => rule.format.extension().into(),
             Self::Stills(_) => "jpg".into(),
@@ -37,7 +37,7 @@ impl Kept {
 
 impl RecordJob {
     /// Returns whether ffmpeg decodes the audio and copies the video.
-    pub fn decodes_sound(&self) -> bool {
+    pub(crate) fn decodes_sound(&self) -> bool {
         let plan = Plan::of(&self.live);
         let is_copied = self.live.audio.as_ref().is_some_and(|audio| audio.codec == "AAC");
         matches!(self.kept, Kept::Recording(_)) && plan.video && plan.audio && !is_copied
@@ -45,7 +45,7 @@ impl RecordJob {
 }
 
 /// Returns the jobs for the live streams. A stream uses the first rule of each kind that fits it.
-pub fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<RecordJob> {
+pub(crate) fn plan<'l>(config: &Config, live: impl Iterator<Item = &'l Live>) -> Vec<RecordJob> {
     live.flat_map(|live| {
         let name = live.name.as_str();
         let record = config.records.iter().find(|rule| rule.app == live.app && rule.stream.fits(name));

@@ -14,7 +14,7 @@ const LAST: Duration = Duration::from_millis(500);
 
 /// A playlist that grows with a file.
 #[derive(Debug)]
-pub struct Playlist {
+pub(crate) struct Playlist {
     head: u64,
     segments: Vec<Segment>,
     reaches: Duration,
@@ -29,12 +29,12 @@ struct Segment {
 
 impl Playlist {
     /// Returns the playlist of a file that has only its head, of `head` bytes.
-    pub fn new(head: u64) -> Self {
+    pub(crate) fn new(head: u64) -> Self {
         Self { head, segments: Vec::new(), reaches: Duration::ZERO }
     }
 
     /// Adds `bytes` bytes of the file, which are played from `start` on.
-    pub fn push(&mut self, start: Duration, key: bool, bytes: u64) {
+    pub(crate) fn push(&mut self, start: Duration, key: bool, bytes: u64) {
         self.reaches = self.reaches.max(start);
         let end = self.segments.last().map_or(self.head, |last| last.at + last.bytes);
         match self.segments.last_mut() {
@@ -44,7 +44,7 @@ impl Playlist {
     }
 
     /// Returns the playlist's text for a file with this name.
-    pub fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         let ends = self.segments.iter().skip(1).map(|segment| segment.start).chain([self.reaches + LAST]);
         let lengths: Vec<f64> = ends
             .zip(&self.segments)
@@ -68,7 +68,7 @@ impl Playlist {
     }
 
     /// Writes the playlist beside the file, atomically.
-    pub fn write(&self, file: &Path) -> io::Result<()> {
+    pub(crate) fn write(&self, file: &Path) -> io::Result<()> {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let path = beside(file);
         let unfinished = path.with_extension("m3u8.new");
@@ -77,7 +77,7 @@ impl Playlist {
 }
 
 /// Returns the path of the playlist of a file.
-pub fn beside(file: &Path) -> PathBuf {
+pub(crate) fn beside(file: &Path) -> PathBuf {
     file.with_extension("m3u8")
 }
 

@@ -7,7 +7,7 @@ use crate::config::record::Record;
 
 /// Returns the files of one rule that are too old or exceed the size, the oldest first. Files that are being written, and files that must
 /// still be uploaded, stay.
-pub fn surplus(rule: &Record, entries: &[(u64, Entry)], now: Timestamp) -> Vec<u64> {
+pub(crate) fn surplus(rule: &Record, entries: &[(u64, Entry)], now: Timestamp) -> Vec<u64> {
     let mut total: u64 = entries.iter().map(|(_, entry)| entry.bytes).sum();
     let mut gone = Vec::new();
     for (number, entry) in entries {
@@ -27,7 +27,7 @@ pub fn surplus(rule: &Record, entries: &[(u64, Entry)], now: Timestamp) -> Vec<u
 }
 
 /// Returns whether the rule applies to a file.
-pub fn is_of(rule: &Record, entry: &Entry) -> bool {
+pub(crate) fn is_of(rule: &Record, entry: &Entry) -> bool {
     rule.app.as_str() == entry.app && rule.stream.fits(&entry.stream)
 }
 
@@ -41,7 +41,7 @@ mod tests {
     fn rule(keep: Option<u64>, keep_size: Option<u64>, delete_uploaded: bool) -> Record {
         Record {
             app: "live".parse().unwrap(),
-            stream: crate::config::NamePattern::Prefix(String::new()),
+            stream: crate::config::pattern::NamePattern::Prefix(String::new()),
             format: crate::config::record::Format::Mp4,
             folder: "/r".into(),
             name: crate::config::record::Template::default(),

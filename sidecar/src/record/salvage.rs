@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Truncates a file to its whole part, and returns the new length, or 0 if it contains no media. A file of another kind stays unchanged.
-pub fn salvage(path: &Path) -> io::Result<u64> {
+pub(crate) fn salvage(path: &Path) -> io::Result<u64> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     let extension = path.extension().and_then(|extension| extension.to_str());

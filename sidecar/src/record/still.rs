@@ -15,19 +15,19 @@ const MAX_STILL: usize = 16 << 20;
 
 /// Splits bytes, in pieces of any size, into JPEGs.
 #[derive(Debug, Default)]
-pub struct Cutter {
+pub(crate) struct Cutter {
     buffer: Vec<u8>,
     looked_at: usize,
 }
 
 impl Cutter {
     /// Takes bytes. Call [`next_still`](Self::next_still) afterwards until it returns `None`.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Returns the bytes up to the next end-of-image marker. The marker cannot occur in coded data, where 0xff is followed by 0.
-    pub fn next_still(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn next_still(&mut self) -> Option<Vec<u8>> {
         let from = self.looked_at.saturating_sub(1);
         let found = self.buffer.get(from..)?.windows(2).position(|pair| pair == [0xff, 0xd9]);
         let Some(at) = found else {
@@ -40,7 +40,7 @@ impl Cutter {
 }
 
 /// Accepts one run of ffmpeg after another.
-pub async fn serve(listener: UnixListener, path: PathBuf, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: UnixListener, path: PathBuf, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         if let Err(error) = drain(stream, &path, &shared).await {
             tracing::error!("thumbnail not written: {error}, file: {path:?}");

@@ -5,7 +5,7 @@ use weir_model::Timestamp;
 
 /// The upload of a file, and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transfer {
+pub(crate) struct Transfer {
     /// Name of the `[upload.NAME]` table.
     pub to: String,
     /// Key of the object in the bucket.
@@ -25,7 +25,7 @@ pub struct Transfer {
 
 impl Transfer {
     /// Returns an upload that has not begun.
-    pub fn new(to: &str, key: String, part_size: u64) -> Self {
+    pub(crate) fn new(to: &str, key: String, part_size: u64) -> Self {
         Self { to: to.into(), key, part_size, id: None, parts: Vec::new(), done: None, error: None }
     }
 }

@@ -29,7 +29,7 @@ const MARGIN: u64 = 64 << 20;
 
 /// Writer of one stream.
 #[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     rule: Record,
     live: Live,
     index: Arc<Index>,
@@ -56,22 +56,22 @@ struct Open {
 
 impl Writer {
     /// Returns a writer that has not begun.
-    pub fn new(rule: Record, live: Live, index: Arc<Index>, bus: Arc<Bus>) -> Self {
+    pub(crate) fn new(rule: Record, live: Live, index: Arc<Index>, bus: Arc<Bus>) -> Self {
         Self { rule, live, index, bus, head: None, open: None, paused: None }
     }
 
     /// Returns the stream's `APP/NAME`.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         self.live.path()
     }
 
     /// Returns whether a file is open.
-    pub fn is_writing(&self) -> bool {
+    pub(crate) fn is_writing(&self) -> bool {
         self.open.is_some()
     }
 
     /// Takes the next piece.
-    pub fn take(&mut self, piece: Piece) {
+    pub(crate) fn take(&mut self, piece: Piece) {
         let part = match piece {
             Piece::Head(head) => {
                 // A head begins another run of ffmpeg.
@@ -193,7 +193,7 @@ impl Writer {
     }
 
     /// Ends the file.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let Some(open) = self.open.take() else { return };
         if !open.told {
             // The file contains no media that can be decoded, so no event is sent.

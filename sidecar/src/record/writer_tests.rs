@@ -1,7 +1,7 @@
 use weir_media::piece::Stamp;
 
 use super::*;
-use crate::config::NamePattern;
+use crate::config::pattern::NamePattern;
 use crate::config::record::{Format, Template};
 
 fn writer(folder: &Path, change: impl FnOnce(&mut Record)) -> (Writer, Arc<Index>, Arc<Bus>) {

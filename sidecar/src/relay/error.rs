@@ -13,7 +13,7 @@ pub(super) const SILENCE: Duration = Duration::from_secs(10);
 
 /// Reason why a stream is not relayed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// No token can be minted.
     #[error(transparent)]
     Token(#[from] token::Error),

@@ -16,7 +16,7 @@ use crate::supervise::helpers::Helpers;
 
 /// A relay of a stream from another node to the nginx of this machine.
 #[derive(Clone, Debug)]
-pub struct Relay {
+pub(crate) struct Relay {
     /// The stream at the other node.
     pub origin: Origin,
     /// The nginx that gets the stream.

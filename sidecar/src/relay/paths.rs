@@ -13,7 +13,7 @@ const MOST_HOPS: usize = 16;
 
 /// Reason why a stream must not be relayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Loop {
+pub(crate) enum Loop {
     /// The stream has passed this node.
     #[error("loop: the stream comes from this node; take it from the node that has the publisher")]
     Here,
@@ -24,7 +24,7 @@ pub enum Loop {
 
 /// The paths of the relayed streams.
 #[derive(Debug)]
-pub struct Paths {
+pub(crate) struct Paths {
     /// Name of this node for other nodes: a random number of this process.
     node: String,
     relayed: Mutex<BTreeMap<StreamId, (u64, Vec<String>)>>,
@@ -36,7 +36,7 @@ impl Paths {
     /// # Errors
     ///
     /// The system has no random bytes.
-    pub fn new() -> Result<Arc<Self>, getrandom::Error> {
+    pub(crate) fn new() -> Result<Arc<Self>, getrandom::Error> {
         let mut random = [0; 8];
         getrandom::fill(&mut random)?;
         Ok(Arc::new(Self { node: HEXLOWER.encode(&random), relayed: Mutex::default() }))
@@ -47,7 +47,7 @@ impl Paths {
     }
 
     /// Returns the path of a stream of this node. This node is the first.
-    pub fn of(&self, id: &StreamId) -> Vec<String> {
+    pub(crate) fn of(&self, id: &StreamId) -> Vec<String> {
         let before = self.relayed().get(id).map(|(_, path)| path.clone()).unwrap_or_default();
         std::iter::once(self.node.clone()).chain(before).collect()
     }

@@ -13,7 +13,7 @@ const MOST_BYTES: usize = 16 << 20;
 
 /// The newest media of each stream.
 #[derive(Debug, Default)]
-pub struct Recents(Mutex<BTreeMap<StreamId, Arc<Mutex<Recent>>>>);
+pub(crate) struct Recents(Mutex<BTreeMap<StreamId, Arc<Mutex<Recent>>>>);
 
 /// The newest media of one stream.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Recent {
 
 /// A published stream, until this is dropped.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     recents: Arc<Recents>,
     id: StreamId,
     recent: Arc<Mutex<Recent>>,
@@ -63,7 +63,7 @@ impl Recents {
     }
 
     /// Adds a stream that this process begins to publish.
-    pub fn enter(self: &Arc<Self>, id: StreamId) -> Entry {
+    pub(crate) fn enter(self: &Arc<Self>, id: StreamId) -> Entry {
         let recent = Arc::<Mutex<Recent>>::default();
         self.streams().insert(id.clone(), recent.clone());
         Entry { recents: self.clone(), id, recent }
@@ -71,7 +71,7 @@ impl Recents {
 
     /// Returns the decoder configurations and all tags since the newest keyframe, in order. The list is empty if this process does not
     /// publish the stream, or has no frames yet.
-    pub fn newest(&self, id: &StreamId) -> Vec<Tag> {
+    pub(crate) fn newest(&self, id: &StreamId) -> Vec<Tag> {
         let Some(recent) = self.streams().get(id).cloned() else { return Vec::new() };
         let recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(first) = recent.tags.first() else { return Vec::new() };
@@ -82,7 +82,7 @@ impl Recents {
 
 impl Entry {
     /// Stores a tag that is sent to nginx.
-    pub fn put(&self, kind: TagKind, timestamp: u32, payload: &[u8]) {
+    pub(crate) fn put(&self, kind: TagKind, timestamp: u32, payload: &[u8]) {
         let tag = Tag { kind, timestamp, payload: payload.to_vec() };
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).put(tag);
     }
@@ -114,18 +114,18 @@ fn is_key(tag: &Tag) -> bool {
 
 /// Tags that nginx repeats although the player has got them from [`Recents`].
 #[derive(Debug, Default)]
-pub struct Overlap(Vec<Tag>);
+pub(crate) struct Overlap(Vec<Tag>);
 
 impl Overlap {
     /// Computes the overlap of media in order.
-    pub fn of(tags: &[Tag]) -> Self {
+    pub(crate) fn of(tags: &[Tag]) -> Self {
         let last = |kind| tags.iter().rev().find(|tag| tag.kind == kind).cloned();
         let headers = tags.iter().filter(|tag| is_configuration(tag)).cloned();
         Self(headers.chain([last(TagKind::Video), last(TagKind::Audio)].into_iter().flatten()).collect())
     }
 
     /// Returns whether a tag is part of the overlap.
-    pub fn has(&self, tag: &Tag) -> bool {
+    pub(crate) fn has(&self, tag: &Tag) -> bool {
         let is_same = |known: &Tag| {
             known.kind == tag.kind
                 && match is_configuration(tag) {

@@ -33,7 +33,7 @@ const MOST_NAME: usize = 64;
 
 /// Reason why there is no connection, or no longer.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The system has no random bytes.
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
@@ -176,7 +176,7 @@ fn client() -> reqwest::Result<&'static Client> {
 /// # Errors
 ///
 /// [`Error`]; the far end may have to fetch the stream first, so it has 20 seconds to answer.
-pub async fn open(
+pub(crate) async fn open(
     url: &Url,
     token: Option<&Secret>,
     headers: HeaderMap,

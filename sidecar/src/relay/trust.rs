@@ -8,7 +8,7 @@ use crate::config::Config;
 
 /// Returns whether the server of a URL gets a minted token: over TLS, on this machine, on a private network, or if the configuration
 /// names the server as part of the cluster. Elsewhere, others on the network path could read the token.
-pub fn may_have_token(url: &Url, config: &Config) -> bool {
+pub(crate) fn may_have_token(url: &Url, config: &Config) -> bool {
     let named = config.edge.iter().flat_map(|edge| &edge.origins);
     let named = named.chain(config.cluster.edges.iter().map(|edge| &edge.address));
     let is_named = |base: &weir_model::link::Base| {

@@ -25,9 +25,9 @@ use crate::supervise::Shared;
 
 mod answer;
 mod peer;
-pub mod signal;
+pub(crate) mod signal;
 mod sockets;
-pub mod why;
+pub(crate) mod why;
 
 use answer::Answer;
 use peer::Peer;

@@ -23,7 +23,7 @@ const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
 
 /// Reason why there is no clip.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The clip cannot be stored.
     #[error("{}: {why}", path.display())]
     File {
@@ -45,7 +45,7 @@ pub enum Error {
 
 /// Format of a stream's media, which the slate copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Geometry {
+pub(crate) struct Geometry {
     width: u32,
     height: u32,
     /// Frames per second.
@@ -62,7 +62,7 @@ impl Default for Geometry {
 
 impl Geometry {
     /// Returns the geometry of a live stream, with usual values for unknown ones.
-    pub fn of(stream: &StreamSnapshot) -> Self {
+    pub(crate) fn of(stream: &StreamSnapshot) -> Self {
         let mut geometry = Self::default();
         if let Some(video) = &stream.video {
             if video.width >= 16 && video.height >= 16 {
@@ -89,7 +89,7 @@ impl Geometry {
 }
 
 /// Returns the path of the clip of a geometry. A changed slate file gets another name.
-pub fn place(folder: &Path, file: &Path, geometry: &Geometry) -> io::Result<PathBuf> {
+pub(crate) fn place(folder: &Path, file: &Path, geometry: &Geometry) -> io::Result<PathBuf> {
     let about = std::fs::metadata(file)?;
     let told = format!("{file:?} {} {} {}", about.len(), about.mtime(), about.mtime_nsec());
     let hash = Sha256::digest(told.as_bytes());
@@ -99,7 +99,7 @@ pub fn place(folder: &Path, file: &Path, geometry: &Geometry) -> io::Result<Path
 }
 
 /// Makes a clip, unless it exists.
-pub async fn make(
+pub(crate) async fn make(
     ffmpeg: &Path,
     nice: u8,
     file: &Path,
@@ -169,7 +169,7 @@ fn words(text: &str) -> Vec<OsString> {
 
 /// A clip that is played in an endless loop.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Clip {
+pub(crate) struct Clip {
     /// Metadata and sequence headers, which are sent once.
     pub headers: Vec<Tag>,
     /// All other tags. The first has the time 0.
@@ -180,7 +180,7 @@ pub struct Clip {
 
 impl Clip {
     /// Reads FLV. Returns `None` if it contains no video.
-    pub fn read(flv: &[u8]) -> Option<Self> {
+    pub(crate) fn read(flv: &[u8]) -> Option<Self> {
         let mut reader = Reader::new();
         reader.feed(flv);
         let mut tags = Vec::new();
@@ -197,7 +197,7 @@ impl Clip {
     }
 
     /// Returns frame number `n` of the endless stream, and its time from the beginning in milliseconds.
-    pub fn frame(&self, n: usize) -> (u64, &Tag) {
+    pub(crate) fn frame(&self, n: usize) -> (u64, &Tag) {
         let tag = &self.frames[n % self.frames.len()];
         let round = (n / self.frames.len()) as u64;
         (round * u64::from(self.length) + u64::from(tag.timestamp), tag)

@@ -6,7 +6,7 @@ use weir_model::Timestamp;
 
 /// An event of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input<'a> {
+pub(crate) enum Input<'a> {
     /// A session has begun to publish the stream.
     Started(&'a str),
     /// A session was lost: its connection broke, or was silent.
@@ -21,7 +21,7 @@ pub enum Input<'a> {
 
 /// State of one stream. A published slate ends by itself: when its time is over, or when another publisher takes the stream over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Machine {
+pub(crate) struct Machine {
     filling: bool,
     /// The session of the slate, once it is known, or of the last slate.
     ours: Option<String>,
@@ -33,7 +33,7 @@ pub struct Machine {
 
 impl Machine {
     /// Handles an event at `now`. Returns the time until which a slate must be published, if one must begin.
-    pub fn step(&mut self, now: Timestamp, input: Input<'_>, time: Duration) -> Option<Timestamp> {
+    pub(crate) fn step(&mut self, now: Timestamp, input: Input<'_>, time: Duration) -> Option<Timestamp> {
         match input {
             // nginx accepts one publisher at a time, so the first session is the slate's.
             Input::Started(session) if self.filling && self.ours.is_none() => {
@@ -65,7 +65,7 @@ impl Machine {
     }
 
     /// Returns whether the machine has no state worth keeping.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         !self.filling
     }
 

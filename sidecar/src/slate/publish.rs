@@ -14,7 +14,7 @@ use crate::publisher::{Error, accepted};
 
 /// Reason of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// The slate's time was over.
     Over,
     /// nginx closed the connection.
@@ -24,10 +24,10 @@ pub enum End {
 /// Error of a `server` block that listens only on a unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stream's server block listens on {0}")]
-pub struct NoAddress(String);
+pub(crate) struct NoAddress(String);
 
 /// Returns the address of the `server` block whose first address is `block`. `known` is the configured block of the same nginx.
-pub fn server(known: &RtmpServer, block: &str) -> Result<RtmpServer, NoAddress> {
+pub(crate) fn server(known: &RtmpServer, block: &str) -> Result<RtmpServer, NoAddress> {
     if block.is_empty() {
         return Ok(known.clone());
     }
@@ -40,7 +40,7 @@ pub fn server(known: &RtmpServer, block: &str) -> Result<RtmpServer, NoAddress> 
 }
 
 /// Connects and begins the publish. Returns an error if nginx does not accept the stream.
-pub async fn begin(url: &Url) -> Result<Link, Error> {
+pub(crate) async fn begin(url: &Url) -> Result<Link, Error> {
     let mut link = Link::connect(url).await?;
     match timeout(PATIENCE, accepted(&mut link, url)).await {
         Ok(result) => result.map(|()| link),
@@ -49,7 +49,7 @@ pub async fn begin(url: &Url) -> Result<Link, Error> {
 }
 
 /// Sends the clip repeatedly. The first timestamp is `from`.
-pub async fn publish(mut link: Link, clip: &Clip, from: u32, until: Instant) -> End {
+pub(crate) async fn publish(mut link: Link, clip: &Clip, from: u32, until: Instant) -> End {
     let end = send(&mut link, clip, from, until).await.unwrap_or(End::GaveWay);
     if end == End::Over {
         link.finish().await;

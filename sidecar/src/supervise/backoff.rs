@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Exponential back-off with a limit. Jitter gives different waits to jobs that failed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     /// Wait after the first failure.
     pub first: Duration,
     /// Longest wait.
@@ -13,7 +13,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// Returns the wait after `failures` earlier failures: between 75 % and 100 % of the full time, as `jitter` (any number) decides.
-    pub fn wait(&self, failures: u32, jitter: u32) -> Duration {
+    pub(crate) fn wait(&self, failures: u32, jitter: u32) -> Duration {
         let whole = self.first.saturating_mul(1 << failures.min(20)).min(self.max);
         whole - whole.mul_f64(f64::from(jitter) / f64::from(u32::MAX) / 4.0)
     }

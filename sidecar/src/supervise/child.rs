@@ -24,11 +24,11 @@ const HARMLESS: &str = "deprecated pixel format used, make sure you did set rang
 /// Longest wait for the end of standard error. Children of a program that has ended may hold it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The hidden command of this program that becomes the child.
-pub const BECOME: &str = "become";
+pub(crate) const BECOME: &str = "become";
 
 /// A program to start.
 #[derive(Debug)]
-pub struct Launch<'a> {
+pub(crate) struct Launch<'a> {
     /// Path of the program, or a name to find in `PATH`.
     pub program: &'a Path,
     /// Arguments without secrets: other users can read them in the process list.
@@ -43,7 +43,7 @@ pub struct Launch<'a> {
 
 /// An event of a child.
 #[derive(Debug)]
-pub enum ChildEvent {
+pub(crate) enum ChildEvent {
     /// The program reports its progress.
     Progress(Progress),
     /// The process has ended and is reaped.
@@ -52,7 +52,7 @@ pub enum ChildEvent {
 
 /// A running program. It is killed when this is dropped.
 #[derive(Debug)]
-pub struct Child {
+pub(crate) struct Child {
     process: tokio::process::Child,
     progress: Option<Lines<BufReader<ChildStdout>>>,
     reader: Reader,
@@ -62,7 +62,7 @@ pub struct Child {
 impl Child {
     /// Starts a program. The parent-death signal depends on the thread that starts the process, so this thread must live as long as the
     /// daemon. The daemon's runtime has only this thread.
-    pub fn spawn(launch: &Launch<'_>, shared: Arc<Shared>) -> io::Result<Self> {
+    pub(crate) fn spawn(launch: &Launch<'_>, shared: Arc<Shared>) -> io::Result<Self> {
         let mut process = command(launch.program, launch.arguments, launch.nice)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -81,12 +81,12 @@ impl Child {
     }
 
     /// Returns the process id until the process is reaped.
-    pub fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.process.id()
     }
 
     /// Sends a signal to the whole process group. An unreaped process keeps its id, so the signal cannot reach another process.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let Some(pid) = self.process.id().and_then(|pid| i32::try_from(pid).ok()) else { return };
         // killpg fails if the group has ended or does not exist yet.
         if killpg(Pid::from_raw(pid), signal).is_err() {
@@ -95,7 +95,7 @@ impl Child {
     }
 
     /// Waits for the next event. Cancel-safe.
-    pub async fn next(&mut self) -> ChildEvent {
+    pub(crate) async fn next(&mut self) -> ChildEvent {
         loop {
             let Some(progress) = &mut self.progress else { return ChildEvent::Exited(self.wait().await) };
             tokio::select! {
@@ -118,13 +118,13 @@ impl Child {
     }
 
     /// Reads the last lines of a process that has ended.
-    pub async fn drain(self) {
+    pub(crate) async fn drain(self) {
         last_words(self.errors).await;
     }
 }
 
 /// Returns the command for a program, as the daemon starts all of them. The caller sets standard input and output.
-pub fn command(program: &Path, arguments: &[OsString], nice: u8) -> Command {
+pub(crate) fn command(program: &Path, arguments: &[OsString], nice: u8) -> Command {
     // The link leads to this program even after its file was replaced.
     let mut command = Command::new("/proc/self/exe");
     command
@@ -167,7 +167,7 @@ fn keep(line: &str, shared: &Shared, stream: &str, job: &str) {
 }
 
 /// Logs how many lines were left out, once the window is over.
-pub fn tell_rest(shared: &Shared, stream: &str, job: &str) {
+pub(crate) fn tell_rest(shared: &Shared, stream: &str, job: &str) {
     if let Some(count) = shared.output.left_out(Instant::now()) {
         let text = format!("{count} more lines");
         tracing::warn!(stream, job, "ffmpeg: {text}");
@@ -176,7 +176,7 @@ pub fn tell_rest(shared: &Shared, stream: &str, job: &str) {
 }
 
 /// Reads the last lines of a program that has ended.
-pub async fn last_words(mut listening: JoinHandle<()>) {
+pub(crate) async fn last_words(mut listening: JoinHandle<()>) {
     if timeout(LAST_WORDS, &mut listening).await.is_err() {
         listening.abort();
     }

@@ -18,7 +18,7 @@ type StreamId = (AppName, StreamName);
 
 /// All helpers.
 #[derive(Debug, Default)]
-pub struct Helpers {
+pub(crate) struct Helpers {
     all: Mutex<BTreeMap<String, Known>>,
     /// Number of processes that belong to jobs.
     jobs: AtomicUsize,
@@ -26,7 +26,7 @@ pub struct Helpers {
 
 /// A helper in the list.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub(crate) struct Known {
     /// The helper's stream.
     pub stream: StreamId,
     /// Its product, for example `opus`.
@@ -38,7 +38,7 @@ pub struct Known {
 
 /// A helper's place in the list, which is removed when this is dropped.
 #[derive(Debug)]
-pub struct Helper {
+pub(crate) struct Helper {
     helpers: Arc<Helpers>,
     id: String,
     known: Known,
@@ -50,27 +50,27 @@ impl Helpers {
     }
 
     /// Sets the number of processes that belong to jobs.
-    pub fn set_jobs(&self, count: usize) {
+    pub(crate) fn set_jobs(&self, count: usize) {
         self.jobs.store(count, Ordering::Relaxed);
     }
 
     /// Returns the number of helpers that have a process.
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.all().values().filter(|known| known.shared.status().pid.is_some()).count()
     }
 
     /// Returns all helpers by their ids.
-    pub fn list(&self) -> BTreeMap<String, Known> {
+    pub(crate) fn list(&self) -> BTreeMap<String, Known> {
         self.all().clone()
     }
 
     /// Orders a restart of a helper. Returns false if no helper has this id.
-    pub fn restart(&self, id: &str) -> bool {
+    pub(crate) fn restart(&self, id: &str) -> bool {
         self.all().get(id).map(|known| known.restart.notify_one()).is_some()
     }
 
     /// Adds a helper for a stream. `kind` is the end of its id.
-    pub fn enter(self: &Arc<Self>, stream: StreamId, kind: &str, makes: &'static str) -> Helper {
+    pub(crate) fn enter(self: &Arc<Self>, stream: StreamId, kind: &str, makes: &'static str) -> Helper {
         let id = format!("{}/{}/{kind}", stream.0, stream.1);
         let known = Known { stream, makes, shared: Shared::new(), restart: Arc::default() };
         self.all().insert(id.clone(), known.clone());
@@ -80,12 +80,12 @@ impl Helpers {
 
 impl Helper {
     /// Returns `APP/NAME`.
-    pub fn stream(&self) -> String {
+    pub(crate) fn stream(&self) -> String {
         format!("{}/{}", self.known.stream.0, self.known.stream.1)
     }
 
     /// Returns whether the helper may start a process, if jobs and helpers may have `most` of them together.
-    pub fn may_start(&self, most: usize) -> bool {
+    pub(crate) fn may_start(&self, most: usize) -> bool {
         let may = self.helpers.jobs.load(Ordering::Relaxed) + self.helpers.running() < most;
         if !may {
             self.note(State::Waiting, None, Some(format!("waits: max_processes = {most} are running")));
@@ -94,17 +94,17 @@ impl Helper {
     }
 
     /// Notes that the process has started.
-    pub fn started(&self, pid: Option<u32>) {
+    pub(crate) fn started(&self, pid: Option<u32>) {
         self.note(State::Running, pid, None);
     }
 
     /// Notes that the helper produces output.
-    pub fn works(&self) {
+    pub(crate) fn works(&self) {
         self.known.shared.set_ready();
     }
 
     /// Notes that the process has ended.
-    pub fn ended(&self, error: Option<String>) {
+    pub(crate) fn ended(&self, error: Option<String>) {
         self.known.shared.update(|status| status.restarts += 1);
         self.note(State::Waiting, None, error);
     }
@@ -122,17 +122,17 @@ impl Helper {
     }
 
     /// Stores a line that the process wrote.
-    pub fn said(shared: &Shared, level: &'static str, text: String) {
+    pub(crate) fn said(shared: &Shared, level: &'static str, text: String) {
         shared.output.push(Line { at: clock::now(), level, text });
     }
 
     /// Returns its state and its log lines.
-    pub fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.known.shared
     }
 
     /// Waits until an operator orders a restart.
-    pub async fn restart(&self) {
+    pub(crate) async fn restart(&self) {
         self.known.restart.notified().await;
     }
 }

@@ -13,11 +13,11 @@ const SECOND_INTERRUPT: Duration = Duration::from_millis(700);
 const LEAST_RUN: Duration = Duration::from_secs(2);
 
 /// Reason to kill a program that makes no progress.
-pub const NO_PROGRESS: &str = "no progress";
+pub(crate) const NO_PROGRESS: &str = "no progress";
 
 /// When and how fast a program is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// Longest time without progress.
     pub stall: Duration,
     /// Longest time without output, whatever progress the program reports.
@@ -35,7 +35,7 @@ pub struct Policy {
 /// State of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub(crate) enum State {
     /// The job will start for the first time.
     Starting,
     /// The job has a process.
@@ -62,7 +62,7 @@ impl fmt::Display for State {
 
 /// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub(crate) enum Input {
     /// Time has passed, and a deadline may be over.
     Tick,
     /// The process has started.
@@ -79,7 +79,7 @@ pub enum Input {
 
 /// Progress of a process. A change of either value counts as progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
+pub(crate) struct Work {
     /// Number of video frames, or the end time of the audio, as the process reports it.
     pub told: Option<i64>,
     /// Bytes of output.
@@ -88,7 +88,7 @@ pub struct Work {
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// The process ended with status 0: its input has ended.
     Clean,
     /// Like `Clean`, and another run of its input waits.
@@ -99,7 +99,7 @@ pub enum Exit {
 
 /// What the supervisor must do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Start a process, then report [`Input::Started`] or [`Input::Exited`].
     Start,
     /// Ask the process to finish (SIGINT).
@@ -112,7 +112,7 @@ pub enum Action {
 
 /// One job.
 #[derive(Debug)]
-pub struct Job {
+pub(crate) struct Job {
     policy: Policy,
     phase: Phase,
     /// Failures in a row.
@@ -156,7 +156,7 @@ enum Then {
 
 impl Job {
     /// Returns a job that starts at the first tick.
-    pub fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         Self {
             policy,
             phase: Phase::Waiting { until: Duration::ZERO },
@@ -167,7 +167,7 @@ impl Job {
     }
 
     /// Returns the state.
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         match self.phase {
             Phase::Waiting { .. } if self.starts == 0 => State::Starting,
             Phase::Waiting { .. } => State::Waiting,
@@ -178,17 +178,17 @@ impl Job {
     }
 
     /// Returns the number of restarts.
-    pub fn restarts(&self) -> u64 {
+    pub(crate) fn restarts(&self) -> u64 {
         self.starts.saturating_sub(1)
     }
 
     /// Returns how many runs ended, or could not start, although nobody had asked for it.
-    pub fn failed_runs(&self) -> u64 {
+    pub(crate) fn failed_runs(&self) -> u64 {
         self.failed_runs
     }
 
     /// Returns the latest time for the next [`Input::Tick`].
-    pub fn deadline(&self) -> Option<Duration> {
+    pub(crate) fn deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::Waiting { until } => Some(until),
             Phase::Running { moved, written, .. } => {
@@ -200,7 +200,7 @@ impl Job {
     }
 
     /// Handles an event at `now`. `jitter` is any number, a new one for each call.
-    pub fn step(&mut self, now: Duration, input: Input, jitter: u32) -> Option<Action> {
+    pub(crate) fn step(&mut self, now: Duration, input: Input, jitter: u32) -> Option<Action> {
         match (self.phase, input) {
             (Phase::Ended, _) => None,
             (Phase::Waiting { .. }, Input::Stop) => self.end(),

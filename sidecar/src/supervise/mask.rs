@@ -9,7 +9,7 @@ const SECRET_ARGUMENTS: [&str; 8] =
     ["key", "token", "password", "pass", "pwd", "secret", "psk", "passphrase"];
 
 /// Returns a line without stream keys, tokens, passwords of URLs and control characters.
-pub fn masked(line: &str) -> String {
+pub(crate) fn masked(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut word = String::new();
     for c in line.chars() {

@@ -24,7 +24,7 @@ const AFTERWARDS: [&str; 2] = ["Conversion failed!", "To ignore this"];
 
 /// A line of a program.
 #[derive(Clone, Debug, Serialize)]
-pub struct Line {
+pub(crate) struct Line {
     /// Time at which the line was read.
     pub at: Timestamp,
     /// ffmpeg's level: `info`, `warning`, `error` or `fatal`.
@@ -34,14 +34,14 @@ pub struct Line {
 }
 
 /// Returns the meaning of a line that says why a run fails.
-pub type Explain = fn(&str) -> Option<String>;
+pub(crate) type Explain = fn(&str) -> Option<String>;
 
 /// Returns the secret in a line.
-pub type Overhear = fn(&str) -> Option<Secret>;
+pub(crate) type Overhear = fn(&str) -> Option<Secret>;
 
 /// The lines of a program.
 #[derive(Debug, Default)]
-pub struct Output {
+pub(crate) struct Output {
     kept: Mutex<Kept>,
     explain: OnceLock<Explain>,
     /// A masked text that is removed from lines.
@@ -88,28 +88,28 @@ impl Kept {
 
 impl Output {
     /// Sets the function that explains errors.
-    pub fn explain(&self, explain: Explain) {
+    pub(crate) fn explain(&self, explain: Explain) {
         let _ = self.explain.set(explain);
     }
 
     /// Hides this URL in lines, with or without secrets in it.
-    pub fn hide(&self, url: &str) {
+    pub(crate) fn hide(&self, url: &str) {
         let _ = self.hidden.set(masked(url));
     }
 
     /// Sets the function that finds a secret in the lines of a program that runs with `-loglevel level+verbose`. Lines with a secret, and
     /// lines below a warning, are not kept.
-    pub fn overhear(&self, find: Overhear) {
+    pub(crate) fn overhear(&self, find: Overhear) {
         let _ = self.overhear.set(find);
     }
 
     /// Returns the secret that the program wrote in this run.
-    pub fn secret(&self) -> Option<Secret> {
+    pub(crate) fn secret(&self) -> Option<Secret> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).secret.clone()
     }
 
     /// Returns whether a line must not be logged: see [`Self::overhear`].
-    pub fn is_confidential(&self, line: &str) -> bool {
+    pub(crate) fn is_confidential(&self, line: &str) -> bool {
         let Some(find) = self.overhear.get() else { return false };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let found = find(line);
@@ -123,7 +123,7 @@ impl Output {
     }
 
     /// Returns a line without the hidden URL.
-    pub fn without_hidden(&self, line: &str) -> String {
+    pub(crate) fn without_hidden(&self, line: &str) -> String {
         match self.hidden.get() {
             Some(hidden) => line.replace(hidden, "the url of the input"),
             None => line.to_owned(),
@@ -131,7 +131,7 @@ impl Output {
     }
 
     /// Stores a line.
-    pub fn push(&self, line: Line) {
+    pub(crate) fn push(&self, line: Line) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.note(line.level, &line.text, self.explain.get().copied());
         if kept.lines.len() == MAX_LINES {
@@ -141,7 +141,7 @@ impl Output {
     }
 
     /// Stores a line that says why the run fails. It takes precedence over the program's own lines.
-    pub fn push_reason(&self, line: Line) {
+    pub(crate) fn push_reason(&self, line: Line) {
         self.kept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -151,7 +151,7 @@ impl Output {
     }
 
     /// Uses a line for the reason of the run without storing it.
-    pub fn note(&self, level: &str, text: &str) {
+    pub(crate) fn note(&self, level: &str, text: &str) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).note(
             level,
             text,
@@ -160,23 +160,23 @@ impl Output {
     }
 
     /// Returns the stored lines, the oldest first.
-    pub fn lines(&self) -> Vec<Line> {
+    pub(crate) fn lines(&self) -> Vec<Line> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).lines.iter().cloned().collect()
     }
 
     /// Notes that a run of the program begins.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).begin();
     }
 
     /// Returns the last reason that the program gave for the failure of its run.
-    pub fn error_of_run(&self) -> Option<String> {
+    pub(crate) fn error_of_run(&self) -> Option<String> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).reason()
     }
 
     /// Returns whether one more line may be kept at `now`, and counts the line if not. A program that repeats a line for each frame would
     /// fill the log.
-    pub fn admits(&self, now: Instant) -> bool {
+    pub(crate) fn admits(&self, now: Instant) -> bool {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.window.is_none_or(|since| now.duration_since(since) >= WINDOW) {
             (kept.window, kept.said) = (Some(now), 0);
@@ -188,7 +188,7 @@ impl Output {
     }
 
     /// Returns how many lines were left out, once their window is over.
-    pub fn left_out(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn left_out(&self, now: Instant) -> Option<u64> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = kept.window.is_none_or(|since| now.duration_since(since) >= WINDOW);
         (is_over && kept.left_out > 0).then(|| std::mem::take(&mut kept.left_out))
@@ -196,7 +196,7 @@ impl Output {
 }
 
 /// Reads lines until the other end is closed. Calls `take` with each line, without secrets.
-pub async fn listen(stderr: impl AsyncRead + Unpin, mut take: impl FnMut(String)) {
+pub(crate) async fn listen(stderr: impl AsyncRead + Unpin, mut take: impl FnMut(String)) {
     let mut input = BufReader::with_capacity(2048, stderr);
     let mut line = Vec::new();
     loop {
@@ -211,7 +211,7 @@ pub async fn listen(stderr: impl AsyncRead + Unpin, mut take: impl FnMut(String)
 }
 
 /// Returns level and text of a line that ffmpeg writes with `-loglevel level+...`: `[flv @ 0x5581] [error] text`.
-pub fn parse(line: &str) -> (&'static str, String) {
+pub(crate) fn parse(line: &str) -> (&'static str, String) {
     for level in ["info", "warning", "error", "fatal"] {
         if let Some((before, after)) = line.split_once(&format!("[{level}]")) {
             return (level, format!("{before}{}", after.strip_prefix(' ').unwrap_or(after)));

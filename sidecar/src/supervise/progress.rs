@@ -14,7 +14,7 @@ const MAX_SPEED: f64 = 1000.0;
 
 /// One block. A value that ffmpeg does not know (`N/A`) is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Number of frames.
     pub frame: Option<u64>,
     /// Frames per second.
@@ -32,7 +32,7 @@ pub struct Progress {
 
 /// Assembles blocks from lines.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub(crate) struct Reader {
     block: Progress,
     /// Times at which the output reached a position in microseconds, the oldest first.
     reached: VecDeque<(Instant, i64)>,
@@ -40,7 +40,7 @@ pub struct Reader {
 
 impl Reader {
     /// Takes a line that was read at `now`. Returns the block if the line ends it.
-    pub fn line(&mut self, line: &str, now: Instant) -> Option<Progress> {
+    pub(crate) fn line(&mut self, line: &str, now: Instant) -> Option<Progress> {
         let (key, value) = line.split_once('=')?;
         let value = value.trim();
         match key.trim() {

@@ -14,7 +14,7 @@ use crate::clock;
 
 /// Status of a job, as it is reported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Status {
+pub(crate) struct Status {
     /// `starting`, `running`, `waiting` (back-off) or `stopping`.
     pub state: State,
     /// Start of this state.
@@ -35,7 +35,7 @@ pub struct Status {
 
 /// End of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunEnd {
+pub(crate) struct RunEnd {
     /// Reason of the failure; `None` if the input has ended or the run was asked to end.
     pub error: Option<String>,
     /// The run was asked to finish.
@@ -44,7 +44,7 @@ pub struct RunEnd {
 
 /// State that a job shares with the tasks that ask about it.
 #[derive(Debug)]
-pub struct Shared {
+pub(crate) struct Shared {
     pub(super) status: Mutex<Status>,
     /// Number of the last run.
     pub(super) run: AtomicU64,
@@ -69,7 +69,7 @@ pub struct Shared {
 
 impl Shared {
     /// Returns the state of a job that has not begun.
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let status = Status {
             state: State::Starting,
             since: clock::now(),
@@ -96,58 +96,58 @@ impl Shared {
     }
 
     /// Returns the number of the run. No other run of any program has the same number.
-    pub fn run(&self) -> u64 {
+    pub(crate) fn run(&self) -> u64 {
         self.run.load(Ordering::Relaxed)
     }
 
     /// Returns the current status.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the bytes of output of all runs.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
     /// Adds bytes of output.
-    pub fn received(&self, bytes: usize) {
+    pub(crate) fn received(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Notes that the input ends here and continues in another run of the program.
-    pub fn renew(&self) {
+    pub(crate) fn renew(&self) {
         self.renewed.store(true, Ordering::Relaxed);
     }
 
     /// Notes that another publisher has taken the stream's name.
-    pub fn succeed(&self) {
+    pub(crate) fn succeed(&self) {
         self.succeeded.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether another publisher has taken the stream's name.
-    pub fn is_succeeded(&self) -> bool {
+    pub(crate) fn is_succeeded(&self) -> bool {
         self.succeeded.load(Ordering::Relaxed)
     }
 
     /// Ends the job because the audio of its stream cannot be decoded.
-    pub fn fail_sound(&self) {
+    pub(crate) fn fail_sound(&self) {
         self.sound_failed.store(true, Ordering::Relaxed);
         self.sound_fails.notify_one();
     }
 
     /// Returns whether the job has ended because of the audio.
-    pub fn is_sound_failed(&self) -> bool {
+    pub(crate) fn is_sound_failed(&self) -> bool {
         self.sound_failed.load(Ordering::Relaxed)
     }
 
     /// Subscribes to the end of each run.
-    pub fn ends(&self) -> watch::Receiver<RunEnd> {
+    pub(crate) fn ends(&self) -> watch::Receiver<RunEnd> {
         self.ended.subscribe()
     }
 
     /// Subscribes to the end of the input: the value becomes true.
-    pub fn closing(&self) -> watch::Receiver<bool> {
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
     }
 
@@ -157,7 +157,7 @@ impl Shared {
     }
 
     /// Tells a task to end.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closing.send_replace(true);
     }
 
@@ -167,7 +167,7 @@ impl Shared {
     }
 
     /// Notes that all outputs are playable.
-    pub fn set_ready(&self) {
+    pub(crate) fn set_ready(&self) {
         self.update(|status| status.ready = true);
     }
 

@@ -19,7 +19,7 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Runs a task again and again until it gets an order to stop. Each run must end early when [`Shared::closing`] becomes true, and is
 /// dropped if it takes longer than `grace`. `stream` is `APP/NAME`, and `id` is the name of the job.
-pub async fn run<F, E>(
+pub(crate) async fn run<F, E>(
     (stream, id): (&str, &str),
     (backoff, grace, healthy): (Backoff, Duration, Duration),
     shared: &Arc<Shared>,

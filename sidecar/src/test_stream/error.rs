@@ -4,7 +4,7 @@ use crate::publisher;
 
 /// Reason why a test stream ended too early. Each is one line, without the stream key.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The URL or the options are wrong.
     #[error("{0}")]
     Usage(String),
@@ -21,12 +21,12 @@ pub enum Error {
 
 impl Error {
     /// Returns whether the command line was wrong.
-    pub fn is_usage(&self) -> bool {
+    pub(crate) fn is_usage(&self) -> bool {
         matches!(self, Self::Usage(_))
     }
 
     /// Returns whether another attempt would fail in the same way.
-    pub fn is_permanent(&self) -> bool {
+    pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Publish(error) => error.is_permanent(),
             _ => true,

@@ -32,7 +32,7 @@ const MAX_PARTS: u64 = 10_000;
 const MAX_ANSWER: usize = 1 << 20;
 
 /// A client of one bucket.
-pub struct Bucket {
+pub(crate) struct Bucket {
     http: reqwest::Client,
     bucket: rusty_s3::Bucket,
     credentials: Credentials,
@@ -40,7 +40,7 @@ pub struct Bucket {
 
 impl Bucket {
     /// Reads the credentials, and creates the client.
-    pub fn new(upload: &Upload) -> Result<Self, Error> {
+    pub(crate) fn new(upload: &Upload) -> Result<Self, Error> {
         let credentials = credentials::find(upload.credentials_file.as_deref())?;
         let style = if upload.path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };
         let bucket = rusty_s3::Bucket::new(
@@ -59,7 +59,7 @@ impl Bucket {
     }
 
     /// Uploads a file. `note` stores the progress.
-    pub async fn put<N, F>(&self, path: &Path, mut transfer: Transfer, note: N) -> Result<(), Error>
+    pub(crate) async fn put<N, F>(&self, path: &Path, mut transfer: Transfer, note: N) -> Result<(), Error>
     where
         N: Fn(&Transfer) -> F,
         F: Future<Output = std::io::Result<()>>,

@@ -10,7 +10,7 @@ const SESSION_TOKEN: &str = "aws_session_token";
 
 /// Reason why there are no credentials.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The file cannot be read.
     #[error("credentials_file: {}: {why}", path.display())]
     Unreadable {
@@ -28,7 +28,7 @@ pub enum Error {
 }
 
 /// Reads the credentials of a file, or without a file those of `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
-pub fn find(file: Option<&Path>) -> Result<Credentials, Error> {
+pub(crate) fn find(file: Option<&Path>) -> Result<Credentials, Error> {
     let Some(path) = file else {
         let incomplete = || Error::Incomplete { place: "the environment".into() };
         return Credentials::from_env().ok_or_else(incomplete);

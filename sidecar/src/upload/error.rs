@@ -4,7 +4,7 @@ use super::credentials;
 
 /// Reason why an upload has failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The credentials are missing.
     #[error(transparent)]
     Credentials(#[from] credentials::Error),

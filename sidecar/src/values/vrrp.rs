@@ -8,7 +8,7 @@ use super::ValueError;
 
 /// What changed its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum VrrpKind {
+pub(crate) enum VrrpKind {
     /// A `vrrp_instance`.
     Instance,
     /// A `vrrp_sync_group`.
@@ -37,7 +37,7 @@ impl fmt::Display for VrrpKind {
 
 /// An instance or a group, by its name in `keepalived.conf`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Who {
+pub(crate) struct Who {
     /// Which of the two.
     pub kind: VrrpKind,
     /// Name in `keepalived.conf`.
@@ -52,7 +52,7 @@ impl fmt::Display for Who {
 
 /// Which push targets: `all`, `note:TEXT`, or ids with commas between.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
+pub(crate) enum Selection {
     /// Each.
     All,
     /// Those that bear this note.

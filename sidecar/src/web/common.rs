@@ -24,7 +24,7 @@ const LETTERS_PER_CLIENT: usize = 2;
 
 /// State that all handlers share.
 #[derive(Debug)]
-pub struct Web {
+pub(crate) struct Web {
     /// State that all jobs share, with the current configuration.
     pub(super) context: Arc<Context>,
     /// Live streams.
@@ -57,7 +57,7 @@ pub struct Web {
 
 impl Web {
     /// Creates the state from the configuration, and from the ports of WebRTC if it is on.
-    pub fn new(
+    pub(crate) fn new(
         context: Arc<Context>,
         board: Arc<Board>,
         ports: Option<webrtc::Ports>,
@@ -99,7 +99,7 @@ impl Web {
     }
 
     /// Applies a changed configuration.
-    pub fn configure(&self, config: &Config) {
+    pub(crate) fn configure(&self, config: &Config) {
         self.doors.configure(config);
     }
 }

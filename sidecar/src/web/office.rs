@@ -38,7 +38,7 @@ const BEHIND: usize = 256;
 
 /// The daemon's jobs and files, for the dashboard.
 #[derive(Debug)]
-pub struct Running {
+pub(crate) struct Running {
     /// Path of weir.toml.
     pub file: PathBuf,
     /// Jobs of all live streams and inputs.

@@ -35,7 +35,7 @@ const SECRET: [&str; 2] = ["key", "token"];
 
 /// Answer for nginx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// 200
     Allow,
     /// 403
@@ -46,7 +46,7 @@ pub enum Verdict {
 
 /// Client of one backend.
 #[derive(Debug)]
-pub struct Asker {
+pub(crate) struct Asker {
     sender: Sender,
     when_down: WhenDown,
     bus: Arc<Bus>,
@@ -54,12 +54,12 @@ pub struct Asker {
 
 impl Asker {
     /// Returns an asker that has asked nothing yet.
-    pub fn new(admission: &Admission, sender: Sender, bus: Arc<Bus>) -> Self {
+    pub(crate) fn new(admission: &Admission, sender: Sender, bus: Arc<Bus>) -> Self {
         Self { sender, when_down: admission.when_down, bus }
     }
 
     /// Passes nginx-rtmp's form to the backend, and returns the verdict.
-    pub async fn ask(&self, form: &str) -> Verdict {
+    pub(crate) async fn ask(&self, form: &str) -> Verdict {
         let Some(data) = question(form) else {
             tracing::warn!("admission request is not from on_publish");
             return Verdict::Misplaced;

@@ -22,7 +22,7 @@ const MAX_WAITING: usize = 1000;
 
 /// Runner of one `[hooks.command.NAME]`.
 #[derive(Debug)]
-pub struct Runner {
+pub(crate) struct Runner {
     /// Settings.
     pub command: HookCommand,
     room: Semaphore,
@@ -31,13 +31,13 @@ pub struct Runner {
 
 impl Runner {
     /// Returns a runner that has started nothing yet.
-    pub fn new(command: HookCommand) -> Arc<Self> {
+    pub(crate) fn new(command: HookCommand) -> Arc<Self> {
         let room = Semaphore::new(command.max_running);
         Arc::new(Self { command, room, waiting: AtomicUsize::new(0) })
     }
 
     /// Starts the command for an event, immediately or when another run has ended.
-    pub fn offer(self: &Arc<Self>, message: &Arc<Message>, data: &Value) {
+    pub(crate) fn offer(self: &Arc<Self>, message: &Arc<Message>, data: &Value) {
         let name = &self.command.name;
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
             self.waiting.fetch_sub(1, Ordering::Relaxed);

@@ -17,7 +17,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// Counters of one webhook.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Events that the endpoint accepted.
     pub delivered: AtomicU64,
     /// Failed attempts.
@@ -38,7 +38,7 @@ enum Next {
 }
 
 /// Delivers events until the future is dropped.
-pub async fn deliver(queue: Arc<Queue>, webhook: Webhook, sender: Sender, counters: Arc<Counters>) {
+pub(crate) async fn deliver(queue: Arc<Queue>, webhook: Webhook, sender: Sender, counters: Arc<Counters>) {
     let backoff = Backoff { first: FIRST_WAIT.min(webhook.backoff_max), max: webhook.backoff_max };
     let mut failures: u32 = 0;
     loop {

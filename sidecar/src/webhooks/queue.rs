@@ -15,7 +15,7 @@ use crate::files::{self, PRIVATE, durable};
 
 /// Message of one event for an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
+pub(crate) struct Message {
     /// `webhook-id`: the same in each attempt, at each endpoint, and after a restart.
     pub id: String,
     /// Kind of the event.
@@ -28,7 +28,7 @@ pub struct Message {
 
 /// The undelivered events of one endpoint, in order.
 #[derive(Debug)]
-pub struct Queue {
+pub(crate) struct Queue {
     folder: PathBuf,
     waiting: Mutex<VecDeque<u64>>,
     news: Notify,
@@ -36,7 +36,7 @@ pub struct Queue {
 
 impl Queue {
     /// Opens the queue. Events that an earlier daemon left in `folder` are first.
-    pub fn open(folder: PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
         PRIVATE.make_folder(&folder)?;
         let mut waiting = Vec::new();
         for entry in fs::read_dir(&folder)?.flatten() {
@@ -53,17 +53,17 @@ impl Queue {
     }
 
     /// Returns the number of waiting events.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 
     /// Returns whether no event waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Appends an event. Beyond `limit` events, the oldest are dropped. Returns the number of dropped events.
-    pub fn push(&self, message: &Message, limit: usize) -> io::Result<usize> {
+    pub(crate) fn push(&self, message: &Message, limit: usize) -> io::Result<usize> {
         let number = clock::next_number();
         let path = self.path(number);
         let unfinished = path.with_extension("new");
@@ -82,7 +82,7 @@ impl Queue {
     }
 
     /// Waits for the oldest event. Unreadable files are set aside.
-    pub async fn next(&self) -> (u64, Message) {
+    pub(crate) async fn next(&self) -> (u64, Message) {
         loop {
             let news = self.news.notified();
             if let Some(first) = self.first() {
@@ -111,7 +111,7 @@ impl Queue {
     }
 
     /// Removes a delivered or abandoned event.
-    pub fn done(&self, number: u64) {
+    pub(crate) fn done(&self, number: u64) {
         if let Err(error) = fs::remove_file(self.path(number))
             && error.kind() != io::ErrorKind::NotFound
         {

@@ -14,7 +14,7 @@ use crate::http::{self, innermost};
 
 /// Reason why no request can be made.
 #[derive(Debug, thiserror::Error)]
-pub enum SetupError {
+pub(crate) enum SetupError {
     /// A secret is missing or invalid.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -25,7 +25,7 @@ pub enum SetupError {
 
 /// Reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// The endpoint answered with another status than 2xx.
     #[error("status {status}")]
     Status {
@@ -41,12 +41,12 @@ pub enum SendError {
 
 impl SendError {
     /// Returns whether the endpoint wants no more events (410).
-    pub fn is_permanent(&self) -> bool {
+    pub(crate) fn is_permanent(&self) -> bool {
         matches!(self, Self::Status { status, .. } if *status == StatusCode::GONE)
     }
 
     /// Returns whether the answer is a refusal, and not a temporary fault.
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Status { status, .. } => {
                 status.is_client_error()
@@ -58,7 +58,7 @@ impl SendError {
     }
 
     /// Returns the wait that the endpoint asks for.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             Self::Unreachable(_) => None,
@@ -68,7 +68,7 @@ impl SendError {
 
 /// Client of one endpoint.
 #[derive(Clone, Debug)]
-pub struct Sender {
+pub(crate) struct Sender {
     client: reqwest::Client,
     url: Url,
     secrets: Vec<Secret>,
@@ -76,7 +76,7 @@ pub struct Sender {
 
 impl Sender {
     /// Reads the secrets. The connection is made at the first request.
-    pub fn new(endpoint: &Endpoint) -> Result<Self, SetupError> {
+    pub(crate) fn new(endpoint: &Endpoint) -> Result<Self, SetupError> {
         let secrets = secrets(endpoint)?;
         let mut builder = http::client().timeout(endpoint.timeout);
         if !endpoint.allow_private {
@@ -87,7 +87,7 @@ impl Sender {
     }
 
     /// Sends one request, signed with the current time.
-    pub async fn send(&self, id: &str, body: &str) -> Result<(), SendError> {
+    pub(crate) async fn send(&self, id: &str, body: &str) -> Result<(), SendError> {
         let seconds = clock::now().as_seconds();
         let request = self
             .client
@@ -117,7 +117,7 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// Reads the secrets of an endpoint.
-pub fn secrets(endpoint: &Endpoint) -> Result<Vec<Secret>, SecretError> {
+pub(crate) fn secrets(endpoint: &Endpoint) -> Result<Vec<Secret>, SecretError> {
     endpoint.secret_files.iter().map(|file| Secret::read(file)).collect()
 }
 

@@ -15,7 +15,7 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// Secret that signs requests.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
+pub(crate) struct Secret(Vec<u8>);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,7 +25,7 @@ impl fmt::Debug for Secret {
 
 /// Reason why a file contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SecretError {
+pub(crate) enum SecretError {
     /// The file cannot be read.
     #[error("secret_files: {}: {why}", path.display())]
     Unreadable {
@@ -44,13 +44,13 @@ pub enum SecretError {
 
 impl Secret {
     /// Parses `whsec_` and base64. Returns `None` for any other text.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes = STANDARD.decode(text.trim().strip_prefix(PREFIX)?).ok()?;
         LENGTHS.contains(&bytes.len()).then_some(Self(bytes))
     }
 
     /// Reads the secret of a file.
-    pub fn read(path: &Path) -> Result<Self, SecretError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, SecretError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| SecretError::Unreadable { path: path.into(), why: error.to_string() })?;
         Self::parse(&text).ok_or_else(|| SecretError::Malformed { path: path.into() })
@@ -65,7 +65,7 @@ impl Secret {
 }
 
 /// Returns the value of `webhook-signature`: one signature per secret, so that the receiver can replace a secret.
-pub fn signatures(secrets: &[Secret], id: &str, seconds: u64, body: &str) -> String {
+pub(crate) fn signatures(secrets: &[Secret], id: &str, seconds: u64, body: &str) -> String {
     let all: Vec<String> = secrets.iter().filter_map(|secret| secret.sign(id, seconds, body)).collect();
     all.join(" ")
 }

@@ -20,7 +20,7 @@ use crate::events::Event;
 
 /// An event for hooks.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub(crate) struct Told {
     /// Id of the message, the same for each attempt to deliver it.
     pub id: String,
     /// Kind, for example `stream.started`.
@@ -48,7 +48,7 @@ impl Told {
 
 /// State between events.
 #[derive(Debug, Default)]
-pub struct Teller {
+pub(crate) struct Teller {
     rules: Vec<Rule>,
     /// Streams whose publisher is away, by application and name.
     away: BTreeMap<(String, String), Away>,
@@ -65,12 +65,12 @@ struct Away {
 
 impl Teller {
     /// Sets the rules.
-    pub fn configure(&mut self, config: &Config) {
+    pub(crate) fn configure(&mut self, config: &Config) {
         self.rules.clone_from(&config.rules);
     }
 
     /// Converts an event of the module.
-    pub fn take(&mut self, event: &Event, now: Instant) -> Told {
+    pub(crate) fn take(&mut self, event: &Event, now: Instant) -> Told {
         let mut told =
             Told { id: format!("weir_{}", event.id), kind: event.kind.clone(), data: event.data.clone() };
         let Some(key) = stream_of(&event.data) else { return told };
@@ -106,12 +106,12 @@ impl Teller {
     }
 
     /// Returns the time at which the next absence is too long.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.away.values().map(|away| away.until).min()
     }
 
     /// Returns the ends of streams whose publishers have been away for too long. With `None`, returns the ends of all absent streams.
-    pub fn overdue(&mut self, now: Option<Instant>) -> Vec<Told> {
+    pub(crate) fn overdue(&mut self, now: Option<Instant>) -> Vec<Told> {
         let is_over = |away: &Away| now.is_none_or(|now| away.until <= now);
         let over: Vec<_> =
             self.away.iter().filter(|(_, away)| is_over(away)).map(|(key, _)| key.clone()).collect();
@@ -137,7 +137,7 @@ impl Teller {
 }
 
 /// Returns application and name of an event's stream.
-pub fn stream_of(data: &Value) -> Option<(String, String)> {
+pub(crate) fn stream_of(data: &Value) -> Option<(String, String)> {
     let name = data["name"].as_str().or_else(|| data["stream"].as_str())?;
     Some((data["app"].as_str()?.to_owned(), name.to_owned()))
 }

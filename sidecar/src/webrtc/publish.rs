@@ -25,7 +25,7 @@ const KEY_FRAMES: Duration = Duration::from_secs(2);
 
 /// Reason why nginx does not accept a stream.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// nginx refuses the stream or cannot be reached.
     #[error("{}", told(.0))]
     Publisher(#[from] publisher::Error),

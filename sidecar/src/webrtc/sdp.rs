@@ -1,15 +1,15 @@
 //! Reads and checks SDP offers (RFC 8866, RFC 9725), and the candidates that a client sends later (RFC 8840). Pure.
 
 /// Most bytes of an offer.
-pub const MOST_BYTES: usize = 64 << 10;
+pub(crate) const MOST_BYTES: usize = 64 << 10;
 /// Most candidates of a client, in its offer and later. They are counted and not used.
-pub const MOST_CANDIDATES: usize = 64;
+pub(crate) const MOST_CANDIDATES: usize = 64;
 /// Most media sections: video, audio, and some that are refused.
 const MOST_MEDIA: usize = 4;
 
 /// An error in an offer or a fragment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The text is not SDP.
     #[error("this is no SDP offer: {0}")]
     Malformed(&'static str),
@@ -26,7 +26,7 @@ pub enum Error {
 
 /// An offer that was checked without an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub(crate) struct Offer {
     /// The text without candidates: an ICE-lite server learns addresses from the packets that reach it.
     pub text: String,
     /// The client's user name fragment in ICE.
@@ -46,7 +46,7 @@ struct Media {
 
 impl Offer {
     /// Reads an offer.
-    pub fn read(text: &str) -> Result<Self, Error> {
+    pub(crate) fn read(text: &str) -> Result<Self, Error> {
         if text.len() > MOST_BYTES {
             return Err(Error::Long);
         }
@@ -98,7 +98,7 @@ impl Offer {
     }
 
     /// Checks that the offer is from a player that can take H.264 or Opus.
-    pub fn check_player(&self) -> Result<(), Error> {
+    pub(crate) fn check_player(&self) -> Result<(), Error> {
         self.has_one_of_each()?;
         if !self.media.iter().any(|media| media.receives) {
             return Err(Error::Unsupported("a player's offer is a=recvonly"));
@@ -113,7 +113,7 @@ impl Offer {
     }
 
     /// Checks that the offer is from a publisher that sends one H.264 track, one Opus track, or both.
-    pub fn check_publisher(&self) -> Result<(), Error> {
+    pub(crate) fn check_publisher(&self) -> Result<(), Error> {
         self.has_one_of_each()?;
         if self.media.iter().any(|media| media.has_simulcast) {
             return Err(Error::Unsupported("simulcast is not supported: send one encoding per track"));
@@ -150,7 +150,7 @@ impl Media {
 
 /// Candidates that a client sends after its offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fragment {
+pub(crate) struct Fragment {
     /// The user name fragment. A fragment that differs from the offer's asks for an ICE restart.
     pub ufrag: Option<String>,
     /// The number of candidates.
@@ -159,7 +159,7 @@ pub struct Fragment {
 
 impl Fragment {
     /// Reads an `application/trickle-ice-sdpfrag`.
-    pub fn read(text: &str) -> Result<Self, Error> {
+    pub(crate) fn read(text: &str) -> Result<Self, Error> {
         if text.len() > MOST_BYTES {
             return Err(Error::Long);
         }

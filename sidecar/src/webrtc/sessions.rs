@@ -22,7 +22,7 @@ const MOST_PENDING_PER_CLIENT: usize = 16;
 
 /// Limits of sessions.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Most sessions of all clients.
     pub all: usize,
     /// Most sessions of one client: an IPv4 address, or the /64 of an IPv6 address.
@@ -31,7 +31,7 @@ pub struct Limits {
 
 /// Reason why no further session is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Full {
+pub(crate) enum Full {
     /// The server has reached its limit.
     #[error("the server has no room for another WebRTC session")]
     Server,
@@ -55,7 +55,7 @@ pub(super) struct Datagram {
 
 /// Reason why a client's fragment is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub(crate) enum Unfit {
     /// No session has this id.
     Unknown,
     /// The session has another entity tag.
@@ -71,7 +71,7 @@ type From = (Protocol, SocketAddr);
 
 /// All sessions.
 #[derive(Debug, Default)]
-pub struct Sessions(Mutex<Table>);
+pub(crate) struct Sessions(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
@@ -175,14 +175,20 @@ impl Sessions {
     }
 
     /// Ends a session of a stream. Returns false if the stream has no session with this id.
-    pub fn stop(&self, stream: &StreamId, id: &str) -> bool {
+    pub(crate) fn stop(&self, stream: &StreamId, id: &str) -> bool {
         let table = self.table();
         let session = table.sessions.get(id).filter(|session| session.stream == *stream);
         session.map(|session| session.stop.send_replace(true)).is_some()
     }
 
     /// Takes further candidates of a client. They are counted and not used: packets show the client's address.
-    pub fn trickle(&self, id: &str, etag: &str, ufrag: Option<&str>, candidates: usize) -> Result<(), Unfit> {
+    pub(crate) fn trickle(
+        &self,
+        id: &str,
+        etag: &str,
+        ufrag: Option<&str>,
+        candidates: usize,
+    ) -> Result<(), Unfit> {
         let mut table = self.table();
         let session = table.sessions.get_mut(id).ok_or(Unfit::Unknown)?;
         if ufrag.is_some_and(|ufrag| ufrag != session.remote_ufrag) || etag == "*" {
@@ -196,7 +202,7 @@ impl Sessions {
     }
 
     /// Returns whether the stream has a session with this id.
-    pub fn has(&self, stream: &StreamId, id: &str) -> bool {
+    pub(crate) fn has(&self, stream: &StreamId, id: &str) -> bool {
         self.table().sessions.get(id).is_some_and(|session| session.stream == *stream)
     }
 }

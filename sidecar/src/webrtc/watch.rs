@@ -22,7 +22,7 @@ use crate::live::ring::{Item, Piece, Start};
 use crate::live::station::{Viewer, ViewerKind};
 
 /// Returns whether the token of a viewer is still valid.
-pub type MayStay = Box<dyn Fn() -> bool + Send + Sync>;
+pub(crate) type MayStay = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// Interval at which the token of a viewer is checked.
 const CHECK: Duration = Duration::from_secs(1);

@@ -23,7 +23,7 @@ const UNKNOWN_TOKEN: &str = "invalid auth token";
 
 /// Reason why a request to etcd failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// No member answers.
     #[error("etcd does not answer: {0}")]
     Unreachable(String),

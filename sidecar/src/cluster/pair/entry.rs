@@ -13,7 +13,7 @@ use weir_model::Timestamp;
 
 /// Kind of a thing: the first part of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EntryKind {
+pub(crate) enum EntryKind {
     /// A stream key.
     Key,
     /// A push target.
@@ -49,25 +49,25 @@ impl EntryKind {
     ];
 
     /// Returns the name of a thing of this kind.
-    pub fn name(self, rest: &str) -> String {
+    pub(crate) fn name(self, rest: &str) -> String {
         let word = Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word);
         format!("{word}/{rest}")
     }
 
     /// Returns the first parts of the names of all kinds.
-    pub fn words() -> impl Iterator<Item = &'static str> {
+    pub(crate) fn words() -> impl Iterator<Item = &'static str> {
         Self::ALL.iter().map(|(_, word)| *word)
     }
 
     /// Splits a name into the kind and the rest. Returns `None` for a kind of a later version.
-    pub fn of(name: &str) -> Option<(Self, &str)> {
+    pub(crate) fn of(name: &str) -> Option<(Self, &str)> {
         let (word, rest) = name.split_once('/')?;
         Self::ALL.iter().find(|(_, known)| *known == word).map(|(kind, _)| (*kind, rest))
     }
 
     /// Returns whether a missing thing was removed. Bans, revocations and used codes end by themselves, and bans are only in memory.
     /// A moderator changes slow mode, and never removes it.
-    pub fn is_removed_when_missing(self) -> bool {
+    pub(crate) fn is_removed_when_missing(self) -> bool {
         !matches!(self, Self::Ban | Self::Token | Self::Slow | Self::Code)
     }
 
@@ -93,11 +93,11 @@ impl EntryKind {
 }
 
 /// The last edit of each node that is part of a version, by the node's id.
-pub type Clock = BTreeMap<String, u64>;
+pub(crate) type Clock = BTreeMap<String, u64>;
 
 /// A version of a thing. It may contain secrets, so its `Debug` leaves out the value.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The edits that are part of the version.
     pub clock: Clock,
     /// Time of the edit: later than all edits that its node knew.
@@ -115,12 +115,12 @@ impl fmt::Debug for Entry {
 }
 
 /// Returns whether `one` includes all edits of `other`.
-pub fn knows(one: &Clock, other: &Clock) -> bool {
+pub(crate) fn knows(one: &Clock, other: &Clock) -> bool {
     other.iter().all(|(node, at)| one.get(node).is_some_and(|known| known >= at))
 }
 
 /// Returns the valid version of two, or `None` if it is `mine`, unchanged.
-pub fn merge(kind: EntryKind, mine: &Entry, theirs: &Entry) -> Option<Entry> {
+pub(crate) fn merge(kind: EntryKind, mine: &Entry, theirs: &Entry) -> Option<Entry> {
     match (knows(&mine.clock, &theirs.clock), knows(&theirs.clock, &mine.clock)) {
         (true, _) => None,
         (false, true) => Some(theirs.clone()),

@@ -11,7 +11,7 @@ use weir_model::Digest;
 
 /// Whether a file is the one that this node saw last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
+pub(crate) enum Trust {
     /// The file is the last one: a difference is an edit that was made here.
     Known,
     /// The file is from this node and newer than the table: the table is from a backup. A difference is an edit, and any independent edit
@@ -29,7 +29,7 @@ const NUMBER: usize = 6;
 
 /// The marks that a node knows. Methods take the node's id.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Marks {
+pub(crate) struct Marks {
     /// Marks that are on the disk, by source: the module's state file, the chat's file, the file of accounts.
     marks: BTreeMap<String, String>,
     /// Marks that are not on the disk yet, as far as this node knows.
@@ -42,7 +42,7 @@ pub struct Marks {
 
 impl Marks {
     /// Returns whether a file with this mark is the one that this node saw last. Records that a new mark is on the disk.
-    pub fn trust(&mut self, node: &str, source: &str, mark: Option<&str>) -> Trust {
+    pub(crate) fn trust(&mut self, node: &str, source: &str, mark: Option<&str>) -> Trust {
         let Some(mark) = mark else { return Trust::Fresh };
         self.confirm(source, mark);
         if self.marks.get(source).is_some_and(|known| known == mark) {
@@ -56,7 +56,7 @@ impl Marks {
     }
 
     /// Records that a new mark is on the disk, so that a file with the mark before it is older. Ignores other marks.
-    pub fn confirm(&mut self, source: &str, mark: &str) {
+    pub(crate) fn confirm(&mut self, source: &str, mark: &str) {
         if self.next.get(source).is_some_and(|next| next == mark) {
             self.next.remove(source);
             self.marks.insert(source.to_owned(), mark.to_owned());
@@ -64,18 +64,18 @@ impl Marks {
     }
 
     /// Returns whether this node does not know yet that a new mark of this source is on the disk.
-    pub fn awaits(&self, source: &str) -> bool {
+    pub(crate) fn awaits(&self, source: &str) -> bool {
         self.next.contains_key(source)
     }
 
     /// Returns whether this node has ever marked a file of this source.
-    pub fn has_marked(&self, source: &str) -> bool {
+    pub(crate) fn has_marked(&self, source: &str) -> bool {
         self.marks.contains_key(source)
     }
 
     /// Returns the new mark for a file that has the mark `mark` and these things, or `None` if nothing has changed since the last mark.
     /// `random` are hex digits. Until the new mark is on the disk, the file may have either mark.
-    pub fn next_mark(
+    pub(crate) fn next_mark(
         &mut self,
         node: &str,
         source: &str,

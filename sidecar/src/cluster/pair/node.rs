@@ -23,7 +23,7 @@ const AWAY: Duration = Duration::from_secs(5);
 
 /// Reason why this node cannot be a node of a pair.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The secret cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -71,7 +71,7 @@ pub(super) enum Untaken {
 
 /// This node of a pair.
 #[derive(Debug)]
-pub struct Pair {
+pub(crate) struct Pair {
     pub(super) peer: String,
     pub(super) key: Key,
     pub(super) seal: Seal,
@@ -115,7 +115,7 @@ pub(super) struct Status {
 
 /// State of the pair, as commands and pages show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct View {
+pub(crate) struct View {
     /// Address of the other node's pages.
     pub peer: String,
     /// `in step`, `behind` or `away`.
@@ -140,7 +140,7 @@ pub struct View {
 
 impl View {
     /// Returns a message for the administrator, or `None` if there is no problem.
-    pub fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         let why = self.error.as_deref().map_or_else(String::new, |why| format!(": {why}"));
         match (self.state.as_str(), &self.error) {
             ("away", _) => {
@@ -155,7 +155,7 @@ impl View {
 
 impl Pair {
     /// Opens the node as configured, and reads its file.
-    pub fn open(settings: &Settings, key: Key) -> Result<Self, Error> {
+    pub(crate) fn open(settings: &Settings, key: Key) -> Result<Self, Error> {
         let system = |what: &str| Error::System(what.to_owned());
         let seal = Seal::new(&key).ok_or_else(|| system("no seal"))?;
         let random = || signature::nonce().ok_or_else(|| system("no random bytes"));
@@ -193,7 +193,7 @@ impl Pair {
     }
 
     /// Returns the state of the pair, without waiting for a file.
-    pub fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         let status = self.status();
         let (things, to_send) = (status.things, status.to_send);
         let silent = status.heard.map(|heard| heard.elapsed());
@@ -222,7 +222,7 @@ impl Pair {
 
     /// Handles a letter of the other node. Returns the status, the body, and the body's signature if the letter had a valid one. Writes to
     /// the disk.
-    pub fn take(&self, header: Option<&str>, body: &[u8]) -> (u16, Vec<u8>, Option<String>) {
+    pub(crate) fn take(&self, header: Option<&str>, body: &[u8]) -> (u16, Vec<u8>, Option<String>) {
         let now = clock::now().as_millis();
         let signed = header.and_then(Signed::parse);
         let checked = signature::request(&self.key, header, body, now).and_then(|signed| {

@@ -6,7 +6,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use crate::cluster::signature::Key;
 
 /// Key of the seal. Its `Debug` does not show the key.
-pub struct Seal(LessSafeKey);
+pub(crate) struct Seal(LessSafeKey);
 
 impl std::fmt::Debug for Seal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -16,14 +16,14 @@ impl std::fmt::Debug for Seal {
 
 impl Seal {
     /// Derives the key from the secret of the pair.
-    pub fn new(key: &Key) -> Option<Self> {
+    pub(crate) fn new(key: &Key) -> Option<Self> {
         let key = UnboundKey::new(&AES_256_GCM, &key.derive("weir-pair-seal-1")?).ok()?;
         Some(Self(LessSafeKey::new(key)))
     }
 
     /// Seals a text. Returns `None` if the system has no random bytes. `of` is the purpose of the text; it is authenticated, and not part
     /// of the result.
-    pub fn close(&self, of: &str, text: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn close(&self, of: &str, text: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).ok()?;
         let mut sealed = text.to_vec();
@@ -33,7 +33,7 @@ impl Seal {
     }
 
     /// Opens a text that was sealed with the same secret.
-    pub fn open(&self, of: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open(&self, of: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut text = sealed.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);

@@ -21,7 +21,7 @@ use crate::streams::StreamId;
 
 /// Reason why a change was not made at this node.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The thing has changed since it was read, so it must be read again.
     #[error("it has changed meanwhile")]
     Changed,
@@ -37,7 +37,7 @@ pub enum Failure {
 }
 
 /// The things of one source.
-pub struct Seen {
+pub(crate) struct Seen {
     /// The kinds of these things.
     pub kinds: &'static [EntryKind],
     /// The things by name.
@@ -52,7 +52,7 @@ pub struct Seen {
 
 impl Seen {
     /// Returns the digest of the things that are in the file. Bans of keys are only in memory.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         let is_kept = |name: &&String| !matches!(EntryKind::of(name), Some((EntryKind::Ban, _)));
         let kept: Vec<_> = self.things.iter().filter(|(name, _)| is_kept(name)).collect();
         Digest::of(&serde_json::to_vec(&kept).unwrap_or_default())
@@ -62,14 +62,14 @@ impl Seen {
 /// Longest slow mode in seconds. The chat's file has no longer one.
 const MOST_SLOW: u64 = u32::MAX as u64;
 /// Names of the sources, for their marks.
-pub const STATE: &str = "state";
+pub(crate) const STATE: &str = "state";
 /// Name of the file of accounts.
-pub const ACCOUNTS: &str = "accounts";
+pub(crate) const ACCOUNTS: &str = "accounts";
 /// Name of the chat's file.
-pub const CHAT: &str = "chat";
+pub(crate) const CHAT: &str = "chat";
 
 /// All sources of this node.
-pub struct Sources {
+pub(crate) struct Sources {
     replica: Nginx,
     /// With the token of the API.
     nginx: Nginx,
@@ -85,7 +85,7 @@ pub struct Sources {
 
 impl Sources {
     /// Creates the sources as configured.
-    pub fn new(
+    pub(crate) fn new(
         at: &config::NginxSettings,
         admins: &Path,
         chat: Arc<Chat>,
@@ -103,22 +103,22 @@ impl Sources {
     }
 
     /// Returns another client of the API.
-    pub fn client(at: &config::NginxSettings) -> Result<Nginx, nginx::Error> {
+    pub(crate) fn client(at: &config::NginxSettings) -> Result<Nginx, nginx::Error> {
         Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())
     }
 
     /// Makes the next read return everything.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         (self.tag, self.known, self.common) = (None, None, None);
     }
 
     /// Makes the next read return all of the module's things.
-    pub fn forget_tag(&mut self) {
+    pub(crate) fn forget_tag(&mut self) {
         self.tag = None;
     }
 
     /// Returns the module's things, if they have changed.
-    pub async fn state(&mut self) -> Result<Option<Seen>, Failure> {
+    pub(crate) async fn state(&mut self) -> Result<Option<Seen>, Failure> {
         let Replica { tag, state, bans } = self.replica.replica(self.tag.as_deref()).await?;
         self.tag = Some(tag);
         let Some(state) = state else { return Ok(None) };
@@ -136,7 +136,7 @@ impl Sources {
     }
 
     /// Marks the file of a source as it was last read, and returns whether the mark is on the disk. The chat writes it later.
-    pub async fn mark(&self, source: &str, mark: &str) -> Result<bool, Failure> {
+    pub(crate) async fn mark(&self, source: &str, mark: &str) -> Result<bool, Failure> {
         match source {
             ACCOUNTS => {
                 let was = self.known.as_ref().ok_or(Failure::Changed)?;
@@ -159,7 +159,7 @@ impl Sources {
     }
 
     /// Returns the accounts, if they have changed.
-    pub fn accounts(&mut self) -> Result<Option<Seen>, Failure> {
+    pub(crate) fn accounts(&mut self) -> Result<Option<Seen>, Failure> {
         let all = self.accounts.accounts()?;
         if self.known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &all)) {
             return Ok(None);
@@ -186,7 +186,7 @@ impl Sources {
     }
 
     /// Returns the bans, time-outs and slow modes of the chat, if they have changed, or `None` if the chat is off.
-    pub fn chat(&mut self) -> Option<Seen> {
+    pub(crate) fn chat(&mut self) -> Option<Seen> {
         let now = self.chat.common();
         if now == self.common {
             return None;
@@ -211,12 +211,12 @@ impl Sources {
     }
 
     /// Returns whether the chat can apply changes.
-    pub fn has_chat(&self) -> bool {
+    pub(crate) fn has_chat(&self) -> bool {
         self.common.is_some()
     }
 
     /// Applies a pending change to this node.
-    pub async fn apply(&self, pending: &Pending) -> Result<(), Failure> {
+    pub(crate) async fn apply(&self, pending: &Pending) -> Result<(), Failure> {
         let (kind, rest) = EntryKind::of(&pending.name).ok_or(Failure::Unknown)?;
         match (kind, &pending.want) {
             (EntryKind::Key, None) => self.remove(&format!("v1/keys/{rest}")).await,

@@ -52,7 +52,7 @@ struct Row {
 
 /// A change that must be made at this node.
 #[derive(Clone, PartialEq)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// Name of the thing.
     pub name: String,
     /// Value at this node before the change.
@@ -65,7 +65,7 @@ pub struct Pending {
 /// Progress of the exchange between two nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// Run of the other node's daemon to which `theirs` belongs: if that daemon's file comes from a backup, its numbers start lower again.
     pub run: String,
     /// Number in the other node's log up to which this node has its entries.
@@ -90,7 +90,7 @@ struct Meta {
 }
 
 /// The table. It holds secrets, so its `Debug` shows no values.
-pub struct Table {
+pub(crate) struct Table {
     path: PathBuf,
     database: Connection,
     meta: Meta,
@@ -108,7 +108,7 @@ impl std::fmt::Debug for Table {
 
 impl Table {
     /// Opens the file; `fresh` becomes the id of this node if the file has none.
-    pub fn open(path: &Path, fresh: &str) -> Result<Self, database::Error> {
+    pub(crate) fn open(path: &Path, fresh: &str) -> Result<Self, database::Error> {
         let failed = |why| database::Error::Sqlite { path: path.into(), why };
         let database = database::open(path, SCHEMA)?;
         // Progress that the other node has learned of must survive even a power failure.
@@ -130,54 +130,54 @@ impl Table {
     }
 
     /// Returns this node's id, which changes with a new file.
-    pub fn node(&self) -> &str {
+    pub(crate) fn node(&self) -> &str {
         &self.meta.node
     }
 
     /// Returns the path of the file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns the number of the last change at this node.
-    pub fn seq(&self) -> u64 {
+    pub(crate) fn seq(&self) -> u64 {
         self.meta.seq
     }
 
     /// Returns the number of things that are not removed.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.rows.values().filter(|row| row.entry.value.is_some()).count()
     }
 
     /// Returns the names of the things that are not removed.
     #[cfg(test)]
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let there = self.rows.iter().filter(|(_, row)| row.entry.value.is_some());
         there.map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns this node's id, and the marks of its files.
-    pub fn files(&mut self) -> (&str, &mut Marks) {
+    pub(crate) fn files(&mut self) -> (&str, &mut Marks) {
         (&self.meta.node, &mut self.meta.files)
     }
 
     /// Returns the generation of the module's state file that was last seen.
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.meta.generation
     }
 
     /// Stores this generation.
-    pub fn set_generation(&mut self, generation: u64) {
+    pub(crate) fn set_generation(&mut self, generation: u64) {
         self.meta.generation = generation;
     }
 
     /// Returns the progress of another node.
-    pub fn peer(&self, node: &str) -> Peer {
+    pub(crate) fn peer(&self, node: &str) -> Peer {
         self.meta.peers.get(node).cloned().unwrap_or_default()
     }
 
     /// Stores the progress of another node.
-    pub fn set_peer(&mut self, node: &str, peer: Peer) {
+    pub(crate) fn set_peer(&mut self, node: &str, peer: Peer) {
         // A pair has one other node, which has another id after its file was replaced.
         self.meta.peers.retain(|known, _| known == node);
         self.meta.peers.insert(node.to_owned(), peer);
@@ -185,7 +185,7 @@ impl Table {
 
     /// Records the things of this node. With `trust`, a difference from the last seen state counts as an edit that was made here. Returns
     /// whether there are new entries for the other node.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         kinds: &[EntryKind],
         seen: &BTreeMap<String, Value>,
@@ -269,13 +269,13 @@ impl Table {
     }
 
     /// Returns whether an edit is so far ahead of this node's clock that it must be refused.
-    pub fn is_ahead(entries: &[(String, Entry)], now: u64) -> bool {
+    pub(crate) fn is_ahead(entries: &[(String, Entry)], now: u64) -> bool {
         let latest = now.saturating_add(MOST_AHEAD);
         entries.iter().any(|(_, entry)| entry.clock.values().chain([&entry.at]).any(|at| *at > latest))
     }
 
     /// Records the entries of another node. Returns whether any is new here.
-    pub fn hear(&mut self, entries: &[(String, Entry)]) -> bool {
+    pub(crate) fn hear(&mut self, entries: &[(String, Entry)]) -> bool {
         let before = self.meta.seq;
         for (name, entry) in entries {
             if let Some((kind, _)) = EntryKind::of(name) {
@@ -286,7 +286,7 @@ impl Table {
     }
 
     /// Removes all but one of the targets that push a stream to the same URL.
-    pub fn remove_repeated(&mut self, now: u64) -> bool {
+    pub(crate) fn remove_repeated(&mut self, now: u64) -> bool {
         if std::mem::replace(&mut self.compared, self.meta.seq) == self.meta.seq {
             return false;
         }
@@ -306,7 +306,7 @@ impl Table {
     }
 
     /// Returns the changes that must be made at this node, for these kinds. Removals are first.
-    pub fn pending(&self, kinds: &[EntryKind], now: u64) -> Vec<Pending> {
+    pub(crate) fn pending(&self, kinds: &[EntryKind], now: u64) -> Vec<Pending> {
         let differs = |(name, row): (&String, &Row)| {
             let (kind, _) = EntryKind::of(name).filter(|(kind, _)| kinds.contains(kind))?;
             let was = row.shadow.as_ref().and_then(|shadow| shadow.value.as_ref());
@@ -326,7 +326,7 @@ impl Table {
     }
 
     /// Notes that this node shows the change now.
-    pub fn applied(&mut self, done: &Pending) {
+    pub(crate) fn applied(&mut self, done: &Pending) {
         if let Some(row) = self.rows.get_mut(&done.name) {
             row.shadow = Some(Shadow { value: done.want.clone(), clock: done.clock.clone() });
             self.dirty.insert(done.name.clone());
@@ -334,7 +334,7 @@ impl Table {
     }
 
     /// Returns the rows after a number of this node's log, the oldest first, and the number that they reach.
-    pub fn since(&self, seq: u64) -> (Vec<(String, Entry)>, u64) {
+    pub(crate) fn since(&self, seq: u64) -> (Vec<(String, Entry)>, u64) {
         let mut newer: Vec<(&String, &Row)> = self.rows.iter().filter(|(_, row)| row.seq > seq).collect();
         newer.sort_by_key(|(_, row)| row.seq);
         let (mut upto, mut bytes, mut letter) = (self.meta.seq, 0, Vec::new());
@@ -351,12 +351,12 @@ impl Table {
     }
 
     /// Returns the number of rows after a number of the log.
-    pub fn count_since(&self, seq: u64) -> usize {
+    pub(crate) fn count_since(&self, seq: u64) -> usize {
         self.rows.values().filter(|row| row.seq > seq).count()
     }
 
     /// Forgets things that have ended, and old removals that the other node knows.
-    pub fn tidy(&mut self, now: u64) {
+    pub(crate) fn tidy(&mut self, now: u64) {
         let old = now.saturating_sub(u64::try_from(TOMBSTONE.as_millis()).unwrap_or(u64::MAX));
         let acknowledged = self.meta.peers.values().map(|peer| peer.ours).min().unwrap_or_default();
         let is_over = |name: &str, row: &Row| match &row.entry.value {
@@ -375,7 +375,7 @@ impl Table {
     }
 
     /// Writes all changes in one transaction.
-    pub fn commit(&mut self) -> Result<(), database::Error> {
+    pub(crate) fn commit(&mut self) -> Result<(), database::Error> {
         let path = self.path.clone();
         let failed = |why| database::Error::Sqlite { path, why };
         write(&mut self.database, &self.meta, &self.rows, &self.dirty).map_err(failed)?;

@@ -6,7 +6,7 @@ use weir_model::target::{StreamPattern, TargetUrl};
 
 /// A live publisher, with the key that it used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct OnAir {
+pub(crate) struct OnAir {
     /// Application.
     pub app: String,
     /// Public name.
@@ -21,7 +21,7 @@ pub struct OnAir {
 
 impl OnAir {
     /// Returns whether both are one publish, whether or not it sends media at the moment.
-    pub fn is_same_publish(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_publish(&self, other: &Self) -> bool {
         let who = |of: &Self| (of.app.clone(), of.name.clone(), of.key.clone(), of.since);
         who(self) == who(other)
     }
@@ -29,7 +29,7 @@ impl OnAir {
 
 /// The publishers of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// keepalived has made this node the standby.
     pub held: bool,
     /// Live publishers at this node.
@@ -38,7 +38,7 @@ pub struct Stage {
 
 /// Returns the publishers that must leave this node because the other node has the same key live. The publisher at the standby leaves. If
 /// keepalived has not made exactly one node the standby, the publisher that sends no media leaves, or else the later one.
-pub fn to_drop<'s>((mine, me): (&'s Stage, &str), (theirs, they): (&Stage, &str)) -> Vec<&'s OnAir> {
+pub(crate) fn to_drop<'s>((mine, me): (&'s Stage, &str), (theirs, they): (&Stage, &str)) -> Vec<&'s OnAir> {
     let gives_way = |one: &&OnAir| {
         theirs.on_air.iter().any(|other| {
             let is_same = (&one.key, &one.app, &one.name) == (&other.key, &other.app, &other.name);
@@ -62,7 +62,7 @@ struct Target<'t> {
 
 /// Returns the ids of all but one of the targets that push the same stream to the same URL. An enabled target stays, and of several the one
 /// with the smallest id. Both nodes decide the same.
-pub fn repeated<'t>(targets: impl Iterator<Item = &'t Value>) -> Vec<String> {
+pub(crate) fn repeated<'t>(targets: impl Iterator<Item = &'t Value>) -> Vec<String> {
     let read = |value: &'t Value| {
         let (stream, url) = (value["stream"].as_str()?.parse().ok()?, value["url"].as_str()?);
         Some(Target { value, stream, url: TargetUrl::parse(url).ok()? })

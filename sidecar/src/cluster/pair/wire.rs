@@ -6,12 +6,12 @@ use super::entry::Entry;
 use super::twins::Stage;
 
 /// Size of the largest letter in bytes. [`Table::since`](super::table::Table::since) fills about half of it.
-pub const MAX_LETTER: usize = 2 << 20;
+pub(crate) const MAX_LETTER: usize = 2 << 20;
 
 /// A letter between the nodes, as a request and as its answer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Letter {
+pub(crate) struct Letter {
     /// The sender's id.
     pub node: String,
     /// Id of the run of the sender's daemon.
@@ -35,7 +35,7 @@ pub struct Letter {
 /// The body of an answer: a letter, or the reason why there is none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The sender's clock, in milliseconds since 1970.
     pub now: u64,
     /// The letter; `None` if the request was refused.

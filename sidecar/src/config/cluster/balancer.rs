@@ -9,7 +9,7 @@ use crate::config::check::{Checked, Problem, Unfit, absolute, text_or};
 
 /// Settings of nginx in front of the edges.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadBalancer {
+pub(crate) struct LoadBalancer {
     /// File that nginx includes.
     pub upstream_file: PathBuf,
     /// Scheme of nginx's requests to the edges; edges with another scheme are left out.

@@ -8,7 +8,7 @@ use crate::config::check::{Checked, Text, absolute, parsed, problem, text_or};
 
 /// The other node of a pair: both nodes share keys, targets, bans and administrators.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// Pages of the other node.
     pub peer: Base,
     /// Database of the shared state.

@@ -9,7 +9,7 @@ use crate::config::check::{Checked, number, problem, time};
 
 /// Rules for more or fewer edges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Autoscale {
+pub(crate) struct Autoscale {
     /// Number of viewers per edge.
     pub viewers_per_edge: Option<u32>,
     /// Share of its bandwidth that an edge may use, in percent.

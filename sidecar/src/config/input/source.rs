@@ -9,7 +9,7 @@ use crate::config::origin::{Origin, OriginProtocol};
 
 /// Source of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// A source over a network.
     Remote(Remote),
     /// A stream of another node.
@@ -22,7 +22,7 @@ pub enum Source {
 
 impl Source {
     /// Returns a word for log lines and lists: `rtsp`, `file`, ...
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Remote(remote) => remote.transport.word(),
             Self::Node(Origin { kind: OriginProtocol::Ws, .. }) => "weir",
@@ -35,7 +35,7 @@ impl Source {
 
 /// A source over a network.
 #[derive(Clone, Debug)]
-pub struct Remote {
+pub(crate) struct Remote {
     /// Protocol.
     pub transport: Transport,
     /// URL for ffmpeg; may contain a password.
@@ -55,7 +55,7 @@ impl Eq for Remote {}
 
 /// Protocol of a source over a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// A camera.
     Rtsp,
     /// Another RTMP server, also with `rtmps://`.
@@ -72,7 +72,7 @@ pub enum Transport {
 
 impl Transport {
     /// Returns a word for log lines and lists.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Rtsp => "rtsp",
             Self::Rtmp => "rtmp",

@@ -15,7 +15,7 @@ const TAIL: usize = 60;
 
 /// A path below a folder, with fields in braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+pub(crate) struct Template(Vec<Part>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
@@ -46,7 +46,7 @@ impl Field {
 
 /// Values of the fields. All are valid in file names.
 #[derive(Clone, Copy, Debug)]
-pub struct Names<'n> {
+pub(crate) struct Names<'n> {
     /// `{app}`
     pub app: &'n str,
     /// `{stream}`
@@ -61,7 +61,7 @@ pub struct Names<'n> {
 
 /// Error that makes a template unusable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateError {
+pub(crate) enum TemplateError {
     /// Unknown field.
     #[error("no field {0}; there are {{app}}, {{stream}}, {{date}}, {{start}}, {{session}} and {{ext}}")]
     Field(String),
@@ -155,7 +155,7 @@ impl fmt::Display for Template {
 
 impl Template {
     /// Returns the path below the folder. `copy` (from 0) distinguishes recordings that started in the same second.
-    pub fn path(&self, names: &Names<'_>, copy: u32) -> PathBuf {
+    pub(crate) fn path(&self, names: &Names<'_>, copy: u32) -> PathBuf {
         // 2026-11-20T18:00:00.123Z
         let start = Timestamp::from_millis(names.start.as_seconds() * 1000).to_string();
         let (date, time) = start.split_once('T').unwrap_or((&start, ""));

@@ -21,7 +21,7 @@ impl Runner {
     /// # Errors
     ///
     /// Only errors of the last step. Earlier errors are logged, and the step is repeated.
-    pub async fn follow(&mut self) -> Result<(), Error> {
+    pub(crate) async fn follow(&mut self) -> Result<(), Error> {
         let interval = self.fleet.autoscale.map_or(INTERVAL, |rules| rules.interval);
         loop {
             let (now, from) = (clock::now(), plan::create_at(&self.fleet));

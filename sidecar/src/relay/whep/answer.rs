@@ -10,7 +10,7 @@ const MOST_CANDIDATES: usize = 64;
 
 /// Reason why an answer cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The text is not an SDP answer.
     #[error("the answer is no SDP: {0}")]
     Malformed(&'static str),

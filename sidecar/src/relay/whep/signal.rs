@@ -16,7 +16,7 @@ use crate::relay::socket::Error;
 /// Content type of an offer and an answer.
 const SDP: &str = "application/sdp";
 /// Header of an answer with the nodes that the stream has passed.
-pub const VIA: &str = "weir-via";
+pub(crate) const VIA: &str = "weir-via";
 /// Time limit of the connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Time limit of the whole answer: the far end may have to fetch the stream itself first.
@@ -24,7 +24,7 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// Time limit of the request that ends the session.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Header of an answer with the kinds of media of the stream, such as `video,audio`.
-pub const MEDIA: &str = "weir-media";
+pub(crate) const MEDIA: &str = "weir-media";
 /// Most nodes of a path, and most bytes of a node's name.
 const MOST_VIA: usize = 64;
 const MOST_NAME: usize = 64;

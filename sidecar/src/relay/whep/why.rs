@@ -9,7 +9,7 @@ pub(super) const HANDSHAKE: Duration = Duration::from_secs(15);
 
 /// Reason why WebRTC with a far end fails.
 #[derive(Debug, thiserror::Error)]
-pub enum Why {
+pub(crate) enum Why {
     /// The answer cannot be used.
     #[error("{host}: {why}")]
     Answer {
