@@ -24,14 +24,24 @@ use weir_tests::harness::{Nginx, Sidecar};
 
 const SECRET: &str = "fedcba9876543210fedcba9876543210";
 
-/// Starts nginx with an application `live` and the API, and with all secrets in its folder.
+/// Starts the nginx of an origin, whose application `live` takes every publisher.
 fn nginx() -> Nginx {
+    nginx_that("weir_publish open;")
+}
+
+/// Starts the nginx of an edge that relays streams: only its daemon publishes, with tokens.
+fn nginx_of_edge() -> Nginx {
+    nginx_that("weir_publish key;")
+}
+
+/// Starts nginx with an application `live` and the API, and with all secrets in its folder.
+fn nginx_that(publishes: &str) -> Nginx {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
         .file("secret", "0123456789abcdef0123456789abcdef")
         .file("cluster.secret", SECRET)
         .with_api()
-        .app("live", "weir_publish open;")
+        .app("live", publishes)
         .start()
 }
 

@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use weir_tests::harness::browser::Browser;
-use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
 use weir_tests::harness::process::Process;
 use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, took, until};
 
-use super::{ORIGIN, nginx};
+use super::{ORIGIN, nginx, nginx_of_edge};
 
 /// An edge whose pages have a port of their own.
 struct Edge {
@@ -22,13 +21,7 @@ struct Edge {
 
 fn start_edge(name: &str, origin: &Sidecar, at_origin: &Nginx) -> Edge {
     let front = Port::reserve();
-    let nginx = Config::weir()
-        .main("weir_secret @DIR@/secret;")
-        .file("secret", "0123456789abcdef0123456789abcdef")
-        .file("cluster.secret", super::SECRET)
-        .with_api()
-        .app("live", "weir_publish key;")
-        .start();
+    let nginx = nginx_of_edge();
     let (own, pages) = (front.number(), origin.web());
     let text = format!(
         "[nginx]\nsecret_file = \"{dir}/secret\"\napi = \"{api}\"\nrtmp = \"rtmp://127.0.0.1:{rtmp}\"\n[web]\nlisten = \"127.0.0.1:{own}\"\n\

@@ -4,12 +4,11 @@ mod delay;
 
 use std::time::Instant;
 
-use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
 use weir_tests::harness::websocket::Message;
 use weir_tests::harness::{Nginx, Player, Publisher, Sidecar, WebSocket, took, until};
 
-use super::{ORIGIN, nginx};
+use super::{ORIGIN, nginx, nginx_of_edge};
 
 #[test]
 fn a_stream_is_pulled_over_rtmp() {
@@ -43,13 +42,7 @@ impl Hop {
         let (at_origin, port) = (nginx(), Port::reserve());
         let webrtc = format!("[webrtc]\nlisten = \"127.0.0.1:{}\"\n", port.number());
         let origin = Sidecar::start(&at_origin, &format!("{ORIGIN}{webrtc}"));
-        let at_edge = Config::weir()
-            .main("weir_secret @DIR@/secret;")
-            .file("secret", "0123456789abcdef0123456789abcdef")
-            .file("cluster.secret", super::SECRET)
-            .with_api()
-            .app("live", "weir_publish key;")
-            .start();
+        let at_edge = nginx_of_edge();
         let publish = |name: &str| Publisher::to(at_origin.rtmp(), &format!("live/{name}")).start().started();
         let publishers = [publish("show"), publish("other")];
         for name in ["show", "other"] {
