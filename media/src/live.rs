@@ -6,7 +6,7 @@
 //! - [`unpack`]: converts initialization segments and fragments back to frames, for a node that receives a stream from
 //!   another node
 //! - [`annexb`]: frames of H.264 in the form that RTP and decoders need
-//! - [`captions`]: finds captions in frames of H.264
+//! - [`captions`]: finds captions in frames of H.264 and HEVC
 //! - [`ogg`]: reads Opus from the output of ffmpeg
 //! - [`hls`]: groups fragments into parts and segments of Low-Latency HLS, and writes their playlist
 

@@ -7,6 +7,7 @@
 use weir_rtmp::flv::TagKind;
 use weir_rtmp::media::{self, config};
 
+use super::captions::Units;
 use super::codecs::{self, Aac};
 use super::fragment::{self, AUDIO, Layout, Sample, Samples, VIDEO};
 use crate::run::cut::{Frame, Header, Headers, Step};
@@ -43,10 +44,14 @@ pub struct Init {
 }
 
 impl Init {
-    /// Returns the number of bytes of each length before a NAL unit of H.264, or `None` for another codec.
-    pub fn unit_length(&self) -> Option<usize> {
-        let header = self.video.as_ref().filter(|header| header.codec.is_avc())?;
-        header.data.get(4).map(|length| usize::from(length & 3) + 1)
+    /// Returns the form of the NAL units, or `None` for another codec than H.264 and HEVC.
+    pub fn units(&self) -> Option<Units> {
+        let header = self.video.as_ref()?;
+        let is_hevc = header.codec.is_hevc();
+        // `lengthSizeMinusOne` of avcC and of hvcC (ISO/IEC 14496-15, 5.3.3.1.2 and 8.3.3.1.2).
+        let at = if is_hevc { 21 } else { 4 };
+        let length = header.data.get(at).filter(|_| is_hevc || header.codec.is_avc())?;
+        Some(Units { length: usize::from(length & 3) + 1, is_hevc })
     }
 }
 

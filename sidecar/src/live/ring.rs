@@ -139,10 +139,10 @@ impl Ring {
                 self.newest = Some(start);
                 if let Some(picture) = &layout.picture {
                     self.order.note(start + i64::from(layout.composition));
-                    let length = self.init.as_ref().and_then(|init| init.about.unit_length());
-                    self.has_captions |= length
+                    let units = self.init.as_ref().and_then(|init| init.about.units());
+                    self.has_captions |= units
                         .zip(bytes.get(picture.clone()))
-                        .is_some_and(|(length, picture)| captions::has_captions(picture, length));
+                        .is_some_and(|(units, picture)| captions::has_captions(picture, units));
                 }
                 if is_key {
                     self.newest_key = Some(self.end());
