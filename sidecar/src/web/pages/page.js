@@ -9,8 +9,14 @@ const WORDS = {
   PENDING: t("waiting"),
   PLAYING: "",
   STOPPED: t("ended"),
-  FAILED: t("failed"),
+  FAILED: t("no_format"),
   NOT_ENOUGH_BANDWIDTH: t("slow"),
+};
+
+// Reasons that have their own text.
+const REASONS = {
+  "all servers are full": t("full"),
+  "the link is not valid, or has expired": t("refused"),
 };
 
 const { root, app, name, order } = document.body.dataset;
@@ -18,6 +24,7 @@ const query = new URLSearchParams(location.search);
 const video = document.getElementById("video");
 const status = document.getElementById("status");
 const unmute = document.getElementById("unmute");
+const again = document.getElementById("again");
 const autoplay = query.get("autoplay") !== "0";
 video.muted = query.get("muted") !== "0";
 video.autoplay = autoplay;
@@ -34,12 +41,12 @@ function tell() {
 }
 
 player.addEventListener("state", ({ detail }) => {
-  const isFailed = detail.state === "FAILED" && detail.reason;
-  const isFull = detail.reason === "all servers are full";
-  status.textContent = isFailed ? t("failed", { reason: detail.reason }) : isFull ? t("full") : WORDS[detail.state];
-  status.hidden = status.textContent === "";
+  const text = REASONS[detail.reason] ?? WORDS[detail.state];
+  status.textContent = text;
+  status.hidden = text === "";
+  again.hidden = detail.state !== "FAILED";
   const offline = detail.reason === "the stream is not live";
-  document.dispatchEvent(new CustomEvent("weir-state", { detail: { ...detail, offline } }));
+  document.dispatchEvent(new CustomEvent("weir-state", { detail: { ...detail, offline, text } }));
   tell();
 });
 setInterval(tell, 500);
@@ -61,6 +68,10 @@ player.addEventListener("uncovered", () => {
   location.replace(`${ask.replace(/edge$/, kind)}/${app}/${name}${location.search}`);
 });
 
+again.addEventListener("click", () => {
+  player.stop();
+  player.start();
+});
 unmute.hidden = !video.muted;
 unmute.addEventListener("click", () => {
   video.muted = false;

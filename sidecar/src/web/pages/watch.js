@@ -19,20 +19,31 @@ function spanOf(ms) {
   const total = Math.max(0, Math.floor(ms / 1000));
   const [days, hours, minutes, seconds] = [total / 86400, (total / 3600) % 24, (total / 60) % 60, total % 60].map(Math.floor);
   const two = (number) => String(number).padStart(2, "0");
-  return `${days > 0 ? `${days} × 24 h + ` : ""}${two(hours)}:${two(minutes)}:${two(seconds)}`;
+  const inDays = new Intl.NumberFormat(lang, { style: "unit", unit: "day", unitDisplay: "long" });
+  return `${days > 0 ? `${inDays.format(days)}, ` : ""}${two(hours)}:${two(minutes)}:${two(seconds)}`;
 }
 
 let state = "PENDING";
+let failure = "";
 let hasPlayed = false;
+
+// A screen reader reads each change of the text, so an equal text is not set again.
+function put(id, text) {
+  if (field(id).textContent !== text) field(id).textContent = text;
+}
 
 function showOffline() {
   const isOff = state === "STOPPED" || (state === "PENDING" && !hasPlayed && document.body.dataset.offline === "yes");
-  field("offline").hidden = !isOff;
+  field("offline").hidden = !isOff && state !== "FAILED";
+  if (state === "FAILED") {
+    put("offline-text", failure);
+    field("countdown").hidden = true;
+  }
   if (!isOff) return;
   const left = next ? Date.parse(next.start) - Date.now() : 0;
   const announced = next && left > 0 ? t("next_on", { title: next.title, time: when(new Date(next.start)) }) : "";
   const text = state === "STOPPED" && hasPlayed ? t("ended") : next || facts.known ? t("offline") : t("unknown_stream");
-  field("offline-text").textContent = [text, announced].filter(Boolean).join(" ");
+  put("offline-text", [text, announced].filter(Boolean).join(" "));
   field("countdown").hidden = !next;
   field("countdown").textContent = left > 0 ? t("starts_in", { time: spanOf(left) }) : t("starts_soon");
 }
@@ -42,7 +53,8 @@ document.addEventListener("weir-state", ({ detail }) => {
   hasPlayed ||= state === "PLAYING";
   document.body.dataset.offline = detail.state === "PENDING" && detail.offline ? "yes" : "no";
   if (state === "PLAYING") lookAtLive();
-  if (state !== "PENDING" || detail.offline) field("status").hidden ||= ["PENDING", "STOPPED"].includes(state);
+  failure = detail.text;
+  if (state !== "PENDING" || detail.offline) field("status").hidden ||= ["PENDING", "STOPPED", "FAILED"].includes(state);
   showOffline();
 });
 
@@ -187,8 +199,9 @@ function button(key, message) {
 function show(message) {
   const item = document.createElement("p");
   item.dataset.id = message.id;
-  const at = Date.parse(message.at);
-  item.dataset.at = at;
+  // The numbers of messages grow even if the server's clock is set back.
+  const order = Number(message.id.slice(1));
+  item.dataset.order = order;
   item.dataset.from = message.name.toLowerCase();
   const time = document.createElement("time");
   time.dateTime = message.at;
@@ -206,7 +219,7 @@ function show(message) {
   }
   const isAtEnd = list.scrollTop + list.clientHeight > list.scrollHeight - 40;
   // A restored message returns to its earlier position.
-  list.insertBefore(item, [...list.children].find((other) => Number(other.dataset.at) > at) ?? null);
+  list.insertBefore(item, [...list.children].find((other) => Number(other.dataset.order) > order) ?? null);
   while (list.children.length > 200) list.firstChild.remove();
   if (isAtEnd) list.scrollTop = list.scrollHeight;
 }

@@ -148,7 +148,7 @@ function Barred({ room, value, mayModerate }) {
   const all = [...value.timed_out, ...value.bans];
   return html`<section class="card" aria-labelledby="barred"><h2 id="barred">Banned and timed out</h2>
     ${all.length === 0 && html`<p class="hint">Nobody.</p>`}
-    ${all.map((one) => html`<div class="line" key=${`${one.name} ${one.left_s}`} data-barred=${one.name}><p><strong>${one.name === one.address ? `address ${short(one.name)}` : one.name}</strong>
+    ${all.map((one) => html`<div class="line" key=${`${one.name} ${one.left_s}`} data-barred=${one.name}><p><strong>${one.name === one.address ? `address ${short(one.name)}` : one.name}</strong>${" "}
       <small>${one.left_s ? `for ${span(one.left_s)}` : "banned"}${one.address && one.name !== one.address ? `, with the address ${short(one.address)}` : ""}</small></p>
       ${mayModerate && html`<div class="buttons small"><button type="button" aria-label=${`Lift: let ${one.name} write again`}
         onClick=${order(room, { order: "unban", who: one.name }, `${one.name} may write again.`)}>Lift</button></div>`}</div>`)}</section>`;

@@ -5,13 +5,17 @@ import { useEffect, useState } from "preact/hooks";
 import { call, can, now } from "./api.js";
 import { act, get, html, part, say, show, span, useList, Waiting } from "./ui.js";
 
-export function Jobs() {
+/** All jobs, or those of one stream: `of` is its application and its name. */
+export function Jobs({ of = [] }) {
   const { value, error } = useList("jobs");
-  return html`<h1>Jobs</h1><${Waiting} ...${{ value, error }} />
-    ${value && value.jobs.length === 0 && html`<p class="empty">No job runs. Ladders, recordings, stills and inputs of weir.toml are jobs.</p>`}
-    ${value?.jobs.length > 0 && html`<div class="scroll"><table>
+  const stream = of.length === 2 ? of.join("/") : "";
+  const jobs = (value?.jobs ?? []).filter(({ id }) => !stream || id.startsWith(`${stream}/`));
+  return html`<h1>${stream ? `Jobs of ${stream}` : "Jobs"}</h1><${Waiting} ...${{ value, error }} />
+    ${stream && html`<p class="back"><a href="#jobs">All jobs</a></p>`}
+    ${value && jobs.length === 0 && html`<p class="empty">No job runs. Ladders, recordings, stills and inputs of weir.toml are jobs.</p>`}
+    ${jobs.length > 0 && html`<div class="scroll"><table>
       <thead><tr><th scope="col">Job</th><th scope="col">State</th><th scope="col">Makes</th><th scope="col">Restarts</th><th scope="col">Last error</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
-      <tbody>${value.jobs.map((job) => html`<tr key=${job.id}><th scope="row">${job.id}</th><td><${State} job=${job} /></td><td>${job.renditions.join(", ")}</td>
+      <tbody>${jobs.map((job) => html`<tr key=${job.id}><th scope="row">${job.id}</th><td><${State} job=${job} /></td><td>${job.renditions.join(", ")}</td>
         <td>${job.restarts}</td><td>${job.last_error ?? ""}</td><td><${Buttons} id=${job.id} /></td></tr>`)}</tbody></table></div>`}`;
 }
 

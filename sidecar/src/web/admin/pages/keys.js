@@ -33,9 +33,9 @@ function Row({ of: key }) {
   }, "Revoke now");
   return html`<tr data-key=${key.id} class=${isGoing ? "going" : ""}>
     <th scope="row">${name}</th><td>${key.note}</td>
-    <td>${ended ? html`<span class="bad">expired</span>` : key.expires_at ? `until ${when(key.expires_at)}` : "always"}
+    <td><span class="key">Valid: </span>${ended ? html`<span class="bad">expired</span>` : key.expires_at ? `until ${when(key.expires_at)}` : "always"}
       ${key.previous_valid_until && html`<br /><small>old secret until ${when(key.previous_valid_until)}</small>`}</td>
-    <td>${key.publish_from.length ? key.publish_from.join(", ") : "anywhere"}</td>
+    <td><span class="key">From: </span>${key.publish_from.length ? key.publish_from.join(", ") : "anywhere"}</td>
     <td class="buttons">${key.source === "file" ? html`<small>from weir_key_file</small>` : can("admin") && html`
       <button type="button" aria-label=${`Rotate the key of ${name}`} onClick=${() => show(`Rotate the key of ${name}`, (close) => html`<${Rotate} ...${{ id: key.id, close }} />`)}>Rotate</button>
       <button type="button" class="danger" disabled=${isGoing} aria-label=${`Revoke the key of ${name}`} onClick=${revoke}>Revoke</button>`}</td>

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 
 import { bitrates, call, can, hasChat, now, streams } from "./api.js";
 import { Chart } from "./chart.js";
-import { act, bytes, Copy, html, parts, plural, rate, say, show, span, usePart } from "./ui.js";
+import { act, bytes, Copy, going, html, parts, plural, rate, say, show, soon, span, usePart } from "./ui.js";
 
 /** Number of cards that are shown at first; a button shows more. */
 const CARDS = 24;
@@ -37,7 +37,8 @@ function Card({ stream }) {
   const worst = stream.health[0];
   const { video, audio } = stream;
   const live = stream.targets.flatMap((target) => target.sessions).filter((session) => session.state === "live").length;
-  return html`<article class="card" data-stream=${id} aria-labelledby=${`card-${id}`}>
+  const isGoing = going.value.has(stopping(stream));
+  return html`<article class=${isGoing ? "card going" : "card"} data-stream=${id} aria-labelledby=${`card-${id}`}>
     ${stream.still && html`<${Still} stream=${stream} />`}
     <header><h2 id=${`card-${id}`}>${id}</h2><span class=${`pill ${worst.level}`}>${WORDS[worst.level]}</span></header>
     <ul class="health">${stream.health.map((word) => html`<li class=${word.level}>${word.text}</li>`)}</ul>
@@ -57,8 +58,9 @@ function Card({ stream }) {
     <div class="buttons">
       <a class="button" href=${`../watch/${parts(id)}`} target="_blank" rel="noopener" aria-label=${`Open ${id}`}>Open</a>
       ${hasChat.value && html`<a class="button" href=${`#chat/${encodeURIComponent(stream.app)}/${encodeURIComponent(stream.name)}`} aria-label=${`Chat of ${id}`}>Chat</a>`}
+      ${(stream.recording || stream.slate || renditions.length > 0) && html`<a class="button" href=${`#jobs/${encodeURIComponent(stream.app)}/${encodeURIComponent(stream.name)}`} aria-label=${`Jobs of ${id}`}>Jobs</a>`}
       ${can("moderator") && html`<button type="button" aria-label=${`Share ${id}`} onClick=${() => show(`Share ${id}`, (close) => html`<${Share} ...${{ stream, close }} />`)}>Share</button>
-      <button type="button" class="danger" aria-label=${`Stop ${id}`} onClick=${() => show(`Stop ${id}`, (close) => html`<${Stop} ...${{ stream, close }} />`)}>Stop</button>`}
+      <button type="button" class="danger" disabled=${isGoing} aria-label=${`Stop ${id}`} onClick=${() => show(`Stop ${id}`, (close) => html`<${Stop} ...${{ stream, close }} />`)}>Stop</button>`}
     </div>
   </article>`;
 }
@@ -84,13 +86,19 @@ function Still({ stream }) {
   return !gone && html`<img class="still" alt=${`Newest still of ${path(stream)}`} onError=${() => set(true)} src=${`../stream/${parts(path(stream))}/still.jpg?${turn}`} />`;
 }
 
+/** Name of a stream's stop among the actions that can be undone. */
+const stopping = (stream) => `stop ${path(stream)} ${stream.server ?? ""}`;
+
 function Stop({ stream, close }) {
-  const stop = (ban_s) => act(async () => {
-    const server = stream.server ? `&server=${encodeURIComponent(stream.server)}` : "";
-    await call("DELETE", `streams/${parts(path(stream))}?ban_s=${ban_s}${server}`);
-    say(`Stopped ${path(stream)}.`);
+  const id = path(stream);
+  const stop = (ban_s) => () => {
     close();
-  });
+    soon(stopping(stream), `${id} will be stopped in 10 seconds${ban_s ? ", and its key banned" : ""}.`, async () => {
+      const server = stream.server ? `&server=${encodeURIComponent(stream.server)}` : "";
+      await call("DELETE", `streams/${parts(id)}?ban_s=${ban_s}${server}`, undefined, true);
+      say(`Stopped ${id}.`);
+    }, "Stop now");
+  };
   return html`<p>${stream.publisher.key_id ? "The encoder may connect again at once, unless you ban its key for a while." : "The encoder may connect again at once: the stream has no key that you could ban."}</p>
     <div class="buttons">
       <button type="button" onClick=${close}>Cancel</button>

@@ -5,19 +5,20 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import htm from "htm";
 
-import { call, list, refresh } from "./api.js";
+import { call, list, now, refresh } from "./api.js";
 
 export const html = htm.bind(h);
 
-/** Messages that are shown for some seconds, with buttons: {id, text, level, buttons: [[label, action]]}. */
+/** Messages that are shown for some seconds, with buttons: {id, text, level, buttons: [[label, action]], end: time or undefined}. */
 const toasts = signal([]);
 let next = 1;
 
-/** Shows a message; returns a function that removes it. */
-export function say(text, { level = "good", buttons = [], ms = 6000 } = {}) {
+/** Shows a message, with `counts` also the seconds until it disappears; returns a function that removes it. */
+export function say(text, { level = "good", buttons = [], ms = 6000, counts = false } = {}) {
   const id = next++;
   const gone = () => (toasts.value = toasts.value.filter((toast) => toast.id !== id));
-  toasts.value = [...toasts.value, { id, text, level, buttons, gone }];
+  const end = counts ? Date.now() + ms : undefined;
+  toasts.value = [...toasts.value, { id, text, level, buttons, gone, end }];
   const timer = setTimeout(gone, ms);
   return () => {
     clearTimeout(timer);
@@ -29,11 +30,17 @@ export const fail = (error) => say(error.message, { level: "bad", ms: 10000 });
 
 export function Toasts() {
   return html`<div class="toasts" role="status" aria-live="polite">
-    ${toasts.value.map(({ id, text, level, buttons, gone }) => html`<div key=${id} class=${`toast ${level}`}>
-      <span>${text}</span>
+    ${toasts.value.map(({ id, text, level, buttons, gone, end }) => html`<div key=${id} class=${`toast ${level}`}>
+      <span>${text}</span>${end && html`<${Left} end=${end} />`}
       ${buttons.map(([label, act]) => html`<button type="button" onClick=${() => { gone(); act(); }}>${label}</button>`)}
     </div>`)}
   </div>`;
+}
+
+/** Seconds until a time. A screen reader reads only the text beside it, because it would read each second. */
+function Left({ end }) {
+  // The clock ticks each second, so the component is drawn again.
+  return html`<b class="left" aria-hidden="true">${now.value && Math.max(0, Math.ceil((end - Date.now()) / 1000))} s</b>`;
 }
 
 const UNDO_MS = 10000;
@@ -61,6 +68,7 @@ export function soon(name, text, act, label, undo = () => {}) {
   const forget = say(text, {
     level: "notice",
     ms: UNDO_MS,
+    counts: true,
     buttons: [["Undo", () => { done(); mark(false); undo(); }], [label, run]],
   });
 }
