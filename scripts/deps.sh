@@ -39,6 +39,8 @@ packages=(
     etcd-server
     # the tests: samples of a firewall and of the rotation of logs; a terminal for `weir init`
     nftables logrotate bsdutils
+    # the tests: clocks that differ and jump
+    faketime
     # make check: the scripts
     shellcheck
 )
@@ -48,8 +50,8 @@ case ${1-} in
 build) packages=("${build_packages[@]}") ;;
 # debhelper comes with nginx-dev
 deb) packages=("${build_packages[@]}" xz-utils lintian mmdebstrap faketime rpm rpmlint python3-venv) ;;
-# OBS Studio, and a virtual screen for it; clocks that differ; a client and a server for certificates
-long) packages+=(obs-studio xvfb faketime certbot pebble) ;;
+# OBS Studio, and a virtual screen for it; a client and a server for certificates
+long) packages+=(obs-studio xvfb certbot pebble) ;;
 # the peer for TLS in front of nginx-rtmp, and a load of HTTP requests
 bench) packages+=(stunnel4 wrk) ;;
 *) die "usage: deps.sh [build | deb | long | bench]" ;;

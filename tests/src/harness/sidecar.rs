@@ -46,10 +46,29 @@ impl Sidecar {
         Self::start_at(nginx, &nginx.url("/api"), config)
     }
 
+    /// Starts one whose clock [`set_clock`](Self::set_clock) sets.
+    #[track_caller]
+    pub fn start_with_clock(nginx: &Nginx, config: &str) -> Self {
+        let folder = new_folder();
+        write_clock(folder.path(), "+0s");
+        let mut sidecar = Self::start_in(folder, nginx, &nginx.url("/api"), config);
+        sidecar.wait_healthy();
+        sidecar
+    }
+
+    /// Sets the clock of the daemon this many seconds ahead of this machine's. Its monotonic clock goes on.
+    pub fn set_clock(&self, ahead: i64) {
+        write_clock(self.folder.path(), &format!("{ahead:+}s"));
+    }
+
     /// The same, where `api` is the address of nginx's API.
     #[track_caller]
     pub fn start_at(nginx: &Nginx, api: &str, config: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("weir-sidecar-").tempdir().unwrap();
+        Self::start_in(new_folder(), nginx, api, config)
+    }
+
+    #[track_caller]
+    fn start_in(folder: TempDir, nginx: &Nginx, api: &str, config: &str) -> Self {
         let (http, web) = (Port::reserve(), Port::reserve());
         let folder_of_nginx = nginx.folder().to_string_lossy().into_owned();
         let addresses = [api.to_owned(), format!("rtmp://127.0.0.1:{}", nginx.rtmp()), folder_of_nginx];
@@ -60,7 +79,7 @@ impl Sidecar {
             &config.replace("@DIR@", &nginx.folder().to_string_lossy()),
         );
         let child = spawn(folder.path(), None);
-        Self { child, folder, http, web, addresses, seen: Vec::new(), clock: None }
+        Self { child, folder, http, web, addresses, seen: Vec::new() }
     }
 
     /// Starts one with a whole weir.toml. Only the ports of the daemon, its socket, log and history are changed for
@@ -72,8 +91,11 @@ impl Sidecar {
 
     /// The same with a clock that differs, such as `+10s`.
     #[track_caller]
-    pub fn start_whole_at(nginx: &Nginx, web: u16, text: &str, clock: Option<&'static str>) -> Self {
-        let folder = tempfile::Builder::new().prefix("weir-sidecar-").tempdir().unwrap();
+    pub fn start_whole_at(nginx: &Nginx, web: u16, text: &str, clock: Option<&str>) -> Self {
+        let folder = new_folder();
+        if let Some(clock) = clock {
+            write_clock(folder.path(), clock);
+        }
         let (http, place) = (Port::reserve(), folder.path().display().to_string());
         let own = format!(
             "socket = \"{place}/weir.sock\"\nlog = \"text\"\nlisten = \"127.0.0.1:{}\"\n",
@@ -93,10 +115,10 @@ impl Sidecar {
         };
         std::fs::write(folder.path().join("weir.toml"), text).unwrap();
         let addresses = [nginx.url("/api"), format!("rtmp://127.0.0.1:{}", nginx.rtmp()), String::new()];
-        let child = spawn(folder.path(), clock);
+        let child = spawn(folder.path());
         // The caller's port is that of its pages.
         let web = Port::reserve();
-        let mut sidecar = Self { child, folder, http, web, addresses, seen: Vec::new(), clock };
+        let mut sidecar = Self { child, folder, http, web, addresses, seen: Vec::new() };
         sidecar.wait_healthy();
         sidecar
     }
@@ -169,7 +191,7 @@ impl Sidecar {
     /// Starts it again after [`kill`](Self::kill).
     #[track_caller]
     pub fn start_again(&mut self) {
-        self.child = spawn(self.folder.path(), self.clock);
+        self.child = spawn(self.folder.path());
         self.wait_healthy();
     }
 
@@ -322,17 +344,29 @@ fn write_config(folder: &Path, [http, web]: [&Port; 2], [api, rtmp, nginx]: &[St
     std::fs::write(folder.join("weir.toml"), text.replace("@MEDIA@", &format!("{place}/media"))).unwrap();
 }
 
-fn spawn(folder: &Path, clock: Option<&str>) -> Child {
+fn new_folder() -> TempDir {
+    tempfile::Builder::new().prefix("weir-sidecar-").tempdir().unwrap()
+}
+
+/// Writes the file from which libfaketime takes the time, whole: the daemon reads it at any moment.
+fn write_clock(folder: &Path, clock: &str) {
+    std::fs::write(folder.join("clock.new"), format!("{clock}\n")).unwrap();
+    std::fs::rename(folder.join("clock.new"), folder.join("clock")).unwrap();
+}
+
+fn spawn(folder: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    // The caller's umask must not matter, so this is an unusual one: keepalived's.
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "umask 0177; exec \"$0\" serve --config \"$1\""]);
-    if let Some(clock) = clock {
-        let folder = format!("/usr/lib/{}-linux-gnu/faketime", std::env::consts::ARCH);
-        let library = products::tool(&format!("{folder}/libfaketimeMT.so.1"));
-        command.env("LD_PRELOAD", library).env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let mut shell = Command::new("/bin/sh");
+    let clock = folder.join("clock");
+    if clock.exists() {
+        let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH);
+        shell.env("LD_PRELOAD", products::tool(&library)).env("FAKETIME_TIMESTAMP_FILE", clock);
+        let switches = ["FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "NO_FAKE_STAT"];
+        shell.envs(switches.map(|name| (name, "1")));
     }
-    command
+    // The caller's umask must not matter, so this is an unusual one: keepalived's.
+    shell
+        .args(["-c", "umask 0177; exec \"$0\" serve --config \"$1\""])
         .arg(products::weir())
         .arg(folder.join("weir.toml"))
         .stdin(Stdio::null())

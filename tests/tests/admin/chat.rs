@@ -95,7 +95,7 @@ fn moderators_keep_order() {
     troll.say("let me");
     assert_eq!(troll.hears("error")["code"], "timed_out");
     wait_for(&browser, "who is timed out", 5.0, "document.querySelector('[data-barred=troll]')");
-    look_at(&browser, "chat");
+    look_at(&browser, "room");
     browser.click("[data-barred=troll] button");
     ana.hears("chat.forgiven");
     troll.say("thanks");

@@ -74,8 +74,11 @@ fn each_dialog_is_for_everybody() {
     wait_for(&browser, "the QR code", 5.0, "document.querySelector('dialog svg.qr')");
     look_at(&browser, "link");
     close(&browser);
-    go(&browser, "jobs");
+    wait_for(&browser, "the link", 20.0, "document.querySelector('[aria-label=\"Jobs of live/show\"]')");
+    browser.click("[aria-label='Jobs of live/show']");
     wait_for(&browser, "the job", 20.0, "document.querySelector('[aria-label=\"Log of live/show/record\"]')");
+    assert_eq!(browser.run("return document.querySelector('h1').textContent"), "Jobs of live/show");
+    assert_eq!(browser.run("return Boolean(document.querySelector('[aria-label^=\"Restart \"]'))"), true);
     look_at_dialog(&browser, "log", "[aria-label='Log of live/show/record']");
     assert!(browser.run("return document.querySelector('dialog .log').textContent").as_str().is_some());
     close(&browser);
@@ -86,6 +89,8 @@ fn each_dialog_is_for_everybody() {
     until("it is recorded", 20.0, || recorded()["file"].is_string());
     // Without a ban, an encoder may come back; this one does not.
     browser.click("dialog .danger");
+    wait_for(&browser, "it is announced", 5.0, "document.querySelector('.toast .left')");
+    browser.click(".toast button:nth-of-type(2)");
     publisher.wait_closed(5.0);
     until("the recording is complete", 20.0, || recorded()["ended"].is_string());
     go(&browser, "recordings");

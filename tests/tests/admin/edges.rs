@@ -34,7 +34,7 @@ fn edges_are_drained_from_the_dashboard() {
         "document.querySelector('[data-edge=edge1] .pill').textContent === 'drained'",
     );
     assert_eq!(mo.get("edges").1["edges"][0]["state"], "drained");
-    look_at(&browser, "edges");
+    look_at(&browser, "edges-of-origin");
     browser.click("[data-edge=edge1] button");
     wait_for(
         &browser,

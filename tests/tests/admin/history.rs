@@ -95,7 +95,7 @@ fn a_report_tells_what_happened_and_prints() {
     log_in(&browser, &sidecar, "ana");
     go(&browser, "history");
     wait_for(&browser, "the list", 10.0, "document.querySelector('[data-session] a')");
-    look_at(&browser, "history");
+    look_at(&browser, "history-list");
     browser.click("[data-session] a");
     wait_for(&browser, "the graph", 10.0, "document.querySelector('.graph svg')");
     let text = browser.run("return document.querySelector('.report').innerText").as_str().unwrap().to_owned();

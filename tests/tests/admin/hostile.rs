@@ -1,14 +1,15 @@
 //! Text of other people is only text, on every page that shows it: thirty payloads as notes of keys and targets, as the reason with which a
-//! target refuses a stream, as names and messages in the chat, and as titles of events. None of them runs, and none violates the policy of
-//! a page.
+//! target refuses a stream, as names and messages in the chat, as titles of events, and as errors that the server answers. None of them runs,
+//! and none violates the policy of a page.
 
 use serde_json::{Value, json};
 use weir_rtmp::message::Message;
 use weir_tests::harness::browser::Browser;
+use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Manners, Peer, Publisher, Sidecar, WebSocket, until};
 
 use super::look::{complaints, go, log_in, wait_for};
-use super::{Visitor, add, nginx};
+use super::{Visitor, WEB, add, nginx};
 
 /// Payloads that would run or break a page if a page took them for more than text: markup, attributes, addresses, templates, and ends of a
 /// script, a style, a comment or a string (after OWASP's cheat sheet).
@@ -163,6 +164,70 @@ fn texts_are_texts_on_every_page() {
             [&shown[0], &shown[1]].map(|text| text.as_str().unwrap().contains(HOSTILE[nth]));
         assert!(title && heading && shown[2] == Value::Null, "{shown}");
     }
+    let mut lines = browser.console();
+    lines.retain(|line| line.contains("Content Security Policy") || line.contains("Refused to"));
+    assert_eq!(lines, [""; 0]);
+}
+
+/// Makes the server refuse each change with the text in `window.hostile`, if there is one.
+const REFUSE: &str = "
+    window.hostile = null;
+    const real = window.fetch;
+    window.fetch = (url, options = {}) => window.hostile === null || (options.method ?? 'GET') === 'GET'
+        ? real(url, options)
+        : Promise.resolve(Response.json({ error: { code: 'conflict', message: window.hostile } }, { status: 409 }));";
+
+/// Asserts that a page shows each payload as text after `act`.
+#[track_caller]
+fn shows_refusals(browser: &Browser, shown: &str, act: impl Fn()) {
+    for text in HOSTILE {
+        browser.run(&format!("window.hostile = {}", json!(text)));
+        act();
+        let is_shown = format!(
+            "[...document.querySelectorAll('{shown}')].some(({{ textContent }}) => textContent.includes({}))",
+            json!(text)
+        );
+        wait_for(browser, text, 10.0, &is_shown);
+    }
+    let made = browser.run(
+        "return [window.broken ?? Object.prototype.broken ?? null, document.querySelectorAll('body :is(iframe, object, math, base, meta, source, [onerror], [onload], [onfocus])').length]",
+    );
+    assert_eq!(made, json!([null, 0]), "{shown}");
+}
+
+#[test]
+fn answers_of_the_server_are_texts() {
+    let nginx = nginx();
+    let port = Port::reserve();
+    let webrtc = format!("[webrtc]\nlisten = \"127.0.0.1:{}\"\n", port.number());
+    let sidecar = Sidecar::start(&nginx, &format!("{WEB}{webrtc}"));
+    add(&sidecar, "ana", "admin");
+    let key = nginx.api().create_key("live", "show").key;
+    let _publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let browser = Browser::with_camera();
+    browser.begin_with(REFUSE);
+    log_in(&browser, &sidecar, "ana");
+    // In a dialog.
+    go(&browser, "keys");
+    browser.click("main .primary");
+    wait_for(&browser, "the application", 5.0, "document.querySelector('dialog input[name=app]')?.value");
+    browser.fill("dialog input[name=stream]", "other");
+    shows_refusals(&browser, "dialog [role=alert]", || browser.click("dialog .primary"));
+    browser.run("window.hostile = null; document.querySelector('dialog').close()");
+    // In the message that appears for some seconds.
+    go(&browser, "air");
+    wait_for(&browser, "the card", 10.0, "document.querySelector('.card .danger')");
+    browser.click("[aria-label='Share live/show']");
+    wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog .primary')");
+    shows_refusals(&browser, ".toast span", || browser.click("dialog .primary"));
+    // On the page that publishes.
+    browser.open(&format!("http://127.0.0.1:{}/publish?app=live&name=other", sidecar.web()));
+    wait_for(&browser, "the form", 10.0, "document.getElementById('key')");
+    browser.fill("#key", "wk_none");
+    shows_refusals(&browser, "#state", || {
+        wait_for(&browser, "the button", 10.0, "!document.getElementById('start').disabled");
+        browser.click("#start");
+    });
     let mut lines = browser.console();
     lines.retain(|line| line.contains("Content Security Policy") || line.contains("Refused to"));
     assert_eq!(lines, [""; 0]);

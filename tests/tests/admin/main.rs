@@ -4,10 +4,12 @@
 
 mod accounts;
 mod chat;
+mod clock;
 mod dialogs;
 mod edges;
 mod history;
 mod hostile;
+mod hour;
 mod interactive;
 mod keyboard;
 mod large;
@@ -16,6 +18,7 @@ mod pages;
 mod requests;
 mod restart;
 mod second_factor;
+mod undo;
 mod uploads;
 
 use std::io::Write;

@@ -17,6 +17,7 @@ mod llhls;
 mod media;
 mod pages;
 mod reading;
+mod revoked;
 mod settings;
 mod slow;
 mod sync;
