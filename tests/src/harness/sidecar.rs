@@ -27,7 +27,6 @@ pub struct Sidecar {
     addresses: [String; 3],
     /// ffmpegs that were seen at some time.
     seen: Vec<Process>,
-    clock: Option<&'static str>,
 }
 
 impl Sidecar {
@@ -78,7 +77,7 @@ impl Sidecar {
             &addresses,
             &config.replace("@DIR@", &nginx.folder().to_string_lossy()),
         );
-        let child = spawn(folder.path(), None);
+        let child = spawn(folder.path());
         Self { child, folder, http, web, addresses, seen: Vec::new() }
     }
 
