@@ -69,12 +69,12 @@ fn each_dialog_is_for_everybody() {
     let publisher = Publisher::to(nginx.rtmp(), &format!("live/{}", key.as_str().unwrap())).start().started();
     go(&browser, "air");
     wait_for(&browser, "the card", 10.0, "document.querySelector('.card .danger')");
+    wait_for(&browser, "the link", 20.0, "document.querySelector('[aria-label=\"Jobs of live/show\"]')");
     look_at_dialog(&browser, "share", "[aria-label='Share live/show']");
     browser.click("dialog .primary");
     wait_for(&browser, "the QR code", 5.0, "document.querySelector('dialog svg.qr')");
     look_at(&browser, "link");
     close(&browser);
-    wait_for(&browser, "the link", 20.0, "document.querySelector('[aria-label=\"Jobs of live/show\"]')");
     browser.click("[aria-label='Jobs of live/show']");
     wait_for(&browser, "the job", 20.0, "document.querySelector('[aria-label=\"Log of live/show/record\"]')");
     assert_eq!(browser.run("return document.querySelector('h1').textContent"), "Jobs of live/show");
