@@ -2,7 +2,7 @@
 //!
 //! An error before the rename means that the old file is unchanged. After the rename, the new file is in place: a failure then only means
 //! that the file may not survive a loss of power. The module and the command line write their files with this crate. It must not know
-//! what is in them.
+//! their content.
 //!
 //! # Floors
 //!
@@ -24,7 +24,7 @@ pub type Owner = (u32, u32);
 #[derive(Debug)]
 #[must_use]
 pub enum Durability {
-    /// The file survives it.
+    /// The file survives a loss of power.
     Sure,
     /// The file was replaced, but its folder could not be synced.
     Uncertain(io::Error),
@@ -68,7 +68,8 @@ pub fn replace_and_keep(
     Ok((file, durability))
 }
 
-/// Creates a file with all of its content, or fails without one. Fails if the path exists, and follows no link.
+/// Creates a file with all of its content, or fails without one. Fails if the path exists, and follows no link. Unlike [`replace`], a loss
+/// of power during the call can leave an incomplete file.
 pub fn create_for(owner: Option<Owner>, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let file = open(path, mode)?;
     let written = fill(file, owner, mode, bytes).and_then(|_| sync_folder(path));

@@ -46,6 +46,8 @@ mod tests {
     #[test]
     fn the_first_question_mark_counts() {
         for (text, expected) in [
+            ("", ("", None)),
+            ("?", ("", Some(""))),
             ("show", ("show", None)),
             ("show?", ("show", Some(""))),
             ("show?a=1?b", ("show", Some("a=1?b"))),

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+use weir_rtmp::url::DEFAULT_PORT;
+
 use crate::api::ApiError;
 use crate::escape;
 use crate::fields::Fields;
@@ -17,9 +19,6 @@ pub const DEFAULT_TTL_S: u64 = 10_800;
 
 /// Maximum length of an address and of a pattern, in bytes.
 const MAX_LEN: usize = 512;
-
-/// The default port of `rtmp://` addresses.
-const RTMP_PORT: u16 = 1935;
 
 /// The address of a server as viewers see it: `https://live.example.org`, with a path if the server is below one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +134,7 @@ impl LinkRequest {
     pub fn links(&self, asked_at: &Base, offer: Offer, token: &str) -> Links {
         let base = self.url.as_ref().unwrap_or(asked_at);
         let rtmp = match offer.rtmp_port {
-            None | Some(RTMP_PORT) => "rtmp://{host}/{app}/{stream}".to_owned(),
+            None | Some(DEFAULT_PORT) => "rtmp://{host}/{app}/{stream}".to_owned(),
             Some(port) => format!("rtmp://{{host}}:{port}/{{app}}/{{stream}}"),
         };
         let with = |pattern: Option<&Pattern>, usual: &str| {

@@ -87,11 +87,8 @@ impl Presented {
     ///
     /// [`Refusal::TooLong`]: nginx-rtmp would cut the text (`NGX_RTMP_MAX_NAME`).
     pub fn renamed(&self, stream: &str) -> Result<Vec<u8>, Refusal> {
-        let mut name = stream.as_bytes().to_vec();
-        if !self.args.is_empty() {
-            name.push(b'?');
-            name.extend_from_slice(self.args.as_bytes());
-        }
+        let args = [self.args.as_bytes()];
+        let name = arguments::join_bytes(stream.as_bytes(), if self.args.is_empty() { &[] } else { &args });
         if name.len() > MAX_PRESENTED_LEN {
             return Err(Refusal::TooLong { len: name.len() });
         }

@@ -119,8 +119,7 @@ pub fn on_connect(session: &mut Session) -> bool {
         runtime.zone().count_accepted();
         session.send_at_once(true);
     }
-    outgoing::on_connect(session);
-    guard::on_connect(session)
+    outgoing::on_connect(session) && guard::on_connect(session)
 }
 
 /// Handles the end of the handshake. Returns whether the connection may continue.

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use nginx_sys::{ngx_buf_t, ngx_chain_t, ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t};
 use ngx::core::Pool;
 
-use super::log;
+use super::{callback, log};
 
 /// Calls `work` with these bytes as a message in one buffer.
 pub(super) fn with_message<T>(bytes: &mut [u8], work: impl FnOnce(*mut ngx_chain_t) -> T) -> T {
@@ -66,8 +66,8 @@ pub(super) unsafe fn gather(mut chain: *mut ngx_chain_t, limit: usize) -> Vec<u8
 /// # Safety
 ///
 /// `pool` is alive.
-pub(super) unsafe fn keep<T>(pool: *mut ngx_pool_t, value: T) -> *mut T {
-    // What ngx_palloc aligns to (NGX_ALIGNMENT).
+pub(super) unsafe fn keep<T: 'static>(pool: *mut ngx_pool_t, value: T) -> *mut T {
+    // ngx_palloc aligns to NGX_ALIGNMENT, the size of a pointer.
     const { assert!(align_of::<T>() <= align_of::<usize>()) };
     // SAFETY: by contract. `data` has room for the value (ngx_pool_cleanup_add); the handler runs once, when the pool ends
     // (ngx_destroy_pool), and the value has this type.
@@ -83,8 +83,10 @@ pub(super) unsafe fn keep<T>(pool: *mut ngx_pool_t, value: T) -> *mut T {
 }
 
 unsafe extern "C" fn discard<T>(data: *mut c_void) {
-    // SAFETY: the value that `keep` put there. A pool calls each cleanup handler once (ngx_destroy_pool).
-    unsafe { std::ptr::drop_in_place(data.cast::<T>()) };
+    callback::guard("a value of a pool", (), || {
+        // SAFETY: the value that `keep` put there. A pool calls each cleanup handler once (ngx_destroy_pool).
+        unsafe { std::ptr::drop_in_place(data.cast::<T>()) };
+    });
 }
 
 /// Gives a text to a pool without a copy; the pool drops the text when the pool ends. Returns `None` without memory, and logs that.

@@ -277,8 +277,8 @@ impl<M: Tables, B: Block<M>> Context<'_, M, B> {
 
     /// Returns the settings of the whole configuration.
     pub fn main(&mut self) -> &mut M::Main {
-        // SAFETY: `cycle::create` made the settings in the pool of the same configuration (ngx_init_cycle calls it before it reads the
-        // file). The borrow of the context keeps anybody from taking them a second time.
+        // SAFETY: `cycle::create` made the settings in the pool of the same configuration, when nginx loaded the module (ngx_add_module, or
+        // ngx_init_cycle for a module that is built in) and so before any directive of the module. The borrow of the context keeps anybody from taking them a second time.
         unsafe { &mut (*slots::main_slot::<M>((*self.cf.cycle).conf_ctx)).settings }
     }
 

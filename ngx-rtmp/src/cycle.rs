@@ -61,6 +61,11 @@ pub(crate) extern "C" fn create<M: Types>(cycle: *mut ngx_cycle_t) -> *mut std::
         // SAFETY: nginx calls with the cycle that is being built, which has its pool (ngx_init_cycle).
         let pool = unsafe { (*cycle).pool };
         let slot = slots::create::<MainSlot<M::Main>>(pool);
+        // SAFETY: as above.
+        let cleanup = unsafe { ngx_pool_cleanup_add(pool, size_of::<Attempt>()) };
+        if cleanup.is_null() || slot.is_null() {
+            return ptr::null_mut();
+        }
         let before = rtmp_sys::refresh();
         let globals = rtmp_sys::rtmp().map(|rtmp| rtmp_sys::Globals::read(&rtmp));
         if let Some(rtmp) = rtmp_sys::rtmp() {
@@ -70,10 +75,6 @@ pub(crate) extern "C" fn create<M: Types>(cycle: *mut ngx_cycle_t) -> *mut std::
         }
         // SAFETY: as above; the cleanup's data lives in the same pool, until after its handler ran (ngx_destroy_pool).
         unsafe {
-            let cleanup = ngx_pool_cleanup_add(pool, size_of::<Attempt>());
-            if cleanup.is_null() || slot.is_null() {
-                return ptr::null_mut();
-            }
             (*cleanup).data.cast::<Attempt>().write(Attempt { before, globals, succeeded: false });
             (*cleanup).handler = Some(end);
             let slot = slot.cast::<MainSlot<M::Main>>();

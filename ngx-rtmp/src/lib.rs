@@ -62,6 +62,7 @@
 //! - **[`request::Head`]** borrows a live request. [`request::Waiting`] keeps nginx from freeing a request (ngx_http_terminate_request),
 //!   and answers it once.
 //! - **[`gate::Asked`]** borrows a live request too. The settings that it comes with are borrowed for the same callback.
+//! - **[`value::Value`]** knows its configuration: it has no text once the configuration is gone, and none for a request of another one.
 //! - **[`request::Pieces`] and [`event_stream::Events`]** go to the fence by value, and their functions borrow nothing of a request. The
 //!   fence drops them with the request (ngx_http_free_request).
 //! - **[`push::Dial`]** borrows its texts for one call. A connection is known by a number, its ticket. A ticket of a closed connection
@@ -96,7 +97,8 @@
 //! failure slots
 //! types
 //! thread explicit
-//! callback commands value files buffers
+//! buffers
+//! callback commands value files
 //! log
 //! process
 //! rtmp_sys

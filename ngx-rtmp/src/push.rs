@@ -115,17 +115,35 @@ pub fn connect<M: Tables + Targets + Incoming>(
         let context = find(&rtmp, session, dial.ticket).ok_or(Failure::NoRoom)?;
         let peer = (*context).session;
         outgoing::remember(dial.ticket, peer);
-        let connection = &mut *(*peer).connection;
-        (*context).app = copy(connection, dial.app)?;
-        (*context).tc_url = copy(connection, dial.tc_url)?;
-        (*context).play_path = copy(connection, dial.play_path)?;
-        if let Some(slot) = Session::<M>::new(peer).own_slot() {
-            slot.dialing = Some(Box::new(Dialing {
-                read: (*connection.read).handler.replace(on_readable::<M>),
-                write: (*connection.write).handler.replace(on_writable::<M>),
-                tls: dial.tls.clone(),
-            }));
-        }
+        prepare::<M>(&mut *context, dial).inspect_err(|_| {
+            outgoing::forget(peer);
+            Session::<M>::new(peer).close();
+        })
+    }
+}
+
+/// Sets the names of a new connection, and its events: with TLS, nothing may be sent before the handshake.
+///
+/// # Safety
+///
+/// `context` is that of a new connection, which is alive.
+unsafe fn prepare<M: Tables + Connections>(
+    context: &mut ngx_rtmp_relay_ctx_t,
+    dial: &Dial<'_>,
+) -> Result<(), Failure> {
+    // SAFETY: by contract; a session has its connection and both events (ngx_rtmp_relay_create_connection).
+    unsafe {
+        let connection = &mut *(*context.session).connection;
+        context.app = copy(connection, dial.app)?;
+        context.tc_url = copy(connection, dial.tc_url)?;
+        context.play_path = copy(connection, dial.play_path)?;
+        let mut session = Session::<M>::new(context.session);
+        let slot = session.own_slot().ok_or(Failure::NoRoom)?;
+        slot.dialing = Some(Box::new(Dialing {
+            read: (*connection.read).handler.replace(on_readable::<M>),
+            write: (*connection.write).handler.replace(on_writable::<M>),
+            tls: dial.tls.clone(),
+        }));
     }
     Ok(())
 }

@@ -79,14 +79,14 @@ impl<T: Inherit> Inherit for LocationSlot<T> {
 }
 
 /// Creates settings in a pool, which drops them. Returns null without memory.
-pub(super) fn create<T: Default>(pool: *mut ngx_pool_t) -> *mut c_void {
+pub(super) fn create<T: Default + 'static>(pool: *mut ngx_pool_t) -> *mut c_void {
     callback::guard("new settings", ptr::null_mut(), || {
         // SAFETY: the pool of the configuration that is being read (ngx_init_cycle), which outlives the settings.
         unsafe { buffers::keep(pool, T::default()) }.cast()
     })
 }
 
-pub(crate) extern "C" fn create_in_conf<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
+pub(crate) extern "C" fn create_in_conf<T: Default + 'static>(cf: *mut ngx_conf_t) -> *mut c_void {
     // SAFETY: nginx calls with the configuration that is being read (ngx_rtmp_block, ngx_http_block).
     create::<T>(unsafe { (*cf).pool })
 }

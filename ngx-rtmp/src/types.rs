@@ -17,13 +17,13 @@ pub trait Types: Sized + 'static {
     /// Its thread pools.
     const POOLS: &'static [Pool];
     /// The settings of a whole configuration.
-    type Main: Default;
+    type Main: Default + 'static;
     /// An application's settings.
-    type App: Default + Inherit;
+    type App: Default + Inherit + 'static;
     /// A location's settings.
-    type Location: Default + Inherit;
+    type Location: Default + Inherit + 'static;
     /// The module's state of a session; it is dropped with the connection.
-    type Session: Default;
+    type Session: Default + 'static;
 }
 
 /// The nginx modules of a type.

@@ -201,7 +201,8 @@ pub(super) fn add<M: Tables + ZoneOwner>(cf: &mut ngx_conf_t, size: usize) -> Re
     // SAFETY: null or a zone of this configuration (ngx_shared_memory_add).
     let zone = unsafe { zone.as_mut() }.ok_or(ZoneNotAdded::NoMemory)?;
     zone.init = Some(init::<M>);
-    // SAFETY: `cycle::create` made the settings in the pool of the same configuration, before nginx read the file (ngx_init_cycle).
+    // SAFETY: `cycle::create` made the settings in the pool of the same configuration, when nginx loaded the module (ngx_add_module) and so
+    // before any directive of the module.
     unsafe {
         let slot = slots::main_slot::<M>((*cf.cycle).conf_ctx);
         zone.data = slot.cast();

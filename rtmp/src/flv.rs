@@ -1,5 +1,6 @@
 //! FLV tags: the content of a `.flv` file between its header and its end (Adobe FLV specification 10.1, annex E).
 
+use crate::media::{AAC, AVC};
 use crate::message::MessageKind;
 
 /// Length of the file header and the tag size after it, in bytes.
@@ -59,8 +60,8 @@ impl Tag {
     pub fn is_header(&self) -> bool {
         match (self.kind, self.payload.as_slice()) {
             (TagKind::Script, _) => true,
-            (TagKind::Video, [first, 0, ..]) => first & 0x0f == 7,
-            (TagKind::Audio, [first, 0, ..]) => first >> 4 == 10,
+            (TagKind::Video, [first, 0, ..]) => first & 0x0f == AVC,
+            (TagKind::Audio, [first, 0, ..]) => first >> 4 == AAC,
             _ => false,
         }
     }

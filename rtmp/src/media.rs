@@ -73,7 +73,7 @@ pub const KEY_FRAME: u8 = 1;
 /// FLV's FrameType of a frame that is no keyframe.
 pub const INTER_FRAME: u8 = 2;
 /// FLV's FrameType of a command to the player.
-pub const COMMAND: u8 = 5;
+pub const COMMAND_FRAME: u8 = 5;
 /// The bit of the first byte of a video message in the form of Enhanced RTMP.
 pub const EX_VIDEO: u8 = 0x80;
 /// The SoundFormat of an audio message in the form of Enhanced RTMP.
@@ -87,7 +87,8 @@ pub fn video(payload: &[u8]) -> Option<Payload<'_>> {
         return old_video(first, rest);
     }
     let frame_type = first >> 4 & 7;
-    let Ex { codec, packet, data, is_multitrack } = extended(first & 0xf, rest, 6, frame_type == COMMAND)?;
+    let Ex { codec, packet, data, is_multitrack } =
+        extended(first & 0xf, rest, 6, frame_type == COMMAND_FRAME)?;
     let has_composition = matches!(&codec, b"avc1" | b"hvc1" | b"vvc1");
     let (content, composition, data) = match packet {
         0 => (Content::Header, 0, data),
@@ -108,7 +109,7 @@ fn old_video(first: u8, rest: &[u8]) -> Option<Payload<'_>> {
     let (is_enhanced, is_multitrack, is_key) = (false, false, first >> 4 == KEY_FRAME);
     let plain =
         |content, data| Payload { codec, content, is_key, composition: 0, data, is_enhanced, is_multitrack };
-    if first >> 4 == COMMAND {
+    if first >> 4 == COMMAND_FRAME {
         return Some(plain(Content::Other, rest));
     }
     if !codec.is_avc() && !codec.is_hevc() {

@@ -9,6 +9,8 @@ const REGISTERED: usize = 4;
 const ATSC: [u8; 8] = [0xb5, 0, 0x31, b'G', b'A', b'9', b'4', 3];
 /// Weir reads at most this many bytes of an SEI unit.
 const MOST: usize = 4096;
+/// Weir reads at most this many NAL units of a frame.
+const MOST_UNITS: usize = 64;
 
 /// Form of the NAL units of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,8 @@ impl Units {
 /// Returns whether a frame has captions other than fill bytes.
 pub fn has_captions(picture: &[u8], units: Units) -> bool {
     let mut rest = picture;
-    while let Some((size, after)) = rest.split_at_checked(units.length) {
+    for _ in 0..MOST_UNITS {
+        let Some((size, after)) = rest.split_at_checked(units.length) else { return false };
         let size = size.iter().fold(0, |size, byte| size << 8 | usize::from(*byte));
         let Some((unit, after)) = after.split_at_checked(size) else { return false };
         rest = after;

@@ -1,6 +1,6 @@
 //! Distinguishes media from messages that only keep a stream open: empty messages, codec headers and commands.
 
-use weir_rtmp::media::{AAC, AVC, COMMAND, EX_AUDIO, EX_VIDEO, HEVC};
+use weir_rtmp::media::{AAC, AVC, COMMAND_FRAME, EX_AUDIO, EX_VIDEO, HEVC};
 
 /// Bytes of a message that [`audio`] and [`video`] need.
 pub const HEAD_LEN: usize = 2;
@@ -27,9 +27,9 @@ pub fn video(head: &[u8], len: usize) -> bool {
     match head {
         [first, ..] if first & EX_VIDEO != 0 => {
             let (frame, packet) = (first >> 4 & 0x07, first & 0x0f);
-            frame != COMMAND && carries_frames(packet) && len > EX_HEADER
+            frame != COMMAND_FRAME && carries_frames(packet) && len > EX_HEADER
         }
-        [first, ..] if first >> 4 == COMMAND => false,
+        [first, ..] if first >> 4 == COMMAND_FRAME => false,
         [first, kind, ..] if matches!(first & 0x0f, AVC | HEVC) => *kind == 1 && len > 5,
         [_, ..] => len > 1,
         [] => false,

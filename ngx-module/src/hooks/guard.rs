@@ -24,9 +24,9 @@ pub(super) fn on_connect(session: &mut Session) -> bool {
     let gate = if client { Gate::accepted() } else { Gate::outgoing() };
     let standing = Standing::new(process::uptime());
     let guarded = Guarded { gate, standing, client, begun: false, publishes: false, name: None, live: false };
-    if let Some(state) = session.state() {
-        state.guard = Some(guarded);
-    }
+    // Without memory for its state, nothing would watch the connection.
+    let Some(state) = session.state() else { return false };
+    state.guard = Some(guarded);
     if client || !session.is_accepted() {
         session.watch_incoming();
     }

@@ -18,15 +18,16 @@ pub struct Outgoing {
     since: Timestamp,
 }
 
-/// Creates this state for a connection that nginx is opening; does nothing for an accepted connection.
-pub(super) fn on_connect(session: &mut Session) {
+/// Creates this state for a connection that nginx is opening; does nothing for an accepted connection. Returns whether the connection may
+/// continue: without memory for its state, nothing would watch it.
+pub(super) fn on_connect(session: &mut Session) -> bool {
     if session.is_accepted() {
-        return;
+        return true;
     }
     let (exchange, balance, since) = (Exchange::default(), Balance::default(), process::uptime());
-    if let Some(state) = session.state() {
-        state.outgoing = Some(Outgoing { exchange, balance, since });
-    }
+    let Some(state) = session.state() else { return false };
+    state.outgoing = Some(Outgoing { exchange, balance, since });
+    true
 }
 
 /// Returns whether the other end may send this message.

@@ -8,15 +8,12 @@ use std::{
 };
 
 use ngx_rtmp::files;
-use weir_durable::{self as durable, Durability};
+use weir_durable::{self as durable, Durability, Owner};
 use weir_model::{
     Digest,
     state_file::{self, State, StateError},
 };
 use weir_zone::Shown;
-
-/// User and group that own a new file.
-pub type Owner = (u32, u32);
 
 /// Why the state file was not read or not written. Nothing has changed in that case.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::file::Owner;
+use weir_durable::Owner;
 
 /// Why there is no folder for the state file.
 #[derive(Debug, thiserror::Error)]

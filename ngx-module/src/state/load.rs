@@ -20,11 +20,12 @@ use ngx_rtmp::{
     thread,
     timer::Alarm,
 };
+use weir_durable::Owner;
 use weir_model::{KeyId, Timestamp, state_file::State};
 use weir_zone::{Adoption, Locked, Misfit, Mutex, Shown, Zone};
 
 use super::{
-    file::{self, FileError, Owner},
+    file::{self, FileError},
     folder::{self, FolderError},
 };
 use crate::{

@@ -412,7 +412,11 @@ impl Store {
             Err(Error::File { why, .. }) if why.kind() == ErrorKind::NotFound => Accounts::default(),
             read => read?,
         };
+        let before = accounts.clone();
         let done = change(&mut accounts)?;
+        if accounts == before {
+            return Ok(done);
+        }
         let bytes = serde_json::to_vec_pretty(&accounts)
             .map_err(|error| Error::Damaged { path: self.path.clone(), why: error.to_string() })?;
         let unfinished = self.path.with_extension("new");

@@ -201,12 +201,12 @@ fn started(database: &Connection, begin: &Begin, seen: Timestamp) -> rusqlite::R
     )
 }
 
-/// Notes the end. If the clock went back, the session has not ended before it was last seen.
+/// Notes the end. If the clock went back, the session has not ended before it began.
 fn ended(database: &Connection, end: &End) -> rusqlite::Result<()> {
     started(database, &end.begin, end.at)?;
     run(
         database,
-        "UPDATE sessions SET ended_at = max(seen_at, ?2), seen_at = max(seen_at, ?2), reason = ?3, bytes_in = max(bytes_in, ?4),
+        "UPDATE sessions SET ended_at = max(started_at, ?2), seen_at = max(started_at, ?2), reason = ?3, bytes_in = max(bytes_in, ?4),
             bytes_out = max(bytes_out, ?5)
          WHERE session = ?1",
         params![end.begin.session, millis(end.at), end.reason, whole(end.bytes_in), whole(end.bytes_out)],
@@ -237,7 +237,7 @@ fn stream(database: &Connection, seen: &Seen, at: Timestamp) -> rusqlite::Result
     let (video, audio) = (&seen.media.video, &seen.media.audio);
     run(
         database,
-        "UPDATE sessions SET seen_at = max(seen_at, ?2), kind = CASE ?3 WHEN 'publisher' THEN kind ELSE ?3 END,
+        "UPDATE sessions SET seen_at = max(started_at, ?2), kind = CASE ?3 WHEN 'publisher' THEN kind ELSE ?3 END,
             ended_at = CASE reason WHEN 'unknown' THEN NULL ELSE ended_at END, reason = nullif(reason, 'unknown'),
             video_codec = coalesce(?4, video_codec), width = coalesce(?5, width), height = coalesce(?6, height),
             fps = coalesce(?7, fps), audio_codec = coalesce(?8, audio_codec), sample_rate = coalesce(?9, sample_rate),

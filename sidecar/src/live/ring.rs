@@ -139,10 +139,12 @@ impl Ring {
                 self.newest = Some(start);
                 if let Some(picture) = &layout.picture {
                     self.order.note(start + i64::from(layout.composition));
-                    let units = self.init.as_ref().and_then(|init| init.about.units());
-                    self.has_captions |= units
-                        .zip(bytes.get(picture.clone()))
-                        .is_some_and(|(units, picture)| captions::has_captions(picture, units));
+                    if !self.has_captions {
+                        let units = self.init.as_ref().and_then(|init| init.about.units());
+                        self.has_captions = units
+                            .zip(bytes.get(picture.clone()))
+                            .is_some_and(|(units, picture)| captions::has_captions(picture, units));
+                    }
                 }
                 if is_key {
                     self.newest_key = Some(self.end());

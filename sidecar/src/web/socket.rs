@@ -76,6 +76,8 @@ async fn watch(
         () = refill(inbound) => End::Gone,
         () = is_over(may_stay) => End::Told(close_code::POLICY, "the token has expired or was revoked"),
     };
+    // From now on, the viewer does not count.
+    drop(viewer);
     if let End::Told(code, reason) = end {
         farewell(socket, code, reason, Duration::from_secs(1)).await;
     }

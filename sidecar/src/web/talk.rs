@@ -34,6 +34,8 @@ use far::{Far, Pace};
 
 /// Maximum size of a message from a front end, in bytes.
 const MAX_MESSAGE: usize = 4096;
+/// Maximum size of a message that is read to its end, so that the front end gets the reason; a longer one ends the connection earlier.
+const MOST_READ: usize = 64 << 10;
 const READ_BUFFER: usize = 2048;
 const WRITE_BUFFER: usize = 4096;
 /// Maximum number of messages from a front end within [`WINDOW`].
@@ -41,6 +43,7 @@ const MOST_MESSAGES: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 /// Time after which a front end that reads nothing is disconnected. It gets the reason if it reads again within the same time.
 const STALL: Duration = Duration::from_secs(10);
+const TOO_LONG: (u16, &str) = (close_code::SIZE, "a message has at most 4096 bytes");
 const STALLED: (u16, &str) = (close_code::AGAIN, "no data was taken for 10 seconds");
 /// Maximum number of bytes from a front end within [`WINDOW`], including incomplete messages.
 const MOST_BYTES: i64 = 128 << 10;
@@ -73,8 +76,8 @@ pub(super) async fn get(
     };
     let about = Caller { client, headers, inbound, query: query.unwrap_or_default() };
     upgrade
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE)
+        .max_message_size(MOST_READ)
+        .max_frame_size(MOST_READ)
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .on_upgrade(async move |socket| talk(socket, &web, &about).await)
@@ -184,6 +187,8 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                 let reply = match message {
                     None | Some(Ok(Message::Close(_))) => return Err(None),
                     Some(Err(error)) => return Err(too_long(&error)),
+                    Some(Ok(Message::Text(text))) if text.len() > MAX_MESSAGE => return Err(Some(TOO_LONG)),
+                    Some(Ok(Message::Binary(bytes))) if bytes.len() > MAX_MESSAGE => return Err(Some(TOO_LONG)),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(Message::Binary(_))) => Reply::Error("bad_message", "send JSON as text".into()),
                     Some(Ok(Message::Text(text))) => take(web, about, &text, &mut joined, &mut pace),
@@ -381,7 +386,7 @@ fn missed(count: u64) -> Utf8Bytes {
 
 /// Recognizes tungstenite's error for a long message by its text (`CapacityError::MessageTooLong`).
 fn too_long(error: &axum::Error) -> End {
-    error.to_string().contains("too long").then_some((close_code::SIZE, "a message has at most 4096 bytes"))
+    error.to_string().contains("too long").then_some(TOO_LONG)
 }
 
 async fn tell(socket: &mut WebSocket, messages: Vec<Utf8Bytes>) -> Result<(), End> {

@@ -55,14 +55,14 @@ fn a_clock_that_jumps_breaks_nothing() {
         assert!((say(&mut bo, text) - jump).abs() < 60, "the clock has not jumped");
         assert_eq!(ana.get("session").0, 200, "ana is logged out");
         assert_eq!(ana.log_in("ana", PASSWORD).0, 200, "nobody can log in");
-        let seen = session(&ana)["duration_ms"].as_i64().unwrap();
         until("the history goes on", 30.0, || {
             let sessions = ana.get("history").1["sessions"].clone();
             assert_eq!(sessions.as_array().unwrap().len(), 1, "{sessions}");
             assert_eq!(sessions[0]["ended_at"], Value::Null, "{sessions}");
             let length = sessions[0]["duration_ms"].as_i64().unwrap();
-            assert!(length >= seen, "{sessions}");
-            jump <= 0 || length > HOUR * 1000
+            assert!(length >= 0, "{sessions}");
+            // Once the clock is right again, so is the length.
+            (jump > 0) == (length > HOUR * 1000)
         });
         let (status, list, errors) = sidecar.command(&["history", "list"]);
         assert!(status == 0 && list.contains("show"), "{list}{errors}");
@@ -84,7 +84,7 @@ fn a_clock_that_jumps_breaks_nothing() {
     let end = until("it has ended", 20.0, || Some(session(&ana)).filter(|one| one["reason"].is_string()));
     let time = |field: &str| end[field].as_str().unwrap().parse::<Timestamp>().unwrap();
     assert!(time("ended_at") >= time("started_at"), "{end}");
-    assert!(end["duration_ms"].as_i64() > Some(HOUR * 1000), "{end}");
+    assert!((0..HOUR * 1000).contains(&end["duration_ms"].as_i64().unwrap()), "{end}");
     for browser in [&desk, &viewer] {
         assert_eq!(complaints(browser), [""; 0]);
     }

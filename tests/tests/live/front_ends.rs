@@ -96,6 +96,7 @@ fn what_is_no_message_is_said_and_too_much_ends_the_connection() {
     let mut socket = WebSocket::connect(sidecar.web(), "/v1/ws", &[]).unwrap();
     socket.send(&"x".repeat(5000)).unwrap();
     assert_eq!(next(&mut socket), json!({ "close": 1009, "reason": "a message has at most 4096 bytes" }));
+    assert_eq!(socket.stream().read(&mut [0]).unwrap(), 0, "no reset");
     let refused = WebSocket::connect(sidecar.web(), "/v1/ws/", &[]).err().unwrap();
     assert_eq!(refused.0, 404);
 }
