@@ -127,7 +127,7 @@ pub fn connect<M: Tables + Targets + Incoming>(
 /// # Safety
 ///
 /// `context` is that of a new connection, which is alive.
-unsafe fn prepare<M: Tables + Connections>(
+unsafe fn prepare<M: Tables + Targets + Incoming>(
     context: &mut ngx_rtmp_relay_ctx_t,
     dial: &Dial<'_>,
 ) -> Result<(), Failure> {
