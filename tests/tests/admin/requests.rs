@@ -161,7 +161,14 @@ fn changes_reach_nginx_and_are_told() {
     assert_eq!(ana.ask("DELETE", &path, &json!({})).0, 200);
 
     until("it is recorded", 20.0, || ana.get("recordings").1["recordings"][0].is_object());
-    let (status, dropped) = ana.ask("DELETE", "streams/live/show?ban_s=60", &json!({}));
+    let drop = |session: &str| {
+        ana.ask("DELETE", &format!("streams/live/show?ban_s=60&session={session}"), &json!({}))
+    };
+    let (status, refused) = drop("s0");
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("conflict")));
+    assert!(!publisher.is_closed());
+    let session = ana.get("streams").1["streams"][0]["session"].as_str().unwrap().to_owned();
+    let (status, dropped) = drop(&session);
     assert_eq!((status, &dropped["dropped"]), (200, &json!(1)));
     assert!(dropped["banned_until"].is_string());
     publisher.wait_closed(5.0);

@@ -1,5 +1,6 @@
 //! *Stop* of the dashboard can be undone for ten seconds, in which the stream continues and the page counts down. It also works
-//! immediately, by itself after the ten seconds, and when the page is closed before.
+//! immediately, by itself after the ten seconds, and when the page is closed or hidden or the user logs out before. If it fails, the page
+//! says so, also before a logout. It never stops another publisher that has taken the name meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +8,11 @@ use serde_json::json;
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::{Nginx, Publisher, Sidecar, until};
 
-use super::look::{complaints, glance_at, log_in, wait_for};
+use super::look::{complaints, glance_at, go, log_in, wait_for};
 use super::{WEB, add, nginx};
 
 const STOP: &str = "[aria-label='Stop live/show']";
+const LOG_OUT: &str = "main h1 + p button";
 
 /// Opens the dialog of *Stop*, and clicks on its first, second or third answer.
 #[track_caller]
@@ -86,4 +88,83 @@ fn a_stop_happens_after_ten_seconds_and_when_the_page_is_closed() {
     browser.open("about:blank");
     publisher.wait_closed(8.0);
     assert!(begin.elapsed() < Duration::from_secs(9), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_stop_happens_when_the_user_logs_out_or_hides_the_page() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "moderator");
+    let key = nginx.api().create_key("live", "show").key;
+    let publish = || Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let mut publisher = publish();
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    stop(&browser, 1);
+    let begin = Instant::now();
+    go(&browser, "account");
+    browser.click(LOG_OUT);
+    publisher.wait_closed(8.0);
+    assert!(begin.elapsed() < Duration::from_secs(9), "{:?}", begin.elapsed());
+    wait_for(&browser, "the user is logged out", 10.0, "document.querySelector('input[name=name]')");
+    until("the stream has ended", 5.0, || !is_live(&nginx));
+
+    publisher = publish();
+    log_in(&browser, &sidecar, "ana");
+    stop(&browser, 1);
+    let begin = Instant::now();
+    browser.run("Object.defineProperty(document, 'hidden', { value: true })");
+    browser.run("document.dispatchEvent(new Event('visibilitychange'))");
+    publisher.wait_closed(8.0);
+    assert!(begin.elapsed() < Duration::from_secs(9), "{:?}", begin.elapsed());
+    wait_for(&browser, "it is said", 5.0, "document.querySelector('.toast.good')");
+}
+
+#[test]
+fn a_stop_that_fails_is_said_before_the_logout() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "moderator");
+    let key = nginx.api().create_key("live", "show").key;
+    let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    stop(&browser, 1);
+    let begin = Instant::now();
+    publisher.close();
+    until("the stream has ended", 5.0, || !is_live(&nginx));
+    go(&browser, "account");
+    browser.click(LOG_OUT);
+    wait_for(&browser, "the error", 5.0, "document.querySelector('.toast.bad')");
+    assert!(begin.elapsed() < Duration::from_secs(9), "the machine is too slow for this test");
+    let status = "return fetch('api/session').then((answer) => answer.status)";
+    assert_eq!(browser.run(status), json!(200));
+    browser.click(LOG_OUT);
+    wait_for(&browser, "the user is logged out", 10.0, "document.querySelector('input[name=name]')");
+}
+
+#[test]
+fn a_stop_does_not_hit_the_next_publisher() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "moderator");
+    let key = nginx.api().create_key("live", "show").key;
+    let publish = || Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let publisher = publish();
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    stop(&browser, 1);
+    let begin = Instant::now();
+    publisher.close();
+    until("the first publish has ended", 5.0, || !is_live(&nginx));
+    let next = publish();
+    until("the next one is live", 5.0, || is_live(&nginx));
+    assert!(begin.elapsed() < Duration::from_secs(9), "the machine is too slow for this test");
+    let said = "document.querySelector('.toast.bad')?.textContent.includes('show has another publisher')";
+    wait_for(&browser, "it is said", 20.0, said);
+    assert!(begin.elapsed() > Duration::from_secs(8), "{:?}", begin.elapsed());
+    next.send_more(2000);
+    assert!(!next.is_closed() && is_live(&nginx));
+    let can_stop = format!("document.querySelector(\"{STOP}:not(:disabled)\")");
+    wait_for(&browser, "it can be stopped again", 5.0, &can_stop);
 }

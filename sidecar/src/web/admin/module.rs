@@ -62,7 +62,7 @@ pub(super) async fn streams(State(web): State<Arc<Web>>, _: Reader) -> Asked {
     Ok(Json(streams).into_response())
 }
 
-/// Drops the publisher of a stream; `ban_s` also refuses its key.
+/// Drops the publisher of a stream; `ban_s` also refuses its key. With `session`, only the publisher of this session is dropped.
 pub(super) async fn drop_stream(
     State(web): State<Arc<Web>>,
     Moderator(caller): Moderator,
@@ -74,12 +74,39 @@ pub(super) async fn drop_stream(
         answer::error(StatusCode::BAD_REQUEST, "bad_request", "ban_s: write seconds, 0 to 86400")
     })?;
     let server = query.get("server").and_then(|server| server.parse().ok());
-    let dropped = nginx(&web)?.drop_publisher(app, name, server.as_ref(), ban_s).await;
+    let nginx = nginx(&web)?;
+    if let Some(session) = query.get("session") {
+        let listed = nginx.forward(Method::GET, "v1/streams", None).await.map_err(|error| refusal(&error))?;
+        let server = query.get("server").map(String::as_str);
+        check_session(&listed.value, (app, name, server), session)?;
+    }
+    let dropped = nginx.drop_publisher(app, name, server.as_ref(), ban_s).await;
     let dropped = dropped.map_err(|error| refusal(&error))?;
     let (app, name) = (app.to_owned(), name.to_owned());
     web.office.tell(DaemonEvent::AdminStream, &caller.name, StreamAction::Dropped { app, name, ban_s });
     let value = dropped.value;
     Ok(Json(json!({ "dropped": value.dropped, "banned_until": value.banned_until })).into_response())
+}
+
+/// Returns 409 if the stream is live with another session. A stream that is not live passes, because the module refuses it.
+fn check_session(
+    listed: &Value,
+    (app, name, server): (&str, &str, Option<&str>),
+    session: &str,
+) -> Result<(), Response> {
+    let text = |stream: &Value, field: &str| stream[field].as_str().unwrap_or_default().to_owned();
+    let streams = listed["streams"].as_array().into_iter().flatten();
+    let found = streams.filter(|stream| {
+        text(stream, "app") == app
+            && text(stream, "name") == name
+            && server.is_none_or(|server| text(stream, "server") == server)
+    });
+    let sessions: Vec<String> = found.map(|stream| text(stream, "session")).collect();
+    if sessions.is_empty() || sessions.iter().any(|live| live == session) {
+        return Ok(());
+    }
+    let message = format!("{app}/{name} has another publisher now, so Weir did not disconnect it");
+    Err(answer::error(StatusCode::CONFLICT, "conflict", &message))
 }
 
 /// Returns all keys, without secrets.
@@ -302,5 +329,23 @@ mod tests {
         }
         let rows = code("https://h/watch/live/show").unwrap();
         assert!(rows.iter().all(|row| row.len() == rows.len()) && rows[0].starts_with("1111111"));
+    }
+
+    #[test]
+    fn only_the_publisher_that_the_user_saw_is_dropped() {
+        let listed = json!({ "streams": [
+            { "app": "live", "name": "show", "server": "a:1", "session": "s1" },
+            { "app": "live", "name": "show", "server": "b:1", "session": "s2" },
+        ] });
+        for (name, server, session, is_ok) in [
+            ("show", None, "s1", true),
+            ("show", None, "s3", false),
+            ("show", Some("b:1"), "s2", true),
+            ("show", Some("b:1"), "s1", false),
+            ("other", None, "s1", true),
+        ] {
+            let checked = check_session(&listed, ("live", name, server), session);
+            assert_eq!(checked.is_ok(), is_ok, "{name} {server:?} {session}");
+        }
     }
 }

@@ -75,8 +75,8 @@ field("pip").addEventListener("click", () => {
   (document.pictureInPictureElement ? document.exitPictureInPicture() : video.requestPictureInPicture()).catch(() => {});
 });
 
-// Captions, if the stream has them: hls.js reads CEA-608 from H.264. The other transports carry none, so the player plays HLS while
-// captions are shown.
+// Captions, if the stream has them: hls.js reads CEA-608 from H.264 and HEVC. The player gets captions only from HLS, so it plays HLS
+// while captions are shown.
 
 const HLS = ["llhls", "hls"];
 const tracks = () => [...video.textTracks].filter(({ kind }) => kind === "captions" || kind === "subtitles");

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { call, skew, user } from "./api.js";
-import { act, bytes, html, load, say, useList, Waiting } from "./ui.js";
+import { act, bytes, flush, html, load, say, useList, Waiting } from "./ui.js";
 import { refresh } from "./api.js";
 
 const LOOK_MS = 5000;
@@ -58,6 +58,8 @@ export function Account() {
     }
   };
   const out = act(async () => {
+    // The waiting actions need the session. If one fails, the page stays and shows its error.
+    if (!await flush()) return;
     await call("POST", "logout");
     location.reload();
   });

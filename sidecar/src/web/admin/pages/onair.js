@@ -95,7 +95,8 @@ function Stop({ stream, close }) {
     close();
     soon(stopping(stream), `${id} will be stopped in 10 seconds${ban_s ? ", and its key banned" : ""}.`, async () => {
       const server = stream.server ? `&server=${encodeURIComponent(stream.server)}` : "";
-      await call("DELETE", `streams/${parts(id)}?ban_s=${ban_s}${server}`, undefined, true);
+      // The daemon refuses if another publisher has the name by then.
+      await call("DELETE", `streams/${parts(id)}?ban_s=${ban_s}&session=${encodeURIComponent(stream.session)}${server}`, undefined, true);
       say(`Stopped ${id}.`);
     }, "Stop now");
   };

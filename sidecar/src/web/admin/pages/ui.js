@@ -19,7 +19,11 @@ export function say(text, { level = "good", buttons = [], ms = 6000, counts = fa
   const gone = () => (toasts.value = toasts.value.filter((toast) => toast.id !== id));
   const end = counts ? Date.now() + ms : undefined;
   toasts.value = [...toasts.value, { id, text, level, buttons, gone, end }];
-  const timer = setTimeout(gone, ms);
+  let timer;
+  const begin = () => (timer = setTimeout(gone, ms));
+  // A hidden page keeps its messages until the user sees them, for example the error of an action that ran because the page was hidden.
+  if (document.hidden && !counts) document.addEventListener("visibilitychange", begin, { once: true });
+  else begin();
   return () => {
     clearTimeout(timer);
     gone();
@@ -44,24 +48,39 @@ function Left({ end }) {
 }
 
 const UNDO_MS = 10000;
+/** Functions that run the actions that wait or are running; each returns a promise of whether its action succeeded. */
 const waiting = new Set();
+
+/** Runs all waiting actions immediately; returns whether they succeeded. The page shows their errors. */
+export const flush = async () => (await Promise.all([...waiting].map((run) => run()))).every(Boolean);
 
 /** Names of items that will be removed soon, so that views can mark them. */
 export const going = signal(new Set());
 
-/** Runs an action after ten seconds unless the user undoes it; if the page is closed before, the action runs then. */
+/** Runs an action after ten seconds unless the user undoes it, or earlier if the page is hidden or closed, or the user logs out. */
 export function soon(name, text, act, label, undo = () => {}) {
   const mark = (is) => {
     const names = new Set(going.value);
     if (is) names.add(name); else names.delete(name);
     going.value = names;
   };
-  const done = () => { clearTimeout(timer); waiting.delete(run); forget(); };
-  const run = async () => {
-    done();
-    try { await act(); } catch (error) { fail(error); }
-    mark(false);
+  const stop = () => { clearTimeout(timer); forget(); };
+  const done = () => { waiting.delete(run); mark(false); };
+  const perform = async () => {
+    stop();
+    try {
+      await act();
+      return true;
+    } catch (error) {
+      fail(error);
+      return false;
+    } finally {
+      done();
+    }
   };
+  let running;
+  // A second call waits for the first, for example if the user logs out while the daemon has not answered yet.
+  const run = () => (running ??= perform());
   const timer = setTimeout(run, UNDO_MS);
   waiting.add(run);
   mark(true);
@@ -69,11 +88,13 @@ export function soon(name, text, act, label, undo = () => {}) {
     level: "notice",
     ms: UNDO_MS,
     counts: true,
-    buttons: [["Undo", () => { done(); mark(false); undo(); }], [label, run]],
+    buttons: [["Undo", () => { stop(); done(); undo(); }], [label, run]],
   });
 }
 
-addEventListener("pagehide", () => waiting.forEach((run) => run()));
+addEventListener("pagehide", flush);
+// Mobile browsers stop the timers of a hidden page, and may close it without `pagehide`.
+document.addEventListener("visibilitychange", () => document.hidden && flush());
 
 const dialog = signal(null);
 
