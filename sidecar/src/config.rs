@@ -83,6 +83,31 @@ pub(crate) struct Config {
     pub loadbalancer: Option<cluster::LoadBalancer>,
 }
 
+impl Config {
+    /// Returns whether the daemon follows the streams of nginx. The nginx of a load balancer has no module, unless weir.toml names the
+    /// API.
+    pub(crate) fn follows_nginx(&self) -> bool {
+        self.loadbalancer.is_none() || self.nginx.names_api
+    }
+
+    /// Returns a sentence about the tables that need the streams of nginx, if the daemon does not follow them.
+    pub(crate) fn without_streams(&self) -> Option<String> {
+        let tables = [
+            ("[[stream]]", !self.rules.is_empty()),
+            ("[[record]]", !self.records.is_empty()),
+            ("[[thumbnail]]", !self.thumbnails.is_empty()),
+            ("[[input]]", !self.inputs.is_empty()),
+            ("[slate]", self.slate.is_some()),
+        ];
+        let named: Vec<&str> = tables.iter().filter(|table| table.1).map(|table| table.0).collect();
+        if self.follows_nginx() || named.is_empty() {
+            return None;
+        }
+        let named = named.join(", ");
+        Some(format!("{named}: set api in [nginx]: without it, a [loadbalancer] follows no streams"))
+    }
+}
+
 /// Error in a configuration: the place, the key, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {

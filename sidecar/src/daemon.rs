@@ -13,9 +13,9 @@ use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep_until};
+use weir_model::Digest;
 use weir_model::event::daemon::DaemonEvent;
 use weir_model::event::daemon::fields::{DaemonEnded, StreamCodecs};
-use weir_model::{Digest, Secret};
 
 use crate::chat::Chat;
 use crate::cluster::agent::Agent;
@@ -60,7 +60,7 @@ mod state;
 pub(crate) mod unit;
 
 pub(crate) use error::Error;
-use follower::Follower;
+use follower::{Follower, token};
 use notify::Notifier;
 use socket::{OwnSocket, place_of_sockets};
 pub(crate) use state::{Health, State};
@@ -189,28 +189,38 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Starts to follow the configured nginx. The nginx of a load balancer has no module, unless weir.toml names the API.
+    /// Starts to follow the configured nginx, or ends it ([`Config::follows_nginx`]).
     fn follow(&mut self) -> Result<(), Error> {
         let at = &self.config.nginx;
-        if self.config.loadbalancer.is_some() && !at.names_api {
-            self.health(|health| health.nginx = None);
+        self.token = token(at);
+        if !self.config.follows_nginx() {
+            self.unfollow();
             return Ok(());
         }
-        self.token = token(at);
         let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref())?;
         self.follower = Some(Follower::start(nginx));
         Ok(())
+    }
+
+    fn unfollow(&mut self) {
+        tracing::info!("streams are not followed: [loadbalancer] without api in [nginx]");
+        if let Some(what) = self.config.without_streams() {
+            tracing::warn!("{}: {what}", self.path.display());
+        }
+        self.health(|health| health.nginx = None);
+        if self.follower.take().is_some() {
+            // Nothing reports the end of these streams any more.
+            self.take(Update::Streams(Vec::new()));
+        }
     }
 
     async fn work(&mut self, mut ended: mpsc::Receiver<String>) -> Result<(), Error> {
         let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-        tracing::info!(
-            "weir serve started, stream rules: {}, nginx: {}",
-            self.config.rules.len(),
-            self.config.nginx.api
-        );
+        let followed = self.config.follows_nginx().then(|| self.config.nginx.api.to_string());
+        let nginx = followed.as_deref().unwrap_or("not followed");
+        tracing::info!("weir serve started, stream rules: {}, nginx: {nginx}", self.config.rules.len());
         shutdown::ready();
         let mut alive = interval(shutdown::watchdog_interval());
         loop {
@@ -419,7 +429,9 @@ impl Daemon {
         self.state.history.configure(&next);
         self.env.context.chat.configure(&next);
         self.web.configure(&next);
-        let elsewhere = next.nginx != self.config.nginx || token(&next.nginx) != self.token;
+        let elsewhere = next.nginx != self.config.nginx
+            || next.follows_nginx() != self.config.follows_nginx()
+            || token(&next.nginx) != self.token;
         let told_otherwise = elsewhere || next.notify != self.config.notify;
         let slates_otherwise = elsewhere || next.slate != self.config.slate;
         let inputs_otherwise = elsewhere || next.inputs != self.config.inputs;
@@ -476,10 +488,4 @@ impl Daemon {
 /// Joins a list for a log line.
 fn words(list: &[&str]) -> String {
     if list.is_empty() { "none".into() } else { list.join(", ") }
-}
-
-/// Returns the digest of the token that the API's token file holds now.
-fn token(at: &config::NginxSettings) -> Option<Digest> {
-    let file = at.api_token_file.as_ref()?;
-    Some(Secret::new(std::fs::read_to_string(file).ok()?).digest())
 }

@@ -154,6 +154,7 @@ mod tests {
             assert!(!has_captions(&[0xff; 64], units) && !has_captions(&[0, 0, 0, 0, 0], units));
         }
     }
+
     #[test]
     fn hevc_has_them_before_and_after_its_slices() {
         let message = [&ATSC[..], &[0xc1, 0xff, 0xfc, 0x94, 0x2c, 0xff]].concat();

@@ -93,13 +93,13 @@ pub(crate) struct Accounts {
     /// 30-second steps of the last codes of second factors, by account.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     codes: BTreeMap<Name, u64>,
-    /// By which a node of a pair knows the file again.
+    /// Mark by which a node of a pair recognizes the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mark: Option<String>,
 }
 
 impl Accounts {
-    /// By which a node of a pair knows the file again.
+    /// Mark by which a node of a pair recognizes the file.
     pub(crate) fn mark(&self) -> &str {
         self.mark.as_deref().unwrap_or("file")
     }

@@ -41,7 +41,7 @@ CREATE TABLE key (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL
 /// 1 for a name given by a token, 0 for a freely chosen name, NULL in bans of older versions.
 const SECOND: &str = "ALTER TABLE bans ADD COLUMN verified INTEGER;";
 
-/// By which a node of a pair knows the file again.
+/// Mark by which a node of a pair recognizes the file.
 const THIRD: &str = "CREATE TABLE mark (only INTEGER PRIMARY KEY CHECK (only = 1), value TEXT NOT NULL);";
 
 /// Time-outs, with the milliseconds since 1970 of their end, and the slow modes that moderators have set, in seconds.
@@ -127,7 +127,7 @@ impl Store {
         Ok((Self { changes, waiting, reader, mark }, key))
     }
 
-    /// By which a node of a pair knows the file again.
+    /// Mark by which a node of a pair recognizes the file.
     pub(super) fn mark(&self) -> Option<String> {
         self.mark.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -121,3 +121,33 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
         assert!(!error.contains('\n'), "{error}");
     }
 }
+
+#[test]
+fn a_load_balancer_follows_nginx_only_if_the_file_names_the_api() {
+    const API: &str = "[nginx]\napi = \"http://127.0.0.1:8080/api\"\n";
+    const BALANCER: &str = "[loadbalancer]\nupstream_file = \"/var/lib/weir/upstream.conf\"\n";
+    let jobs = ["[[record]]", "[[thumbnail]]"]
+        .map(|table| format!("{table}\napp = \"live\"\nstream = \"*\"\n"))
+        .concat();
+    for (text, follows, tables) in [
+        (jobs.clone(), true, None),
+        (format!("{API}{jobs}"), true, None),
+        (format!("{API}{BALANCER}{jobs}"), true, None),
+        (BALANCER.to_owned(), false, None),
+        (format!("{BALANCER}{jobs}"), false, Some("[[record]], [[thumbnail]]: set api in [nginx]: ")),
+        (
+            format!("{BALANCER}{LADDER}[[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"two\"\n"),
+            false,
+            Some("[[stream]]: set api in [nginx]: "),
+        ),
+    ] {
+        let config = read(&text).unwrap();
+        assert_eq!(config.follows_nginx(), follows, "{text}");
+        let said = config.without_streams();
+        match (&said, tables) {
+            (None, None) => {}
+            (Some(said), Some(tables)) => assert!(said.starts_with(tables), "{said}"),
+            _ => panic!("{text}: {said:?}"),
+        }
+    }
+}

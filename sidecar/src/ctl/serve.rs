@@ -28,16 +28,20 @@ fn check(path: &Path) -> Result<Output, Error> {
         return Err(refusal(path, &ours));
     }
     let mut output = Output::from(format!("{}: {}\n", path.display(), summary(&config)));
+    output.stderr = config.without_streams().map(|what| warn(&what)).unwrap_or_default();
     if Uid::effective().is_root() {
-        output.stderr = for_unit(path, &config)?;
+        output.stderr += &for_unit(path, &config)?;
     }
     Ok(output)
+}
+
+fn warn(what: &str) -> String {
+    format!("weir: warning: {what}\n")
 }
 
 /// Checks the requirements as the user of the unit. Problems are an error for the file that the unit names, otherwise a warning.
 fn for_unit(path: &Path, config: &Config) -> Result<String, Error> {
     let unit = Unit::installed();
-    let warn = |what: &str| format!("weir: warning: {what}\n");
     match unit.become_user() {
         Ok(()) => {}
         Err(error @ (unit::Error::NoUser(_) | unit::Error::NoGroup(_))) => {

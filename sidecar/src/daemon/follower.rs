@@ -1,7 +1,9 @@
 //! The task that follows nginx; it ends when it is dropped.
 
 use tokio::sync::mpsc;
+use weir_model::{Digest, Secret};
 
+use crate::config::NginxSettings;
 use crate::follow::{Update, follow};
 use crate::nginx::Nginx;
 
@@ -36,4 +38,10 @@ pub(super) async fn next(follower: &mut Option<Follower>) -> Update {
         },
         None => std::future::pending().await,
     }
+}
+
+/// Returns the digest of the token that the API's token file holds now.
+pub(super) fn token(at: &NginxSettings) -> Option<Digest> {
+    let file = at.api_token_file.as_ref()?;
+    Some(Secret::new(std::fs::read_to_string(file).ok()?).digest())
 }

@@ -14,9 +14,9 @@ use crate::daemon::client::Client;
 const PART: &str = "daemon";
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Checks the daemon. Without the file `config`, no daemon is expected. `has_module` says that nginx has an API for the daemon to
-/// follow.
-pub(super) async fn examine(installation: &Installation, has_module: bool) -> Vec<Finding> {
+/// Checks the daemon. Without the file `config`, no daemon is expected. `follows` says that the daemon follows nginx
+/// ([`Config::follows_nginx`](crate::config::Config::follows_nginx)).
+pub(super) async fn examine(installation: &Installation, follows: bool) -> Vec<Finding> {
     let Installation { config, socket, is_config_expected, .. } = installation;
     if !config.exists() && *is_config_expected {
         let message = format!("{} does not exist", config.display());
@@ -35,7 +35,7 @@ pub(super) async fn examine(installation: &Installation, has_module: bool) -> Ve
         Err(error) => Err(error),
     };
     match asked {
-        Ok(reasons) if has_module && !reasons.is_empty() => {
+        Ok(reasons) if follows && !reasons.is_empty() => {
             let remedy = "compare [nginx] of weir.toml with nginx.conf, and see journalctl -u weir";
             found.extend(reasons.into_iter().map(|reason| Finding::problem(PART, reason, remedy)));
         }

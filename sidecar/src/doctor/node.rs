@@ -47,16 +47,16 @@ pub(crate) async fn prove(node: Node<'_>) -> Vec<Finding> {
         Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok()
     });
     let nginx = of_config.unwrap_or(node.nginx);
-    let is_balancer = config.as_ref().is_some_and(|config| config.loadbalancer.is_some());
+    let follows = config.as_ref().is_none_or(Config::follows_nginx);
     let mut found = Vec::new();
-    if !is_balancer {
+    if follows {
         found.extend(api::examine(&nginx).await);
         found.extend(rtmp::examine(config.as_ref(), &nginx).await);
     }
     if let Ok(tree) = lint::read(&node.installation.conf, &Disk) {
         found.extend(ports::examine(&tree).await);
     }
-    found.extend(daemon::examine(node.installation, !is_balancer).await);
+    found.extend(daemon::examine(node.installation, follows).await);
     if let Some(config) = &config {
         found.extend(pages(config).await);
         found.extend(media(config, &nginx).await);
@@ -96,7 +96,7 @@ fn own_pages(config: &Config) -> Option<String> {
 async fn media(config: &Config, nginx: &Nginx) -> Option<Finding> {
     const PART: &str = "hls";
     let pages = own_pages(config)?;
-    if config.loadbalancer.is_some() {
+    if !config.follows_nginx() {
         return None;
     }
     let live = nginx.streams().await.ok()?.value.streams;

@@ -78,7 +78,7 @@ impl Ledger {
         let text = serde_json::to_string_pretty(&self.entries).unwrap_or_default() + "\n";
         let unfinished = self.path.with_extension("json.new");
         match durable::replace(&self.path, &unfinished, PRIVATE.file, text.as_bytes()) {
-            Ok(sure) => files::warn_if_uncertain(sure, "what servers have cost", &self.path),
+            Ok(sure) => files::warn_if_uncertain(sure, "the costs of servers", &self.path),
             Err(error) => return Err(Error::File { path: self.path.clone(), why: error.to_string() }),
         }
         Ok(())

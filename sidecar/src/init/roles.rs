@@ -81,7 +81,10 @@ impl Answers {
             (None, None) => format!("THIS-MACHINE:{}", self.http_port),
         };
         let name = here.rsplit_once(':').map_or(here.as_str(), |(name, _)| name);
-        sample.put_if_there("THIS-MACHINE:8080", &here).put_if_there("THIS-MACHINE", name)
+        sample
+            .put_if_there("THIS-MACHINE:8080", &here)
+            .put_if_there("THIS-MACHINE", name)
+            .put_if_there("OTHER-MACHINE:8080", &format!("OTHER-MACHINE:{}", self.http_port))
     }
 
     fn nginx(&self, sample: Sample) -> Result<Sample, Drift> {
@@ -247,7 +250,9 @@ fn edge(answers: &Answers) -> Result<Vec<File>, Drift> {
             at += if origin.as_str().starts_with("https://") { ":443" } else { ":80" };
         }
         let nginx = answers.nginx(sample!("edge-cache/nginx.conf"))?;
-        let mut nginx = nginx.put("origin.example.org:8080", &at)?;
+        let mut nginx = nginx
+            .put("127.0.0.2:8080", &format!("127.0.0.2:{}", answers.http_port))?
+            .put("origin.example.org:8080", &at)?;
         if origin.as_str().starts_with("https://") {
             let verified = format!(
                 "proxy_ssl_server_name on;\n    proxy_ssl_name {};\n    proxy_ssl_verify on;\n    \

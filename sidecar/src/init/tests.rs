@@ -108,6 +108,17 @@ fn each_answer_is_in_its_place_and_no_example_is_left() {
 }
 
 #[test]
+fn a_load_balancer_keeps_the_port_that_the_check_and_the_other_one_use() {
+    let files = files(&answers(Role::Loadbalancer)).unwrap();
+    let nginx = text(&files, "nginx.conf");
+    for part in ["\n        listen 8880;", "`listen 8880;`", "http://OTHER-MACHINE:8880;"] {
+        assert!(nginx.contains(part), "{part}: {nginx}");
+    }
+    let keepalived = text(&files, "keepalived.conf");
+    assert!(keepalived.contains(" http://127.0.0.1:8880/healthz"), "{keepalived}");
+}
+
+#[test]
 fn a_cache_asks_the_origin_over_tls_where_it_has_it() {
     let mut of = answers(Role::Edge);
     if let Some(edge) = &mut of.edge {
@@ -119,6 +130,11 @@ fn a_cache_asks_the_origin_over_tls_where_it_has_it() {
         nginx.contains("proxy_pass https://origin$uri;") && nginx.contains("proxy_ssl_verify on;"),
         "{nginx}"
     );
+    // The check uses an address of its own, at the port of the answers.
+    for line in ["listen 8880;", "proxy_pass http://127.0.0.2:8880;", "listen 127.0.0.2:8880;"] {
+        assert!(without_comments(&nginx).contains(&line), "{line}: {nginx}");
+    }
+    assert!(!nginx.contains(":8080"), "{nginx}");
     assert_eq!(files(&of).unwrap().len(), 1);
 }
 

@@ -1,11 +1,12 @@
 //! `nginx-conf/loadbalancer` and `[loadbalancer]`: nginx gets the list of live edges, sends all requests of a stream to one edge, and never
-//! keeps a file that it rejects.
+//! keeps a file that it rejects. The daemon follows the streams of nginx only if weir.toml names the API.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nix::sys::signal::Signal;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
-use weir_tests::harness::{Nginx, Sidecar, files, products, until};
+use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, files, products, until};
 
 use super::{client, take};
 
@@ -84,4 +85,26 @@ fn nginx_knows_the_edges_that_live() {
     sidecar.wait_log("edges of the load balancer stay as they were: /bin/false: exit status: 1");
     assert_eq!(files::text(&nginx.path("other.conf")), before);
     drop(two);
+}
+
+#[test]
+fn the_daemon_follows_nginx_only_if_the_file_names_the_api() {
+    const SAID: &str = "streams are not followed: [loadbalancer] without api in [nginx]";
+    let nginx = super::nginx();
+    let sidecar = Sidecar::start(
+        &nginx,
+        "[loadbalancer]\nupstream_file = \"@DIR@/upstream.conf\"\ntest = [\"true\"]\nreload = [\"true\"]\n",
+    );
+    let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    sidecar.wait_log("stream is live");
+    assert!(!sidecar.log().contains(SAID), "{}", sidecar.log());
+    let whole = files::text(&sidecar.configuration());
+    let without: String =
+        whole.lines().filter(|line| !line.starts_with("api = ")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(sidecar.configuration(), without).unwrap();
+    sidecar.process().signal(Signal::SIGHUP);
+    sidecar.wait_log("stream has ended");
+    sidecar.wait_log("configuration reloaded");
+    assert_eq!(sidecar.log().matches(SAID).count(), 1, "{}", sidecar.log());
+    assert!(sidecar.get("/healthz").is_some());
 }

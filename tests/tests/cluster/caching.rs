@@ -19,6 +19,11 @@ fn edge(origin: &Nginx, port: &Port) -> Nginx {
 
 /// The same with the cache in another folder.
 fn edge_on(disk: &str, origin: &Nginx, port: &Port) -> Nginx {
+    edge_at(&format!("127.0.0.1:{}", port.number()), disk, origin, port)
+}
+
+/// The same where viewers use another address with this port.
+fn edge_at(place: &str, disk: &str, origin: &Nginx, port: &Port) -> Nginx {
     let text = files::text(&products::workspace().join("nginx-conf/edge-cache/nginx.conf"));
     let (_, body) = text.split_once("\nhttp {").unwrap();
     let body = body.trim_end().strip_suffix('}').unwrap();
@@ -27,7 +32,8 @@ fn edge_on(disk: &str, origin: &Nginx, port: &Port) -> Nginx {
         .replace("/var/cache/nginx/", &format!("{disk}/"))
         .replace("min_free=256m", "min_free=64k")
         .replace("origin.example.org:8080", &format!("127.0.0.1:{}", origin.http()))
-        .replace("listen 8080;", &format!("listen 127.0.0.1:{};", port.number()));
+        .replace("127.0.0.2:8080", &format!("127.0.0.2:{}", port.number()))
+        .replace("listen 8080;", &format!("listen {place};"));
     Config::weir().main("weir_zone 8m;").connections(2048).web(&body).start()
 }
 
@@ -132,6 +138,18 @@ fn the_origin_sends_a_stream_once_per_edge() {
     let ratio = total() / one;
     println!("3 edges with {PLAYERS} players each take {ratio:.3} streams from the origin");
     assert!(ratio <= 3.1, "{ratio}");
+}
+
+#[test]
+fn the_check_answers_at_every_address() {
+    let origin = Config::stock().start();
+    for host in ["127.0.0.1", "[::1]"] {
+        let port = Port::reserve();
+        let place = format!("{host}:{}", port.number());
+        let _edge = edge_at(&place, "@DIR@", &origin, &port);
+        let answer = take(client().get(format!("http://{place}/healthz")).send().unwrap());
+        assert_eq!((answer.status, answer.text.as_str()), (200, "ok\n"), "{place}");
+    }
 }
 
 #[test]
