@@ -207,6 +207,7 @@ impl Bandwidth {
             return Step::Stay;
         }
         self.current = station.id.clone();
+        self.carry.changed(self.began.elapsed());
         Step::To(viewer)
     }
 }

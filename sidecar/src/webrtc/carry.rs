@@ -11,6 +11,8 @@ const GOOD_LOSS: f32 = 0.02;
 const BAD_DELAY: Duration = Duration::from_millis(400);
 /// Number of bad reports in a row after which the network is said not to carry the stream.
 const BAD: u32 = 3;
+/// Time after a change to a smaller stream for which bad reports do not count: the packets of the stream before it still wait in the network.
+const SETTLES: Duration = Duration::from_secs(3);
 /// Time for which a network must be good before a larger stream is tried. Each failed try doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 const MOST_WAIT: Duration = Duration::from_secs(160);
@@ -46,11 +48,13 @@ pub(super) struct Carry {
     wait: Duration,
     /// Time at which a larger stream began.
     tried: Option<Duration>,
+    /// Time of the last change to a smaller stream.
+    changed: Option<Duration>,
 }
 
 impl Default for Carry {
     fn default() -> Self {
-        Self { best: None, bad: 0, good_since: None, wait: FIRST_WAIT, tried: None }
+        Self { best: None, bad: 0, good_since: None, wait: FIRST_WAIT, tried: None, changed: None }
     }
 }
 
@@ -68,7 +72,11 @@ impl Carry {
         };
         let waits = report.round_trip.zip(self.best).map_or(Duration::ZERO, |(trip, best)| trip - best);
         if loss >= BAD_LOSS || waits >= BAD_DELAY {
-            (self.bad, self.good_since) = (self.bad + 1, None);
+            self.good_since = None;
+            if self.changed.is_some_and(|changed| now.saturating_sub(changed) < SETTLES) {
+                return Verdict::Stay;
+            }
+            self.bad += 1;
             if self.bad >= BAD {
                 self.bad = 0;
                 self.failed(now);
@@ -97,6 +105,12 @@ impl Carry {
         if self.tried.take().is_some_and(|tried| now.saturating_sub(tried) < WORKED) {
             self.wait = (self.wait * 2).min(MOST_WAIT);
         }
+    }
+
+    /// Notes that another stream begins. A larger one that does not fit must show soon, so that its try disturbs the viewer briefly.
+    pub(super) fn changed(&mut self, now: Duration) {
+        self.changed = self.tried.is_none().then_some(now);
+        self.bad = 0;
     }
 
     /// Notes that a larger stream begins.
@@ -133,6 +147,18 @@ mod tests {
             assert_eq!(verdicts(&mut carry, second..second + 1, if second % 3 == 0 { 0.0 } else { 0.5 }), []);
         }
         assert_eq!(carry.take(Report::default(), Duration::from_secs(100)), Verdict::Stay);
+    }
+
+    #[test]
+    fn the_rest_of_the_stream_before_is_no_reason_to_go_further_down() {
+        let mut carry = Carry::default();
+        assert_eq!(verdicts(&mut carry, 0..3, 0.3), [(2, Verdict::TooMuch)]);
+        carry.changed(Duration::from_secs(3));
+        assert_eq!(verdicts(&mut carry, 3..6, 0.3), []);
+        assert_eq!(verdicts(&mut carry, 6..8, 0.0), []);
+        // A stream that the network does not carry either.
+        carry.changed(Duration::from_secs(8));
+        assert_eq!(verdicts(&mut carry, 8..14, 0.3), [(13, Verdict::TooMuch)]);
     }
 
     #[test]

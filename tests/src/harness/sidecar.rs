@@ -242,12 +242,23 @@ impl Sidecar {
 
     /// Returns how many events of a kind it has sent so far.
     pub fn count_told(&self, kind: &str) -> usize {
+        self.all_told(kind).len()
+    }
+
+    /// Returns the data of all events of this kind that `/v1/events` has so far.
+    pub fn all_told(&self, kind: &str) -> Vec<Value> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.http())).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         write!(stream, "GET /v1/events HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: 1\r\n\r\n").unwrap();
         let end = Instant::now() + Duration::from_secs(3);
-        let lines = BufReader::new(stream).lines().map_while(Result::ok).take_while(|_| Instant::now() < end);
-        lines.filter(|line| *line == format!("event: {kind}")).count()
+        let mut lines =
+            BufReader::new(stream).lines().map_while(Result::ok).take_while(|_| Instant::now() < end);
+        let mut told = Vec::new();
+        while lines.any(|line| line == format!("event: {kind}")) {
+            let data = lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+            told.extend(data.map(|data| serde_json::from_str::<Value>(&data).unwrap()));
+        }
+        told
     }
 
     /// Runs `weir job ...` against this daemon. Returns exit status, output and errors.
