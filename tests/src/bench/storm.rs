@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::os::linux::net::TcpStreamExt;
 use std::time::{Duration, Instant};
 
@@ -17,23 +18,28 @@ use super::report::{Report, Verdict};
 use super::table::{median, percentile};
 use crate::harness::media::sample;
 use crate::harness::nginx::Config;
+use crate::harness::process::Process;
 use crate::harness::{Nginx, keys};
 
 /// Connections in a row that publish and end, for the cost of one.
 const CONNECTIONS: u64 = 10_000;
+const WORKERS: usize = 2;
+/// Publishers and players. A worker has its share of the streams, with their players.
 const PUBLISHERS: usize = 2_000;
 const PLAYERS: usize = 10_000;
 /// Seconds of media for each server. `STORM_SECONDS` sets another number.
 const SECONDS: u32 = 20;
 /// Messages per second of each publisher, with a keyframe each second, and the bytes of one.
-const MESSAGES: u32 = 10;
+const MESSAGES: u32 = 4;
 const BYTES: usize = 200;
 /// Parts of a second: in each, some publishers send, some players read, and one worker is pinged.
 const PARTS: u32 = 100;
-/// Worker's connections: its clients, and streams of the other worker.
+/// A worker's connections: all clients, because the kernel decides who gets the first ones.
 const PLACES: usize = 16_000;
 /// The least part of the media that must reach the players, for a valid measurement.
 const RELAYED: f64 = 0.95;
+/// After this long without a byte, all media have arrived.
+const QUIET: Duration = Duration::from_millis(150);
 /// The longest allowed wait of a ping, in microseconds.
 const STALL: f64 = 5000.0;
 
@@ -55,10 +61,13 @@ struct Measured {
 /// Measures nginx-rtmp alone, and Weir with keys.
 pub(super) fn storm() -> Report {
     more_files();
-    let place = |config: Config| config.workers(2).main("rtmp_auto_push on;").connections(PLACES);
+    let place = |config: Config| config.workers(WORKERS).connections(PLACES);
     let weir = |more: &str| {
         let config = Config::weir().main("weir_zone 64m state=@DIR@/state;");
-        config.app("live", &format!("weir_publish key; {more}")).file("state", keys::state(CONNECTIONS))
+        config
+            .server("weir_session_timeout 1h;")
+            .app("live", &format!("weir_publish key; {more}"))
+            .file("state", keys::state(CONNECTIONS))
     };
     let open: fn(u64) -> String = |nth| format!("show-{nth}");
     let secret: fn(u64) -> String = |nth| keys::secret(nth).expose().to_owned();
@@ -105,7 +114,7 @@ fn measure(nginx: &Nginx, names: fn(u64) -> String) -> Measured {
     let empty = memory();
     let mut crowd = Crowd::of_publishers(nginx, names);
     let with_publishers = memory();
-    crowd.add_players(nginx.rtmp());
+    crowd.add_players(nginx);
     let with_players = memory();
     let seconds = std::env::var("STORM_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
     // Warm-up.
@@ -151,17 +160,26 @@ impl Crowd {
             socket.write_all(&client.take_output()).unwrap();
             (client, socket)
         };
-        let publishers = (0..PUBLISHERS as u64).map(publisher).collect();
+        let mut publishers = Vec::new();
+        for (share, worker) in shares(nginx) {
+            publishers.extend(
+                nginx.on_worker(worker, || share.map(|nth| publisher(nth as u64)).collect::<Vec<_>>()),
+            );
+        }
         Self { publishers, players: Vec::new(), sent: 0, picture: [7; BYTES], buffer: vec![0; 1 << 16] }
     }
 
-    fn add_players(&mut self, port: u16) {
-        for nth in 0..PLAYERS {
-            let url = format!("rtmp://127.0.0.1:{port}/live/show-{}", nth % PUBLISHERS).parse().unwrap();
+    fn add_players(&mut self, nginx: &Nginx) {
+        let player = |stream| {
+            let url = format!("rtmp://127.0.0.1:{}/live/show-{stream}", nginx.rtmp()).parse().unwrap();
             let play = Client::play(&url, Options::default());
-            let (_, player) = connect(play, port, "NetStream.Play.Start");
+            let (_, player) = connect(play, nginx.rtmp(), "NetStream.Play.Start");
             player.set_nonblocking(true).unwrap();
-            self.players.push(player);
+            player
+        };
+        for (share, worker) in shares(nginx) {
+            let streams = (0..PLAYERS / PUBLISHERS).flat_map(|_| share.clone());
+            self.players.extend(nginx.on_worker(worker, || streams.map(player).collect::<Vec<_>>()));
         }
     }
 
@@ -187,10 +205,13 @@ impl Crowd {
             }
         }
         self.sent += seconds;
-        let per_publisher = PLAYERS / PUBLISHERS;
-        // The first round has no publisher's answers to read, and the last messages are still on their way.
-        let relayed = played as f64 / (sent * per_publisher) as f64;
-        assert!(relayed > RELAYED || seconds < 10, "only {relayed} of the media reached the players");
+        // What is still on its way.
+        while let more @ 1.. = (0..PLAYERS).map(|player| self.read(player)).sum::<usize>() {
+            played += more;
+            std::thread::sleep(QUIET);
+        }
+        let relayed = played as f64 / (sent * PLAYERS / PUBLISHERS) as f64;
+        assert!(relayed > RELAYED, "only {relayed} of the media reached the players");
         pings
     }
 
@@ -215,6 +236,12 @@ impl Crowd {
             end => panic!("the server ended a player's connection: {end:?}"),
         }
     }
+}
+
+/// Returns the streams of each worker.
+fn shares(nginx: &Nginx) -> impl Iterator<Item = (Range<usize>, Process)> {
+    let each = PUBLISHERS / WORKERS;
+    nginx.workers().into_iter().enumerate().map(move |(nth, worker)| (nth * each..(nth + 1) * each, worker))
 }
 
 /// Connects, and waits until the server has reported `ready`. Acknowledges at once, so that nginx-rtmp alone needs no 40 ms per connection.
