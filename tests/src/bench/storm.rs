@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
-use std::os::linux::net::TcpStreamExt;
 use std::time::{Duration, Instant};
 
-use weir_rtmp::client::{Client, ClientEvent, Options};
+use weir_rtmp::client::{Client, Options};
 use weir_rtmp::flv::TagKind;
 
 use super::client::{Acknowledge, publish};
 use super::pinger::Pinger;
 use super::players::more_files;
+use super::relay::connect;
 use super::report::{Report, Verdict};
 use super::table::{median, percentile};
 use crate::harness::media::sample;
@@ -242,22 +242,4 @@ impl Crowd {
 fn shares(nginx: &Nginx) -> impl Iterator<Item = (Range<usize>, Process)> {
     let each = PUBLISHERS / WORKERS;
     nginx.workers().into_iter().enumerate().map(move |(nth, worker)| (nth * each..(nth + 1) * each, worker))
-}
-
-/// Connects, and waits until the server has reported `ready`. Acknowledges at once, so that nginx-rtmp alone needs no 40 ms per connection.
-fn connect(mut client: Client, port: u16, ready: &str) -> (Client, TcpStream) {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    socket.set_nodelay(true).unwrap();
-    let mut buffer = [0; 16_384];
-    loop {
-        socket.write_all(&client.take_output()).unwrap();
-        socket.set_quickack(true).unwrap();
-        let count = socket.read(&mut buffer).unwrap();
-        client.receive(&buffer[..count]).unwrap();
-        let is_ready = |event| matches!(event, ClientEvent::Status(status) if status.code == ready);
-        if std::iter::from_fn(|| client.next_event()).any(is_ready) {
-            return (client, socket);
-        }
-        assert!(count > 0, "the server ended the connection");
-    }
 }

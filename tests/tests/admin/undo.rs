@@ -14,6 +14,15 @@ use super::{WEB, add, nginx};
 const STOP: &str = "[aria-label='Stop live/show']";
 const LOG_OUT: &str = "main h1 + p button";
 
+/// Returns a server with a daemon, a moderator `ana` and a stream key, and a browser.
+fn stage() -> (Nginx, Sidecar, String, Browser) {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "moderator");
+    let key = nginx.api().create_key("live", "show").key;
+    (nginx, sidecar, key, Browser::start())
+}
+
 /// Opens the dialog of *Stop*, and clicks on its first, second or third answer.
 #[track_caller]
 fn stop(browser: &Browser, nth: usize) {
@@ -31,13 +40,9 @@ fn is_live(nginx: &Nginx) -> bool {
 
 #[test]
 fn a_stop_can_be_undone_for_ten_seconds() {
-    let nginx = nginx();
-    let sidecar = Sidecar::start(&nginx, WEB);
-    add(&sidecar, "ana", "moderator");
-    let key = nginx.api().create_key("live", "show").key;
+    let (nginx, sidecar, key, browser) = stage();
     let publish = || Publisher::to(nginx.rtmp(), &format!("live/{key}")).start();
     let publisher = publish().started();
-    let browser = Browser::start();
     log_in(&browser, &sidecar, "ana");
 
     // Undone: nothing happens, not even later.
@@ -68,13 +73,9 @@ fn a_stop_can_be_undone_for_ten_seconds() {
 
 #[test]
 fn a_stop_happens_after_ten_seconds_and_when_the_page_is_closed() {
-    let nginx = nginx();
-    let sidecar = Sidecar::start(&nginx, WEB);
-    add(&sidecar, "ana", "moderator");
-    let key = nginx.api().create_key("live", "show").key;
+    let (nginx, sidecar, key, browser) = stage();
     let publish = || Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
     let mut publisher = publish();
-    let browser = Browser::start();
     log_in(&browser, &sidecar, "ana");
     stop(&browser, 1);
     let begin = Instant::now();
@@ -92,13 +93,9 @@ fn a_stop_happens_after_ten_seconds_and_when_the_page_is_closed() {
 
 #[test]
 fn a_stop_happens_when_the_user_logs_out_or_hides_the_page() {
-    let nginx = nginx();
-    let sidecar = Sidecar::start(&nginx, WEB);
-    add(&sidecar, "ana", "moderator");
-    let key = nginx.api().create_key("live", "show").key;
+    let (nginx, sidecar, key, browser) = stage();
     let publish = || Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
     let mut publisher = publish();
-    let browser = Browser::start();
     log_in(&browser, &sidecar, "ana");
     stop(&browser, 1);
     let begin = Instant::now();
@@ -122,12 +119,8 @@ fn a_stop_happens_when_the_user_logs_out_or_hides_the_page() {
 
 #[test]
 fn a_stop_that_fails_is_said_before_the_logout() {
-    let nginx = nginx();
-    let sidecar = Sidecar::start(&nginx, WEB);
-    add(&sidecar, "ana", "moderator");
-    let key = nginx.api().create_key("live", "show").key;
+    let (nginx, sidecar, key, browser) = stage();
     let publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
-    let browser = Browser::start();
     log_in(&browser, &sidecar, "ana");
     stop(&browser, 1);
     let begin = Instant::now();
@@ -145,13 +138,9 @@ fn a_stop_that_fails_is_said_before_the_logout() {
 
 #[test]
 fn a_stop_does_not_hit_the_next_publisher() {
-    let nginx = nginx();
-    let sidecar = Sidecar::start(&nginx, WEB);
-    add(&sidecar, "ana", "moderator");
-    let key = nginx.api().create_key("live", "show").key;
+    let (nginx, sidecar, key, browser) = stage();
     let publish = || Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
     let publisher = publish();
-    let browser = Browser::start();
     log_in(&browser, &sidecar, "ana");
     stop(&browser, 1);
     let begin = Instant::now();
