@@ -60,10 +60,9 @@ impl Value {
         }
         let mut text = ngx_str_t { len: 0, data: ptr::null_mut() };
         let request = ptr::from_ref(request).cast_mut();
-        // SAFETY: ngx_http_compile_complex_value made the value in the pool of a configuration, which exists, as was checked. nginx frees a
-        // configuration only after its requests (ngx_clean_old_cycles), and never within a callback. The request is alive and has the
-        // variables of this configuration (ngx_http_script_flush_complex_value); ngx_http_complex_value takes the text from its pool or from
-        // the configuration.
+        // The configuration exists, as checked: nginx frees it only after its requests (ngx_clean_old_cycles), and not within a callback.
+        // SAFETY: the request is alive and has the variables of the value's configuration (ngx_http_script_flush_complex_value), whose pool
+        // has the value; ngx_http_complex_value takes the text from one of the two.
         let done = unsafe { ngx_http_complex_value(request, self.value, &raw mut text) };
         if done != NGX_OK as ngx_int_t {
             return None;

@@ -35,7 +35,7 @@ use far::{Far, Pace};
 /// Maximum size of a message from a front end, in bytes.
 const MAX_MESSAGE: usize = 4096;
 /// Maximum size of a message that is read to its end, so that the front end gets the reason; a longer one ends the connection earlier.
-const MOST_READ: usize = 64 << 10;
+const MOST_READ: usize = 16 << 10;
 const READ_BUFFER: usize = 2048;
 const WRITE_BUFFER: usize = 4096;
 /// Maximum number of messages from a front end within [`WINDOW`].

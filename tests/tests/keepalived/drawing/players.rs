@@ -92,7 +92,7 @@ impl Players {
         self.all.push((seen, thread::spawn(move || play(&of, &stop))));
     }
 
-    /// Returns the facts, and starts the longest times anew. Errors and gaps that have not ended count up to now.
+    /// Returns the facts, and resets the longest times to zero. Errors and gaps that have not ended count up to now.
     pub(super) fn look(&self) -> Vec<Seen> {
         self.all
             .iter()
