@@ -31,7 +31,7 @@ UNITDIR ?= $(LIBDIR)/systemd/system
 NGINX_GROUP ?= www-data
 
 .PHONY: help deps build-deps headers build run test test-long sanitized fuzz check fmt clippy doc deny shellcheck layers docs \
-	msrv msrv-version miri other-nginx bench bench-quick install uninstall deb deb-test deb-reproducible dist dist-test packaging-test vendor-web clean
+	msrv msrv-version miri other-nginx bench bench-quick install uninstall deb deb-test deb-reproducible container-test dist dist-test packaging-test vendor-web clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -121,8 +121,11 @@ test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for ano
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test playback -- --ignored --nocapture fuzz::
 	@$(MAKE) --no-print-directory fuzz T=600
 	@$(MAKE) --no-print-directory other-nginx
+	@$(MAKE) --no-print-directory other-nginx LINK=static
 	@$(MAKE) --no-print-directory dist-test packaging-test
+	@$(MAKE) --no-print-directory container-test
 	@$(MAKE) --no-print-directory deb-test
+	@$(MAKE) --no-print-directory deb-reproducible
 
 check: fmt clippy doc deny shellcheck layers docs ## check format, lints, licences, scripts, imports and documentation; needs no running nginx
 	@scripts/vendor-check.sh
@@ -140,7 +143,7 @@ deny: # licences, banned crates and sources of the dependencies, by deny.toml
 	@scripts/cargo-deny.sh
 
 shellcheck: # the scripts, also those of the packages and of `weir fleet`
-	shellcheck --severity=warning scripts/*.sh .ci/run sidecar/src/fleet/script/*.sh debian/*.postrm debian/tests/publish-and-revoke \
+	shellcheck --severity=warning scripts/*.sh .ci/run sidecar/src/fleet/script/*.sh nginx-conf/*.sh debian/*.postrm debian/tests/publish-and-revoke \
 		packaging/alpine/weir.pre-install
 
 # `layers` finds imports that point up, `docs` compares the docs with the code. Neither needs the products of `make build`.
@@ -162,8 +165,8 @@ MIRI := rows:: pushes::
 miri: ## run the zone's tests under Miri (needs rustup, and a nightly toolchain with miri)
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p weir-zone --test zone -- $(MIRI)
 
-other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE
-	@scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
+other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE LINK=dynamic|static
+	@LINK='$(or $(LINK),dynamic)' scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
 
 deb: ## build Debian packages in build/deb, without the network: RELEASE=bookworm|trixie
 	@scripts/deps.sh deb
@@ -171,6 +174,10 @@ deb: ## build Debian packages in build/deb, without the network: RELEASE=bookwor
 
 deb-test: deb ## install the packages of build/deb in a chroot and use them there: RELEASE=bookworm|trixie (needs root)
 	@scripts/deb-test.sh build/deb $(RELEASE)
+
+container-test: build ## run the steps of packaging/Containerfile in a chroot of Debian 12 (needs root)
+	@scripts/deps.sh deb
+	@scripts/container-test.sh build/container-test
 
 deb-reproducible: ## build the Debian packages twice, as two users in two folders, and compare them
 	@scripts/deps.sh deb
@@ -203,13 +210,22 @@ ZSHDIR ?= $(DATADIR)/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-f
 # Replaces the paths of the default prefix in installed texts.
 PATHS = sed -e 's|/usr/bin/weir|$(PREFIX)/bin/weir|g' -e 's|/usr/share/doc/weir|$(DOCDIR)|g'
 
+# $(call not_of_packages,FILES): stops if one of these files belongs to a package of Debian. Files below DESTDIR do not.
+not_of_packages = [ -n '$(DESTDIR)' ] || ! command -v dpkg-query >/dev/null || for file in $(1); do \
+	owner=$$(dpkg-query -S "$$file" 2>/dev/null | sed 's/:.*//'); [ -z "$$owner" ] || { \
+		echo "$$file belongs to the package $$owner: use apt-get, or remove the package first" >&2; exit 1; }; done
+# The link that loads the module, and the file where it leads.
+MODULE_LINK = $(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf
+MODULE_CONF = $(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf
+
 # The umask gives generated files the usual permissions, whatever the umask of the administrator is. `install` sets them for copied files.
 install: ## install what `make build` has built: DESTDIR= PREFIX=/usr
 	@[ -f build/ngx_rtmp_weir_module.so ] && [ -x build/weir ] && [ -f build/THIRD-PARTY-NOTICES ] || { echo 'nothing to install: run `make build`' >&2; exit 1; }
+	@$(call not_of_packages,'$(PREFIX)/bin/weir' '$(NGINX_MODULES)/ngx_rtmp_weir_module.so' "$$(readlink -f '$(MODULE_LINK)')")
 	install -D -m 0644 build/ngx_rtmp_weir_module.so '$(DESTDIR)$(NGINX_MODULES)/ngx_rtmp_weir_module.so'
 	install -d '$(DESTDIR)$(DATADIR)/nginx/modules-available' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled'
-	umask 022; echo 'load_module $(MODULE_LINE);' >'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf'
-	ln -sf '$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf'
+	umask 022; echo 'load_module $(MODULE_LINE);' >'$(DESTDIR)$(MODULE_CONF)'
+	ln -sf '$(MODULE_CONF)' '$(DESTDIR)$(MODULE_LINK)'
 	install -D -m 0755 build/weir '$(DESTDIR)$(PREFIX)/bin/weir'
 	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(LIBDIR)/sysusers.d' '$(DESTDIR)$(LIBDIR)/tmpfiles.d' '$(DESTDIR)$(SYSCONFDIR)/weir'
 	umask 022; $(PATHS) -e 's|^Group=www-data$$|Group=$(NGINX_GROUP)|' nginx-conf/systemd/weir.service >'$(DESTDIR)$(UNITDIR)/weir.service'
@@ -227,7 +243,7 @@ install: ## install what `make build` has built: DESTDIR= PREFIX=/usr
 	install -d '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)/examples'
 	install -m 0644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md RELEASING.md LICENSE build/THIRD-PARTY-NOTICES '$(DESTDIR)$(DOCDIR)/'
 	install -m 0644 docs/* '$(DESTDIR)$(DOCDIR)/docs/'
-	umask 022; cp -R --no-preserve=mode,ownership nginx-conf/. '$(DESTDIR)$(DOCDIR)/examples/'
+	cp -R nginx-conf/. '$(DESTDIR)$(DOCDIR)/examples/' && chmod -R u=rwX,go=rX '$(DESTDIR)$(DOCDIR)/examples'
 	umask 022; for page in README.md docs/*.md; do \
 		$(PATHS) "$$page" >'$(DESTDIR)$(DOCDIR)/'"$$page" || exit 1; \
 	done
@@ -237,10 +253,11 @@ install: ## install what `make build` has built: DESTDIR= PREFIX=/usr
 	ln -sfn examples '$(DESTDIR)$(DOCDIR)/nginx-conf'
 	@[ -n '$(DESTDIR)' ] || echo 'Next: systemd-sysusers && systemd-tmpfiles --create, then "Ten minutes to a protected stream" in $(DOCDIR)/README.md'
 
-# Configuration and data stay: weir.toml, secrets, keys, media, and the user weir.
+# Configuration and data stay: weir.toml, secrets, keys, media, and the user weir. A link to the module of another prefix stays too.
 uninstall: ## remove the files of `make install`, with the same DESTDIR= PREFIX=; keeps configuration and data
-	rm -f '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf' \
-		'$(DESTDIR)$(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf' \
+	@$(call not_of_packages,'$(PREFIX)/bin/weir' '$(NGINX_MODULES)/ngx_rtmp_weir_module.so')
+	[ "$$(readlink '$(DESTDIR)$(MODULE_LINK)')" != '$(MODULE_CONF)' ] || rm -f '$(DESTDIR)$(MODULE_LINK)'
+	rm -f '$(DESTDIR)$(MODULE_CONF)' \
 		'$(DESTDIR)$(NGINX_MODULES)/ngx_rtmp_weir_module.so' '$(DESTDIR)$(PREFIX)/bin/weir' \
 		'$(DESTDIR)$(UNITDIR)/weir.service' '$(DESTDIR)$(LIBDIR)/sysusers.d/weir.conf' '$(DESTDIR)$(LIBDIR)/tmpfiles.d/weir.conf' \
 		'$(DESTDIR)$(DATADIR)/bash-completion/completions/weir' '$(DESTDIR)$(ZSHDIR)/_weir' \

@@ -49,7 +49,7 @@ case ${1-} in
 "") ;;
 build) packages=("${build_packages[@]}") ;;
 # debhelper comes with nginx-dev
-deb) packages=("${build_packages[@]}" xz-utils lintian mmdebstrap faketime rpm rpmlint python3-venv) ;;
+deb) packages=("${build_packages[@]}" busybox xz-utils lintian mmdebstrap faketime rpm rpmlint python3-venv) ;;
 # OBS Studio, and a virtual screen for it; a client and a server for certificates
 long) packages+=(obs-studio xvfb certbot pebble) ;;
 # the peer for TLS in front of nginx-rtmp, and a load of HTTP requests

@@ -3,13 +3,19 @@
 #
 # Builds the nginx in the source tree NGINX (default: the version that tests/other-nginx pins) together with the nginx-rtmp in RTMP
 # (default: the source from `make headers`). Then builds the module for these, loads it in that nginx, and publishes the test stream to it
-# with the sample configuration.
+# with the sample configuration. With LINK=static nginx-rtmp is a part of nginx (--add-module), as many guides build it.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 [ $# -ge 1 ] && [ $# -le 3 ] || die "usage: other-nginx.sh DIR [NGINX [RTMP]]"
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
+link=${LINK:-dynamic}
+case $link in
+dynamic) add=--add-dynamic-module ;;
+static) add=--add-module ;;
+*) die "LINK=$link: must be dynamic or static" ;;
+esac
 cargo=${CARGO:-cargo}
 
 rtmp=${3:-$root_dir/build/headers/nginx-rtmp}
@@ -30,6 +36,7 @@ version=$(sed -nE 's/^#define NGINX_VERSION +"([^"]+)"/\1/p' "$source/src/core/n
 
 # configure leaves files in the source, so it works on a copy. Each nginx and nginx-rtmp has a copy of its own.
 name=nginx-$version-$(cat "$rtmp"/*.[ch] | sha256sum | cut -c1-8)
+[ "$link" = dynamic ] || name=$name-$link
 if [ ! -f "$dir/$name/done" ]; then
     rm -rf "${dir:?}/$name"
     mkdir "$dir/$name"
@@ -37,15 +44,19 @@ if [ ! -f "$dir/$name/done" ]; then
     (
         cd "$dir/$name/src"
         ./auto/configure --builddir="$dir/$name/objs" --with-compat --with-threads --with-http_ssl_module \
-            --with-cc-opt="-O1 -Wno-error" --add-dynamic-module="$rtmp"
+            --with-cc-opt="-O1 -Wno-error" "$add=$rtmp"
         make -j"$(nproc)"
         # Builds the same nginx without threads, which the module needs. Without SSL, nginx-rtmp itself cannot be loaded.
-        ./auto/configure --builddir="$dir/$name/bare" --with-compat --with-http_ssl_module --with-cc-opt="-O1 -Wno-error"
+        flags=(--builddir="$dir/$name/bare" --with-compat --with-http_ssl_module --with-cc-opt="-O1 -Wno-error")
+        [ "$link" = dynamic ] || flags+=("$add=$rtmp")
+        ./auto/configure "${flags[@]}"
         make -j"$(nproc)" -f "$dir/$name/bare/Makefile" binary
     ) >"$dir/$name/log" 2>&1 || { tail -n 20 "$dir/$name/log" >&2; die "nginx could not be built, see $dir/$name/log"; }
     touch "$dir/$name/done"
 fi
 nginx=$dir/$name/objs/nginx
+rtmp_module=$dir/$name/objs/ngx_rtmp_module.so
+[ "$link" = dynamic ] || rtmp_module=static
 
 NGINX_SOURCE_DIR=$dir/$name/src NGINX_BUILD_DIR=$dir/$name/objs NGINX_RTMP_SOURCE_DIR=$rtmp CARGO_TARGET_DIR=$dir/target \
     "$cargo" build --locked -p weir-ngx-module --manifest-path "$root_dir/Cargo.toml"
@@ -55,8 +66,10 @@ NGINX_SOURCE_DIR=$dir/$name/src NGINX_BUILD_DIR=$dir/$name/objs NGINX_RTMP_SOURC
 # The module looks for the thread pool when the configuration has a zone.
 bare=$dir/bare
 mkdir -p "$bare/logs"
-printf 'load_module %s;\nload_module %s;\nweir_zone 1m;\nevents {}\n' \
-    "$dir/$name/objs/ngx_rtmp_module.so" "$dir/target/debug/libngx_rtmp_weir_module.so" >"$bare/nginx.conf"
+{
+    [ "$link" = static ] || echo "load_module $rtmp_module;"
+    printf 'load_module %s;\nweir_zone 1m;\nevents {}\n' "$dir/target/debug/libngx_rtmp_weir_module.so"
+} >"$bare/nginx.conf"
 said=$("$dir/$name/bare/nginx" -t -p "$bare" -c nginx.conf 2>&1) && die "an nginx without threads takes the module"
 case $said in
 *'"weir_zone": this nginx was built without threads (--with-threads) in '*) echo "an nginx without threads is refused with the reason" ;;
@@ -65,7 +78,7 @@ esac
 
 run=$dir/run
 rm -rf "$run"
-WEIR_NGINX=$nginx WEIR_NGINX_RTMP=$dir/$name/objs/ngx_rtmp_module.so WEIR_MODULE=$dir/target/debug/libngx_rtmp_weir_module.so \
+WEIR_NGINX=$nginx WEIR_NGINX_RTMP=$rtmp_module WEIR_MODULE=$dir/target/debug/libngx_rtmp_weir_module.so \
     PREFIX=$run RTMP_PORT=${RTMP_PORT:-20935} HTTP_PORT=${HTTP_PORT:-20980} "$root_dir/scripts/run.sh" >"$dir/run.log" 2>&1 &
 pid=$!
 trap 'kill -TERM "$pid" 2>/dev/null; wait "$pid" || true' EXIT

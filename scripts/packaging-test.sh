@@ -3,7 +3,7 @@
 # `make install` does, and what each adds or has in another place is listed here.
 #
 # rpmbuild makes RPMs of the built checkout, since the macros of Fedora's nginx-mod-devel are not here: stand-ins name the folders that Fedora
-# names. `sh` runs the functions of the APKBUILD.
+# names. busybox runs the functions of the APKBUILD, as on Alpine: its applets come before the programs of GNU.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -38,7 +38,10 @@ shellcheck --severity=warning --shell=sh --exclude=SC2034,SC2154,SC3043,SC2155,S
 mkdir -p "$work/alpine/src"
 ln -s "$root_dir" "$work/alpine/src/weir-$version"
 cp packaging/alpine/weir.initd "$work/alpine/src/"
-env -i PATH="$PATH" srcdir="$work/alpine/src" pkgdir="$work/alpine/pkg" subpkgdir="$work/alpine/module" sh -euc '
+command -v busybox >/dev/null || die "the package busybox is missing: apt-get install busybox"
+mkdir "$work/applets"
+busybox --install -s "$work/applets"
+env -i PATH="$work/applets:$PATH" srcdir="$work/alpine/src" pkgdir="$work/alpine/pkg" subpkgdir="$work/alpine/module" sh -euc '
     # What abuild has: moves files of the package to a subpackage.
     amove() { for path; do mkdir -p "$subpkgdir/${path%/*}"; mv "$pkgdir/$path" "$subpkgdir/$path"; done; }
     . packaging/alpine/APKBUILD
@@ -55,22 +58,51 @@ LC_ALL=C sort <(files "$work/alpine/pkg") <(files "$work/alpine/module") >"$work
 same "the APKBUILD" "$work/alpine.expected" "$work/alpine.files"
 say "the APKBUILD installs the $(wc -l <"$work/make.files") files of make install"
 
+# The sources of a chroot: Debian's mirrors with their options, and nothing of third parties.
+mkdir -p "$work/apt/sources.list.d"
+cat >"$work/apt/sources.list" <<'LIST'
+deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg arch=amd64] http://deb.debian.org/debian bookworm main contrib
+deb http://nginx.org/packages/mainline/debian bookworm nginx
+deb https://packages.example.org/php/ bookworm main
+# deb http://example.org/debian bookworm main
+LIST
+cat >"$work/apt/sources.list.d/other.sources" <<'SOURCES'
+Types: deb deb-src
+URIs: http://deb.debian.org/debian-security
+Suites: bookworm-security
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: https://download.docker.com/linux/debian
+Suites: bookworm
+Components: stable
+SOURCES
+sed 's/bookworm/trixie/' >"$work/apt/expected" <<'LIST'
+deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg arch=amd64] http://deb.debian.org/debian bookworm main
+deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian-security bookworm-security main
+LIST
+APT_DIR=$work/apt APT_RELEASE=bookworm scripts/chroot.sh trixie --sources | diff -u "$work/apt/expected" - || die "a chroot would have other sources"
+
 # Fedora.
 macros=(
     --define "_topdir $work/rpm" --define "_prefix /usr" --define "_unitdir /usr/lib/systemd/system" --define "_sysusersdir /usr/lib/sysusers.d" --define "_tmpfilesdir /usr/lib/tmpfiles.d" --define "_docdir /usr/share/doc"
     --define "nginx_moddir /usr/lib64/nginx/modules" --define "nginx_modconfdir /usr/share/nginx/modules" --define "_vpath_builddir build"
     --define "_nginx_buildsrcdir nginx-src" --define "nginx_modrequires Requires: nginx(abi) = 1" --define "nginx_modbuild true"
     --define "nginx_modconfigure(:-:) true" --define "systemd_post() true" --define "systemd_preun() true"
-    --define "systemd_postun_with_restart() true" --define "tmpfiles_create() true" --define "dist .test"
+    --define "systemd_postun_with_restart() true" --define "tmpfiles_create() true" --define "sysusers_create_compat() %(sed -n 's/^u /: creates /p' %1)" --define "dist .test"
 )
 mkdir -p "$work"/rpm/{BUILD,SOURCES,SPECS,RPMS,SRPMS}
 cp packaging/rpm/weir.spec "$work/rpm/SPECS/"
+# rpmbuild reads it while it parses the spec.
+cp nginx-conf/systemd/sysusers.conf "$work/rpm/SOURCES/weir.sysusers"
 if [ -f "build/dist/weir-$version.tar.xz" ]; then
     cp "build/dist/weir-$version.tar.xz" "$work/rpm/SOURCES/"
 else
     : >"$work/rpm/SOURCES/weir-$version.tar.xz"
 fi
 rpmspec "${macros[@]}" -P "$work/rpm/SPECS/weir.spec" >"$work/rpm/parsed.spec"
+grep -q '^: creates weir ' "$work/rpm/parsed.spec" || die "the spec does not read sysusers.conf before its installation"
 grep -E '%(\{|nginx|systemd|_)' "$work/rpm/parsed.spec" && die "the spec has macros that nothing defines"
 rpmbuild "${macros[@]}" --nodeps -bs "$work/rpm/SPECS/weir.spec" >"$work/rpm/source.log" 2>&1 || { cat "$work/rpm/source.log" >&2; die "rpmbuild -bs failed"; }
 

@@ -4,6 +4,7 @@
 # The output is the sample itself with other folders and ports, on loopback, with the module of `make build`. The workers run as the user
 # who runs this script, even as root, so no other user needs access to the folders of the checkout. WEB_PORT is the port of the pages of
 # `weir serve`. WEIR_NGINX, WEIR_NGINX_RTMP and WEIR_MODULE replace the installed nginx, its nginx-rtmp and the built module.
+# WEIR_NGINX_RTMP=static: nginx-rtmp is a part of that nginx.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -16,6 +17,9 @@ rtmp_module=${WEIR_NGINX_RTMP:-$modules/ngx_rtmp_module.so}
 weir_module=${WEIR_MODULE:-$root_dir/build/ngx_rtmp_weir_module.so}
 
 # These paths become part of nginx.conf and of sed's expressions.
+load_rtmp="load_module $rtmp_module;\\
+"
+[ "$rtmp_module" != static ] || rtmp_module=/ load_rtmp=
 for path in "$prefix" "$root_dir" "$rtmp_module" "$weir_module"; do
     case $path in
         *[!A-Za-z0-9/._+@%,-]*) die "the path $path has a character that nginx.conf would need quoted" ;;
@@ -37,8 +41,7 @@ done
 
 sed -e "s|^user .*|$user|" \
     -e "s|^pid .*|pid $prefix/nginx.pid;|" \
-    -e "s|^include /etc/nginx/modules-enabled/.*|load_module $rtmp_module;\\
-load_module $weir_module;|" \
+    -e "s|^include /etc/nginx/modules-enabled/.*|${load_rtmp}load_module $weir_module;|" \
     -e "s|^http {|&$temp|" \
     -e "s|listen 1935;|listen 127.0.0.1:$rtmp_port;|" \
     -e "s|listen 8080;|listen 127.0.0.1:$http_port;|" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that each vendored file matches the checksum in its vendor.lock.
+# Checks that each vendored file matches the checksum in its vendor.lock, and that debian/copyright.in names its licence and its holders.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -16,4 +16,19 @@ for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock "$root_dir"/sidecar/
         [ "$name" = vendor.lock ] || grep -q "^sha256 [0-9a-f]\{64\}  $name\$" "$lock" ||
             die "${file#"$root_dir"/} is not in vendor.lock"
     done
+
+    # The paragraph of debian/copyright.in with these files.
+    short=${dir#"$root_dir"/}
+    paragraph=$(awk -v files="$short/*" 'BEGIN { RS = "" } index($0, files) { print; exit }' "$root_dir/debian/copyright.in")
+    [ -n "$paragraph" ] || die "debian/copyright.in does not name $short"
+    case $paragraph in *"${sources#"$root_dir"/}/*"*) ;; *) die "debian/copyright.in does not name ${sources#"$root_dir"/} beside $short" ;; esac
+    licence=$(sed -n 's/^licence //p' "$lock")
+    grep -qx "License: $licence" <<<"$paragraph" || die "debian/copyright.in names another licence of $short than $licence"
+    # Years and a name; addresses, and the example in the text of a licence, are no part of them.
+    found=
+    while IFS= read -r holder; do
+        found=1
+        grep -qF "$holder" <<<"$paragraph" || die "debian/copyright.in does not name a holder of $short: $holder"
+    done < <(sed -nE 's/^[[:space:]]*Copyright (\([cC]\) )?([0-9][0-9a-z-]*),? ([^(<]*[^(<[:space:].]).*/\2, \3/p' "$dir/LICENSE")
+    [ -n "$found" ] || die "$short/LICENSE names no holder"
 done
