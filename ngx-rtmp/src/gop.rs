@@ -244,9 +244,12 @@ unsafe fn feed<M: Players>(player: *mut ngx_rtmp_session_t) {
             (*context).meta_version = codec.meta_version;
         }
         // TCP must not hold back the end of this message until the player has acknowledged earlier data.
-        Session::<M>::new(player).send_at_once(true);
+        let gathers = Session::<M>::new(player).gather();
+        if !gathers {
+            Session::<M>::new(player).send_at_once(true);
+        }
         let sent = (rtmp.ngx_rtmp_send_message)(player, chain, 0);
-        if (*player).relay() == 0 {
+        if !gathers && (*player).relay() == 0 {
             Session::<M>::new(player).send_at_once(false);
         }
         if sent != NGX_OK as ngx_int_t {

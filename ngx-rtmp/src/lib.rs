@@ -17,7 +17,7 @@
 //! | [`session`], [`sessions`], [`message`] | an RTMP session, all sessions of the process, and a message of a session |
 //! | `connections`, `client` | the life of a session, and the commands of a client |
 //! | `chain` | hooks into nginx-rtmp's handlers |
-//! | `merge`, `waiting` | messages to players, several messages per send |
+//! | `gather`, `merge`, `waiting` | messages to players, whole and several messages per send |
 //! | `gop` | the messages since the last keyframe, for players that join |
 //! | `codec_header` | the decoder configuration of a codec that nginx-rtmp does not know |
 //! | [`incoming`] | bytes that the other end sends, as nginx-rtmp reads them |
@@ -89,7 +89,7 @@
 //! push variables
 //! outgoing codec_header incoming gate blocks gop
 //! merge relay message interworker client_log netcall request ends
-//! connections client sessions
+//! connections client sessions gather
 //! session conf
 //! event_stream pieces disk zone neighbours
 //! wake
@@ -127,6 +127,7 @@ pub mod export;
 mod failure;
 pub mod files;
 pub mod gate;
+mod gather;
 mod gop;
 pub mod incoming;
 pub mod interworker;

@@ -5,20 +5,19 @@
 //! - While nginx-rtmp handles audio or video of a publisher, the write events of its players count as active. ngx_rtmp_send_message then
 //!   queues the message and does not send it. [`media`] clears the flags before it returns: an event that counts as active but is unknown
 //!   to epoll would be removed from epoll (ngx_rtmp_send).
-//! - `send` of a player's connection is [`gather`]. It writes all queued messages, and answers the following calls of ngx_rtmp_send from
-//!   the bytes that it has already written.
+//! - `send` of a player's connection writes all queued messages ([`gather`]).
 //!
 //! Of the sessions that nginx-rtmp opened itself, only the module's connections to push targets take part: a push to another worker would
 //! add its delay to the delay of the player there, and a `push` line is nginx-rtmp's own.
 
 use std::mem;
 
-use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_connection_t, ngx_event_t, ngx_int_t, u_char};
+use nginx_sys::{NGX_DONE, NGX_ERROR, NGX_OK, ngx_chain_t, ngx_event_t, ngx_int_t};
 use weir_rtmp::merge::{Moment, Rule, When};
 
 use super::{
     callback::{self, Sessions},
-    collections, process,
+    collections, gather, process,
     rtmp_sys::{
         self, NGX_RTMP_MSG_VIDEO, ngx_rtmp_core_main_conf_t, ngx_rtmp_handler_pt, ngx_rtmp_header_t,
         ngx_rtmp_live_ctx_t, ngx_rtmp_session_t,
@@ -33,8 +32,8 @@ use crate::local;
 
 /// How long before the alarm a worker that is awake anyway looks through the list, in milliseconds.
 const EARLY_MS: u64 = 50;
-/// Most buffers of one write. A message of `chunk_size` bytes or less is one buffer.
-const MOST_BUFFERS: usize = 128;
+/// Most players that get their messages before other connections have their turn.
+const MOST_WRITES: usize = 128;
 
 /// Settings and callbacks for messages to players.
 pub trait Players: Tables {
@@ -63,6 +62,11 @@ local! {
     static LIST: List = List { sessions: Vec::new(), alarm: None, at_ms: None, looked_ms: 0 };
 }
 
+local! {
+    /// Memory for the players of the next message.
+    static SPARE: Vec<*mut ngx_rtmp_session_t> = Vec::new();
+}
+
 /// Players with waiting messages.
 struct List {
     sessions: Vec<*mut ngx_rtmp_session_t>,
@@ -81,13 +85,25 @@ pub(super) fn handler<M: Players>() -> Handler {
 /// Write events that count as active until this value is dropped.
 struct Held(Vec<*mut ngx_rtmp_session_t>);
 
-impl Drop for Held {
-    fn drop(&mut self) {
+impl Held {
+    /// Ends the hold, and returns the players.
+    fn let_go(mut self) -> Vec<*mut ngx_rtmp_session_t> {
+        self.release();
+        mem::take(&mut self.0)
+    }
+
+    fn release(&mut self) {
         for session in &self.0 {
             // SAFETY: sessions of players, which are alive until the callback of nginx's that runs now returns: closing is
             // posted (ngx_rtmp_finalize_session).
             unsafe { (*(*(**session).connection).write).set_active(0) };
         }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -105,11 +121,11 @@ unsafe extern "C" fn media<M: Players>(
                 return NGX_OK as ngx_int_t;
             };
             let held = hold::<M>(session);
-            let players = held.0.clone();
             let outcome = hand_on(handlers, session, header, message);
-            drop(held);
+            let players = held.let_go();
             let is_video = u32::from((*header).type_) == NGX_RTMP_MSG_VIDEO;
             send_or_wait::<M>(session, &players, is_video, rule);
+            SPARE.with(|spare| *spare = players);
             // `NGX_DONE` keeps nginx-rtmp from calling the handlers a second time.
             if outcome == NGX_ERROR as ngx_int_t { outcome } else { NGX_DONE as ngx_int_t }
         }
@@ -165,7 +181,8 @@ unsafe fn hand_on(
 ///
 /// A live session.
 unsafe fn hold<M: Players>(publisher: *mut ngx_rtmp_session_t) -> Held {
-    let mut held = Held(Vec::new());
+    let mut held = Held(SPARE.with(mem::take));
+    held.0.clear();
     // SAFETY: by contract. The contexts of a stream are a list that ends with null, and each has a live session
     // (ngx_rtmp_live_join, ngx_rtmp_live_close_stream). A session has a connection, and that has a write event.
     unsafe {
@@ -181,7 +198,7 @@ unsafe fn hold<M: Players>(publisher: *mut ngx_rtmp_session_t) -> Held {
                 continue;
             }
             let write: *mut ngx_event_t = (*(*player).connection).write;
-            if (*write).active() == 0 && adopt::<M>(player) {
+            if (*write).active() == 0 && gather::adopt::<M>(player) {
                 (*write).set_active(1);
                 held.0.push(player);
             }
@@ -198,37 +215,6 @@ unsafe fn hold<M: Players>(publisher: *mut ngx_rtmp_session_t) -> Held {
 pub(super) unsafe fn live_of<'s>(session: *mut ngx_rtmp_session_t) -> Option<&'s ngx_rtmp_live_ctx_t> {
     // SAFETY: by contract; the entry of the live module is null or its own context.
     unsafe { slots::entry((*session).ctx, rtmp_sys::rtmp()?.ngx_rtmp_live_module) }
-}
-
-/// Replaces nginx's own send function of a connection by [`gather`], if it writes directly to the socket. Returns whether [`gather`] is in
-/// place.
-///
-/// # Safety
-///
-/// A live session of a player.
-unsafe fn adopt<M: Players>(player: *mut ngx_rtmp_session_t) -> bool {
-    // SAFETY: by contract; `ngx_io` is set when nginx starts (ngx_os_init).
-    unsafe {
-        let connection = (*player).connection;
-        let mut safe = Session::<M>::new(player);
-        let Some(waiting) = safe.waiting() else { return false };
-        if waiting.plain.is_some() {
-            return true;
-        }
-        let plain = nginx_sys::ngx_io.send;
-        let is_plain = match (plain, (*connection).send) {
-            (Some(plain), Some(send)) => std::ptr::fn_addr_eq(plain, send),
-            _ => false,
-        };
-        if !is_plain || !(*connection).ssl.is_null() {
-            return false;
-        }
-        waiting.plain = plain;
-        waiting.sent_ms = process::uptime_ms();
-        (*connection).send = Some(gather::<M>);
-        safe.send_at_once(true);
-        true
-    }
 }
 
 /// Sends the waiting messages of these players, or leaves them for later.
@@ -307,23 +293,35 @@ fn look<M: Players>(_sessions: &mut Sessions<'_>) {
     settle::<M>(process::uptime_ms());
 }
 
-/// Sends the messages that have waited long enough, and sets the alarm for the others.
+/// Sends the messages that have waited long enough, and sets the alarm for the others. Many players may be due at once: after some of
+/// them, other connections have their turn.
 fn settle<M: Players>(now: u64) {
     let listed = LIST.with(|list| {
         list.at_ms = None;
         list.looked_ms = now;
         mem::take(&mut list.sessions)
     });
-    for player in listed {
+    let mut writes = 0;
+    for (at, player) in listed.iter().enumerate() {
+        if writes == MOST_WRITES {
+            LIST.with(|list| {
+                list.sessions.splice(..0, listed[at..].iter().copied());
+                list.look_at::<M>(now, now);
+            });
+            break;
+        }
         // SAFETY: a session leaves the list before it is freed (`forget`), and closing is posted (ngx_rtmp_finalize_session).
-        let mut safe = unsafe { Session::<M>::new(player) };
+        let mut safe = unsafe { Session::<M>::new(*player) };
         let ms = safe.settings().and_then(M::merge_write).map_or(0, Rule::most_ms);
         let Some(waiting) = safe.waiting() else { continue };
         waiting.is_listed = false;
         match waiting.since_ms {
-            // SAFETY: as above.
-            Some(since) if since + ms <= now => unsafe { send::<M>(player, now) },
-            Some(_) => wait::<M>(player, waiting, now, ms),
+            Some(since) if since + ms <= now => {
+                writes += 1;
+                // SAFETY: as above.
+                unsafe { send::<M>(*player, now) }
+            }
+            Some(_) => wait::<M>(*player, waiting, now, ms),
             None => {}
         }
     }
@@ -370,101 +368,4 @@ pub(super) fn send_all<M: Players>() {
 /// Called when a session ends.
 pub(super) fn forget(session: *mut ngx_rtmp_session_t) {
     LIST.with(|list| list.sessions.retain(|listed| *listed != session));
-}
-
-/// `send` of a player's connection. It writes all queued data, and returns how much of the `size` bytes at `bytes` it has sent. Those bytes
-/// are the first of the queue; the calls for the others follow before ngx_rtmp_send returns.
-unsafe extern "C" fn gather<M: Players>(
-    connection: *mut ngx_connection_t,
-    bytes: *mut u_char,
-    size: usize,
-) -> isize {
-    callback::guard("a write to a player", NGX_ERROR as isize, || {
-        // SAFETY: ngx_rtmp_send calls for a live session, whose queue begins with these bytes.
-        unsafe {
-            let session: *mut ngx_rtmp_session_t = (*connection).data.cast();
-            let mut safe = Session::<M>::new(session);
-            let Some(waiting) = safe.waiting() else { return NGX_ERROR as isize };
-            if waiting.credit > 0 {
-                let part = waiting.credit.min(size);
-                waiting.credit -= part;
-                return part.cast_signed();
-            }
-            let mut buffers = Buffers::default();
-            buffers.push(bytes, size);
-            buffers.collect(session);
-            let written = match buffers.count {
-                0 | 1 => -1,
-                count => libc::writev((*connection).fd, buffers.all.as_ptr(), count as libc::c_int),
-            };
-            let Ok(written) = usize::try_from(written) else {
-                // There is one buffer, or an error, which nginx's own function also meets and reports.
-                return waiting.plain.map_or(NGX_ERROR as isize, |plain| plain(connection, bytes, size));
-            };
-            (*connection).sent += written as nginx_sys::off_t;
-            if written < buffers.bytes {
-                (*(*connection).write).set_ready(0);
-            }
-            let part = written.min(size);
-            waiting.credit = written - part;
-            part.cast_signed()
-        }
-    })
-}
-
-/// The buffers that one system call writes.
-struct Buffers {
-    all: [libc::iovec; MOST_BUFFERS],
-    count: usize,
-    bytes: usize,
-}
-
-impl Default for Buffers {
-    fn default() -> Self {
-        let none = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        Buffers { all: [none; MOST_BUFFERS], count: 0, bytes: 0 }
-    }
-}
-
-impl Buffers {
-    /// Adds a buffer. Returns whether more may follow: at an empty buffer, nginx-rtmp waits for the socket as if it were full.
-    fn push(&mut self, start: *mut u_char, length: usize) -> bool {
-        let Some(place) = self.all.get_mut(self.count).filter(|_| length > 0) else { return false };
-        *place = libc::iovec { iov_base: start.cast(), iov_len: length };
-        self.count += 1;
-        self.bytes += length;
-        true
-    }
-
-    /// Adds the data that is queued after the buffer that is being sent.
-    ///
-    /// # Safety
-    ///
-    /// ngx_rtmp_send is sending for this live session.
-    unsafe fn collect(&mut self, session: *mut ngx_rtmp_session_t) {
-        // SAFETY: by contract. `out` has `out_queue` places; those from `out_pos` to `out_last` hold chains of buffers in memory, and
-        // `out_chain` is a link of the first (ngx_rtmp_send, ngx_rtmp_send_message).
-        unsafe {
-            // nginx-rtmp puts links and buffers behind a counter of four bytes (ngx_rtmp_alloc_shared_buf): they need not be aligned.
-            let (room, last) = ((*session).out_queue, (*session).out_last);
-            let out = (&raw const (*session).out).cast::<*mut ngx_chain_t>();
-            let (mut at, mut link) = ((*session).out_pos, (*session).out_chain.read_unaligned().next);
-            loop {
-                while !link.is_null() {
-                    let part = link.read_unaligned();
-                    let start = (&raw const (*part.buf).pos).read_unaligned();
-                    let end = (&raw const (*part.buf).last).read_unaligned();
-                    if !self.push(start, usize::try_from(end.offset_from(start)).unwrap_or(0)) {
-                        return;
-                    }
-                    link = part.next;
-                }
-                at = (at + 1) % room;
-                if at == last {
-                    return;
-                }
-                link = *out.add(at);
-            }
-        }
-    }
 }

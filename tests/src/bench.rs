@@ -16,6 +16,7 @@ mod push;
 mod quick;
 mod relay;
 pub mod report;
+mod scale;
 mod servers;
 mod stat;
 mod storm;
@@ -40,7 +41,7 @@ pub struct Row {
 }
 
 /// All comparisons.
-pub const ROWS: [Row; 20] = [
+pub const ROWS: [Row; 21] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
@@ -81,6 +82,11 @@ pub const ROWS: [Row; 20] = [
         name: "storm",
         what: "2,000 publishers and 10,000 players on two workers: a connection's cost, memory, time, and how long others wait",
         measure: storm::storm,
+    },
+    Row {
+        name: "scale",
+        what: "one worker, two, four and so on, each on a core of its own: what a player costs, and publishes per second",
+        measure: scale::scale,
     },
     Row {
         name: "join",

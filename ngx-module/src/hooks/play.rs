@@ -256,7 +256,9 @@ pub fn on_play(session: &mut Session, name: &str) {
         return;
     }
     guests::on_play(session);
-    session.send_at_once(false);
+    if !session.gather() {
+        session.send_at_once(false);
+    }
     if session.state().is_none_or(|state| state.playing.is_some()) {
         return;
     }

@@ -54,7 +54,9 @@ pub(super) unsafe extern "C" fn result<M: Module>(
             asks::hand_on(next, session, header, chain)
         });
         if let (CREATE_STREAM, Some(ticket)) = (number, ticket) {
-            safe.send_at_once(false);
+            if !safe.gather() {
+                safe.send_at_once(false);
+            }
             M::on_sending(&mut safe.all(), ticket);
         }
         outcome

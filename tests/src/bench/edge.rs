@@ -41,12 +41,15 @@ pub(super) fn edge() -> Report {
 fn start(origin: &Nginx) -> Nginx {
     let mut locations = String::new();
     for (nth, (_, directives, _)) in WAYS.iter().enumerate() {
+        // Each within its own prefix, so that no request is compared with the regular expressions of others.
         writeln!(
             locations,
-            "location ~ ^/{nth}(?<path{nth}>/hls/.*\\.m3u8)$ {{ {directives} proxy_pass http://origin$path{nth};
-                 proxy_cache lists; proxy_cache_valid 200 1s; add_header Access-Control-Allow-Origin * always; }}
-             location ~ ^/{nth}(?<path{nth}>/hls/.*)$ {{ {directives} proxy_pass http://origin$path{nth};
-                 proxy_cache files; proxy_cache_valid 200 10m; add_header Access-Control-Allow-Origin * always; }}"
+            "location /{nth}/ {{
+                 location ~ ^/{nth}(?<path{nth}>/hls/.*\\.m3u8)$ {{ {directives} proxy_pass http://origin$path{nth};
+                     proxy_cache lists; proxy_cache_valid 200 1s; add_header Access-Control-Allow-Origin * always; }}
+                 location ~ ^/{nth}(?<path{nth}>/hls/.*)$ {{ {directives} proxy_pass http://origin$path{nth};
+                     proxy_cache files; proxy_cache_valid 200 10m; add_header Access-Control-Allow-Origin * always; }}
+             }}"
         )
         .unwrap();
     }

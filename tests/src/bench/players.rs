@@ -14,14 +14,14 @@ use crate::harness::media::sample;
 use crate::harness::nginx::Config;
 use crate::harness::{Nginx, Random};
 
-const PLAYERS: usize = 400;
+pub(super) const PLAYERS: usize = 400;
 /// Video messages per second, with a keyframe each second.
 const PICTURES: u32 = 25;
 /// Bytes of a video message, and of each of the two audio messages that follow it: together 2 Mbit/s.
 const PICTURE: usize = 9_400;
 const SOUND: usize = 300;
 /// Seconds of media per round, for each server.
-const SECONDS: u32 = 3;
+pub(super) const SECONDS: u32 = 3;
 const ROUNDS: usize = 7;
 /// The least part of the media that must reach the players, for a valid measurement.
 const RELAYED: f64 = 0.95;
@@ -75,6 +75,26 @@ pub(super) fn merged(time: &str) -> Config {
 /// A server, its publisher and its players.
 pub(super) struct Load {
     pub(super) nginx: Nginx,
+    show: Show,
+}
+
+impl Load {
+    pub(super) fn start(nginx: Nginx) -> Self {
+        let show = Show::start(&nginx, "show", "show");
+        Self { nginx, show }
+    }
+
+    /// Sends some seconds of media in real time. Returns the worker's microseconds per second of media.
+    pub(super) fn round(&mut self) -> f64 {
+        let worker = self.nginx.workers()[0];
+        let before = worker.time_used();
+        self.show.run();
+        (worker.time_used() - before).as_secs_f64() * 1e6 / f64::from(SECONDS)
+    }
+}
+
+/// A publisher and its players.
+pub(super) struct Show {
     client: Client,
     socket: TcpStream,
     players: Vec<TcpStream>,
@@ -84,29 +104,28 @@ pub(super) struct Load {
     buffer: Vec<u8>,
 }
 
-impl Load {
-    pub(super) fn start(nginx: Nginx) -> Self {
-        let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()).parse().unwrap();
-        let publish = Client::publish(&url, Options { chunk_size: 4096, ..Options::default() });
+impl Show {
+    /// Publishes by a name, or by a key, and plays the stream.
+    pub(super) fn start(nginx: &Nginx, name: &str, stream: &str) -> Self {
+        let url = |name| format!("rtmp://127.0.0.1:{}/live/{name}", nginx.rtmp()).parse().unwrap();
+        let publish = Client::publish(&url(name), Options { chunk_size: 4096, ..Options::default() });
         let (mut client, mut socket) = connect(publish, nginx.rtmp(), "NetStream.Publish.Start");
         for tag in &sample().headers {
             client.send_tag(tag.kind, 0, &tag.payload).unwrap();
         }
         socket.write_all(&client.take_output()).unwrap();
         let player = |_| {
-            let play = Client::play(&url, Options::default());
+            let play = Client::play(&url(stream), Options::default());
             let (_, player) = connect(play, nginx.rtmp(), "NetStream.Play.Start");
             player.set_nonblocking(true).unwrap();
             player
         };
         let players = (0..PLAYERS).map(player).collect();
-        Self { nginx, client, socket, players, random: Random::new(1), sent: 0, buffer: vec![0; 1 << 18] }
+        Self { client, socket, players, random: Random::new(1), sent: 0, buffer: vec![0; 1 << 18] }
     }
 
-    /// Sends some seconds of media in real time. Returns the worker's microseconds per second of media.
-    pub(super) fn round(&mut self) -> f64 {
-        let worker = self.nginx.workers()[0];
-        let before = worker.time_used();
+    /// Sends some seconds of media in real time, and waits until the players have them.
+    pub(super) fn run(&mut self) {
         let begin = Instant::now();
         let pause = Duration::from_secs(1) / PICTURES / 3;
         let (mut sent, mut played) = (0, 0);
@@ -125,7 +144,6 @@ impl Load {
         }
         let relayed = played as f64 / (sent * PLAYERS) as f64;
         assert!(relayed > RELAYED, "only {relayed} of the media reached the players");
-        (worker.time_used() - before).as_secs_f64() * 1e6 / f64::from(SECONDS)
     }
 
     /// Sends the next video message, and two audio messages after it. Returns their size in bytes.

@@ -55,6 +55,12 @@ impl Process {
         self.stat().is_some_and(|(state, _)| state == 'T')
     }
 
+    /// Returns whether another process traces it.
+    pub fn is_traced(self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap_or_default();
+        status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() != "0"))
+    }
+
     /// Returns its processor time. Waits until the process sleeps, because the kernel updates the time then.
     #[track_caller]
     pub fn time_used(self) -> Duration {

@@ -7,11 +7,10 @@ use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::media::{self, Content};
 use weir_tests::harness::clients::{Connection, Way};
 use weir_tests::harness::hook::{Answer, Hook};
-use weir_tests::harness::media::Enhanced;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::{Nginx, Peer, sanitized, until};
 
-use super::members::{Got, Member, all, assert_same, large, only, with_data};
+use super::members::{Got, Member, all, assert_same, hevc, large, only, with_data};
 
 struct Kind {
     name: &'static str,
@@ -43,11 +42,6 @@ fn kinds() -> Vec<Kind> {
         kind("publish_notify", "publish_notify on;"),
         kind("play_restart", "play_restart on;"),
     ]
-}
-
-fn hevc() -> Vec<Tag> {
-    let pictures = Enhanced::Hevc.pictures();
-    all().into_iter().map(|tag| pictures.replace(tag)).collect()
 }
 
 fn late_clock() -> Vec<Tag> {

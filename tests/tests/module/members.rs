@@ -5,7 +5,7 @@ use weir_rtmp::client::{Client, ClientEvent, Options};
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_rtmp::message::{Message, MessageKind};
 use weir_tests::harness::clients::{Connection, Way};
-use weir_tests::harness::media::sample;
+use weir_tests::harness::media::{Enhanced, sample};
 use weir_tests::harness::{Nginx, until};
 
 /// A message that a player received: a status with its code, or media.
@@ -144,6 +144,12 @@ pub(super) fn with_data() -> Vec<Tag> {
         );
     }
     tags
+}
+
+/// Returns the sample with its video in HEVC, as Enhanced RTMP.
+pub(super) fn hevc() -> Vec<Tag> {
+    let pictures = Enhanced::Hevc.pictures();
+    all().into_iter().map(|tag| pictures.replace(tag)).collect()
 }
 
 /// Returns the sample with frames of 60 KB, which are larger than any chunk.

@@ -2,14 +2,16 @@
 //! of nginx-rtmp that changes what players get. The worker needs fewer system calls, and delays no message for longer than the directive
 //! allows.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_tests::harness::nginx::Config;
+use weir_tests::harness::process::Process;
 use weir_tests::harness::{Nginx, Player, Publisher, files, products, until};
 
-use super::members::{Got, Member, all, assert_same, large, only, with_data};
+use super::members::{Got, Member, all, assert_same, hevc, large, only, with_data};
 
 /// Event in the middle of a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,10 +35,12 @@ struct Kind {
     /// The tags of the sample to send.
     tags: fn() -> Vec<Tag>,
     middle: Middle,
+    /// The server to compare with: nginx-rtmp alone, or Weir with these directives.
+    reference: Option<&'static str>,
 }
 
 fn kinds() -> Vec<Kind> {
-    let kind = |name, app| Kind { name, app, server: "", tags: all, middle: Middle::Join };
+    let kind = |name, app| Kind { name, app, server: "", tags: all, middle: Middle::Join, reference: None };
     vec![
         kind("H.264 and AAC", ""),
         Kind { tags: || only(TagKind::Audio), ..kind("audio only", "") },
@@ -53,6 +57,9 @@ fn kinds() -> Vec<Kind> {
         kind("sync", "sync 10ms;"),
         kind("publish_notify", "publish_notify on;"),
         kind("play_restart", "play_restart on;"),
+        // nginx-rtmp alone finds no keyframe in these streams.
+        Kind { tags: hevc, reference: Some(""), ..kind("Enhanced RTMP", "") },
+        kind("on_play", "on_play http://127.0.0.1:@HTTP@/yes;"),
         Kind { middle: Middle::Pause, ..kind("pause", "") },
         Kind { middle: Middle::PlayAgain, ..kind("a second play", "") },
         Kind { middle: Middle::Republish, ..kind("another publisher", "") },
@@ -60,16 +67,26 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// Returns the messages that two players get with this directive: a player from the beginning, and a player that joins, if the kind has
+/// Returns the messages that two players get with this directive, or from nginx-rtmp alone: a player from the beginning, and a player that joins, if the kind has
 /// one.
 #[track_caller]
-fn play(kind: &Kind, directive: &str) -> [Vec<Got>; 2] {
-    let nginx = Config::weir()
-        .main("weir_zone 4m;")
-        .server(kind.server)
-        .app("live", &format!("weir_publish open; {} {directive}", kind.app))
-        .start();
-    let mut first = Member::player(&nginx);
+fn play(kind: &Kind, directive: Option<&str>) -> [Vec<Got>; 2] {
+    let config = match directive {
+        None => Config::stock().app("live", kind.app),
+        Some(directive) => Config::weir()
+            .main("weir_zone 4m;")
+            .app("live", &format!("weir_publish open; {} {directive}", kind.app)),
+    };
+    let nginx = config.server(kind.server).http("location = /yes { return 200; }").start();
+    let player = || {
+        let mut player = Member::player(&nginx);
+        if kind.app.contains("on_play") {
+            // It joins when the program has answered.
+            player.wait_status("NetStream.Play.Start");
+        }
+        player
+    };
+    let mut first = player();
     let mut publisher = Member::publisher(&nginx, 4096);
     let tags = (kind.tags)();
     let (begin, mut end) = tags.split_at(tags.len() / 2);
@@ -78,7 +95,7 @@ fn play(kind: &Kind, directive: &str) -> [Vec<Got>; 2] {
     first.wait_last(&last(begin));
     let mut second = None;
     match kind.middle {
-        Middle::Join => second = Some(Member::player(&nginx)),
+        Middle::Join => second = Some(player()),
         Middle::Pause => {
             let witness = second.insert(Member::player(&nginx));
             first.pause(true);
@@ -118,16 +135,16 @@ fn players_get_the_same_messages_in_the_same_order() {
 }
 
 fn compare(kind: &Kind) {
-    let expected = play(kind, "");
+    let expected = play(kind, kind.reference);
     assert!(expected[0].len() > 30, "{}", kind.name);
-    for merge in ["0", "60ms", "1s"] {
-        let got = play(kind, &format!("weir_merge_write {merge};"));
+    for merge in ["off", "0", "60ms", "1s"] {
+        let got = play(kind, Some(&format!("weir_merge_write {merge};")));
         for (nth, (got, expected)) in got.iter().zip(&expected).enumerate() {
             assert_same(got, expected, &format!("{}, weir_merge_write {merge}, player {nth}", kind.name));
         }
     }
     // The cache makes no difference to a player that was there from the beginning.
-    let [got, _] = play(kind, "weir_gop_cache 8m;");
+    let [got, _] = play(kind, Some("weir_gop_cache 8m;"));
     assert_same(&got, &expected[0], &format!("{}, weir_gop_cache 8m", kind.name));
 }
 
@@ -168,11 +185,56 @@ fn writes(merge: &str) -> f64 {
         .args(["-qq", "-e", "trace=sendto,writev", "-p", &nginx.workers()[0].0.to_string(), "-o"])
         .arg(&file);
     strace.output().unwrap();
-    let calls = files::text(&file)
-        .lines()
-        .filter(|line| line.contains("sendto(") || line.contains("writev("))
-        .count();
-    calls as f64 / SECONDS as f64 / 8.0
+    written(&files::text(&file)) as f64 / SECONDS as f64 / 8.0
+}
+
+fn written(trace: &str) -> usize {
+    trace.lines().filter(|line| line.contains("sendto(") || line.contains("writev(")).count()
+}
+
+/// Returns the system calls of the worker while a player gets large pictures in small chunks, in two plays of one connection: the writes,
+/// and the changes of TCP_NODELAY.
+fn calls_of_two_plays(config: Config) -> (usize, Vec<String>) {
+    let nginx = config.start();
+    let file = nginx.path("strace");
+    let mut strace = Command::new(products::tool("/usr/bin/strace"))
+        .args(["-e", "trace=sendto,writev,setsockopt", "-p", &nginx.workers()[0].0.to_string(), "-o"])
+        .arg(&file)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("strace watches", 10.0, || nginx.workers()[0].is_traced());
+    let mut player = Member::player(&nginx);
+    let mut publisher = Member::publisher(&nginx, 65_536);
+    let tags = large();
+    let (begin, end) = tags.split_at(tags.len() / 2);
+    for half in [begin, end] {
+        let before = written(&files::text(&file));
+        publisher.send(half);
+        player.wait_last(half.last().unwrap());
+        until("strace has seen it", 10.0, || written(&files::text(&file)) > before);
+        player.play_again(&nginx);
+    }
+    publisher.send(&tags[..3]);
+    Process(strace.id() as i32).signal(Signal::SIGINT);
+    strace.wait().unwrap();
+    let trace = files::text(&file);
+    let delays = trace.lines().filter(|line| line.contains("TCP_NODELAY")).map(str::to_owned).collect();
+    (written(&trace), delays)
+}
+
+#[test]
+fn each_message_leaves_whole_and_at_once() {
+    let weir = Config::weir().main("weir_zone 4m;").app("live", "weir_publish open;");
+    let (stock, _) = calls_of_two_plays(Config::stock().app("live", ""));
+    let (ours, delays) = calls_of_two_plays(weir);
+    // 40 pictures of 60 KB are 15 chunks each.
+    assert!(stock > 500, "{stock}");
+    assert!(ours * 3 < stock, "{ours} of {stock}");
+    assert!(!delays.is_empty());
+    for line in &delays {
+        assert!(line.contains("[1]"), "TCP holds data back: {line}");
+    }
 }
 
 #[test]

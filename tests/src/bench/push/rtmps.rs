@@ -1,4 +1,4 @@
-//! Compares RTMPS with the usual set-up without it: nginx-rtmp pushes to stunnel, which provides TLS.
+//! Compares RTMPS with the usual set-ups without it: nginx-rtmp pushes to stunnel, or to nginx's `stream` proxy, which provide TLS.
 
 use std::process::{Child, Command, Stdio};
 
@@ -16,8 +16,16 @@ const TARGETS: usize = 10;
 /// Measures the processor time of all involved processes per second of the stream at ten targets.
 pub(crate) fn rtmps() -> Report {
     super::super::part(std::iter::empty());
-    let loads = vec![tunnelled("nginx-rtmp and stunnel"), tunnelled("the same once more"), native()];
-    let table = compare(loads, vec![Target::AtMost { ours: 2, peer: 0, ratio: 0.7 }]);
+    let loads = vec![
+        tunnelled("nginx-rtmp and stunnel"),
+        tunnelled("the same once more"),
+        native(),
+        proxied("nginx-rtmp and the `stream` proxy of the same nginx"),
+        proxied("this once more"),
+    ];
+    let targets =
+        vec![Target::AtMost { ours: 2, peer: 0, ratio: 0.7 }, Target::AtMost { ours: 2, peer: 3, ratio: 0.8 }];
+    let table = compare(loads, targets);
     let gigabits = TARGETS as f64 * 4.0 / 1000.0;
     let costs = table.arms.iter().map(|arm| {
         let seconds = table::median(&arm.all) / 1e6 / gigabits;
@@ -34,7 +42,7 @@ fn front(authority: &Authority) -> (Peer, Nginx, Port) {
     let (peer, port) = (Peer::takes(), Port::reserve());
     let mut config = Config::stock();
     config.modules.push(products::tool("/usr/lib/nginx/modules/ngx_stream_module.so"));
-    let leaf = authority.issue("IP:127.0.0.1");
+    let leaf = authority.issue("IP:127.0.0.1,DNS:localhost");
     let stream = format!(
         "stream {{ server {{ listen 127.0.0.1:{} ssl; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate @DIR@/leaf.pem;
          ssl_certificate_key @DIR@/leaf.key; proxy_pass {}; }} }}",
@@ -74,6 +82,25 @@ fn tunnelled(name: &'static str) -> Load {
     let mut load = Load::of(name, nginx, peer, TARGETS);
     load.helpers = vec![Process(stunnel.child.id() as i32)];
     load._behind = vec![Box::new(stunnel), Box::new(front), Box::new(port)];
+    load
+}
+
+/// The worker that pushes also runs the proxy.
+fn proxied(name: &'static str) -> Load {
+    let authority = Authority::create();
+    let ((peer, front, port), proxy) = (front(&authority), Port::reserve());
+    let lines: String =
+        (0..TARGETS).map(|nth| format!("push rtmp://127.0.0.1:{}/app/key-{nth};\n", proxy.number())).collect();
+    let stream = format!(
+        "stream {{ server {{ listen 127.0.0.1:{}; proxy_pass 127.0.0.1:{}; proxy_ssl on; proxy_ssl_name localhost;
+         proxy_ssl_verify on; proxy_ssl_trusted_certificate @DIR@/ca.pem; proxy_ssl_session_reuse on; }} }}",
+        proxy.number(),
+        port.number()
+    );
+    let mut config = Config::stock().app("live", &lines).main(&stream).file("ca.pem", authority.certificate());
+    config.modules.push(products::tool("/usr/lib/nginx/modules/ngx_stream_module.so"));
+    let mut load = Load::of(name, config.start(), peer, TARGETS);
+    load._behind = vec![Box::new(front), Box::new(port), Box::new(proxy)];
     load
 }
 
