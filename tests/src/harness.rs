@@ -19,6 +19,7 @@ pub mod http2;
 pub mod keepalived;
 pub mod keys;
 pub mod lan;
+pub mod line;
 pub mod look;
 pub mod media;
 pub mod metrics;

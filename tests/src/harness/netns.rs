@@ -39,9 +39,7 @@ impl Netns {
         });
         let net = Self(Arc::new(Space { space: space.join().unwrap(), number, _lock: lock }));
         let (outside, host) = (net.0.outside(), net.host());
-        let path =
-            format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&net.0.space));
-        ip(&format!("link add {outside} type veth peer name {INSIDE} netns {path}"));
+        ip(&format!("link add {outside} type veth peer name {INSIDE} netns {}", net.path()));
         ip(&format!("address add {host}/24 dev {outside}"));
         ip(&format!("link set {outside} up"));
         net.inside(|| {
@@ -52,6 +50,16 @@ impl Netns {
             ip(&format!("link set {INSIDE} up"));
         });
         net
+    }
+
+    /// Returns the namespace for programs, as a path.
+    pub(super) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&self.0.space))
+    }
+
+    /// Returns the name of this machine's end of the cable, which no other namespace has.
+    pub(super) fn name(&self) -> String {
+        self.0.outside()
     }
 
     /// Returns the address of this machine's end of the cable: servers listen on it, and the other side connects to it.
@@ -136,7 +144,7 @@ fn reserve() -> (u8, File) {
 }
 
 #[track_caller]
-fn ip(arguments: &str) {
+pub(super) fn ip(arguments: &str) {
     let output = Command::new(products::tool("/usr/sbin/ip")).args(arguments.split(' ')).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {arguments}: {said}");

@@ -29,7 +29,7 @@ pub struct Seen {
     /// The arrival of the last video message.
     last_came: Option<Instant>,
     /// The longest wait between two video messages so far.
-    longest_gap: Duration,
+    pub longest_gap: Duration,
     /// The server's `onStatus` messages.
     pub statuses: Vec<Status>,
     /// Whether the server closed the connection.

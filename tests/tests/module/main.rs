@@ -33,6 +33,7 @@ mod restore;
 mod secrecy;
 mod servers;
 mod single_process;
+mod slow_links;
 mod state_disk;
 mod state_file;
 mod statistics;
