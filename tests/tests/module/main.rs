@@ -4,6 +4,7 @@
 mod admission;
 mod advice;
 mod api;
+mod churn;
 mod commands;
 mod control;
 mod duplicates;
