@@ -120,6 +120,7 @@ test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for ano
 	@$(MAKE) --no-print-directory sanitized
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test interop -- --include-ignored --test-threads=2
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test playback -- --ignored --nocapture fuzz::
+	WEIR_SANITIZED=1 $(CARGO_TEST) --test module -- --ignored --nocapture churn::
 	@$(MAKE) --no-print-directory fuzz T=600
 	@$(MAKE) --no-print-directory other-nginx
 	@$(MAKE) --no-print-directory other-nginx LINK=static
