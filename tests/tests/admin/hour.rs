@@ -21,6 +21,8 @@ const FULL: Duration = Duration::from_secs(11 * 60);
 const SAMPLE: Duration = Duration::from_secs(60);
 /// Most of a core that an open dashboard adds to the daemon.
 const MOST: f64 = 0.01;
+/// Samples of which the least is what the page keeps.
+const WINDOW: usize = 4;
 /// Most that the page's memory may differ from its memory at [`FULL`].
 const FLAT: f64 = 1.1;
 
@@ -82,9 +84,13 @@ fn an_open_dashboard_costs_little() {
     }
     assert!(open - alone < MOST, "{open} of a core, and {alone} without the dashboard");
     let full: Vec<_> = heaps.iter().filter(|(at, ..)| *at >= FULL).collect();
-    let (_, first, nodes) = full[0];
-    assert!(full.iter().all(|(_, heap, _)| heap / first < FLAT), "{full:?}");
-    assert!(full.iter().all(|(.., now)| now / nodes < FLAT), "{full:?}");
+    // Between the collection of garbage and the measurement, an answer of the daemon may arrive. What the page keeps is in every sample.
+    let kept = |of: fn(&(Duration, f64, f64)) -> f64| -> Vec<f64> {
+        full.chunks(WINDOW).map(|some| some.iter().map(of).fold(f64::INFINITY, f64::min)).collect()
+    };
+    for kept in [kept(|(_, heap, _)| *heap), kept(|(.., nodes)| *nodes)] {
+        assert!(kept.iter().all(|now| now / kept[0] < FLAT), "{kept:?} of {full:?}");
+    }
     assert_eq!(crowd.broken(), 0);
     assert_eq!(complaints(&browser), [""; 0]);
 }
