@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::hooks::RenditionSource;
 use crate::snapshot::Viewers;
 use crate::time::Timestamp;
 
@@ -13,10 +14,10 @@ pub enum FrontMessage {
     /// A publisher has begun.
     #[serde(rename = "stream.started")]
     StreamStarted(StreamNews),
-    /// Viewers can play the stream.
+    /// Viewers can play the stream in all its renditions.
     #[serde(rename = "stream.ready")]
     StreamReady(StreamNews),
-    /// The connection of the publisher broke.
+    /// The connection of the publisher broke, or a slate replaces it.
     #[serde(rename = "stream.interrupted")]
     StreamInterrupted(StreamNews),
     /// The publisher has returned.
@@ -138,12 +139,52 @@ pub enum FrontMessage {
     },
 }
 
+/// What a stream is. A node of another version may leave it out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Nature {
+    /// The kind of the stream.
+    pub kind: FrontKind,
+    /// The stream that a rendition shows.
+    pub source: Option<RenditionSource>,
+    /// Viewers see a slate, because the publisher is lost.
+    pub slate: bool,
+}
+
+/// The kind of a stream for front ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FrontKind {
+    /// A publisher sends the stream.
+    #[default]
+    Publisher,
+    /// The daemon makes the stream from another one.
+    Rendition,
+    /// The daemon shows a slate in place of a lost publisher.
+    Slate,
+}
+
+impl Nature {
+    /// Returns what a stream is. `source` is the stream that it shows, if it is a rendition.
+    pub fn of(source: Option<RenditionSource>, slate: bool) -> Self {
+        let kind = match (&source, slate) {
+            (Some(_), _) => FrontKind::Rendition,
+            (None, true) => FrontKind::Slate,
+            (None, false) => FrontKind::Publisher,
+        };
+        Self { kind, source, slate }
+    }
+}
+
 /// The state of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamNews {
     /// The stream.
     #[serde(flatten)]
     pub place: Place,
+    /// What the stream is.
+    #[serde(flatten)]
+    pub nature: Nature,
     /// The time.
     pub at: Timestamp,
 }
@@ -233,7 +274,7 @@ impl FrontMessage {
     pub fn one_of_each() -> Vec<FrontMessage> {
         let place = || Place { app: "live".to_owned(), stream: "show".to_owned() };
         let at = Timestamp::from_millis(1_795_197_600_000);
-        let news = || StreamNews { place: place(), at };
+        let news = || StreamNews { place: place(), nature: Nature::default(), at };
         let (ana, ben, id) = (|| "Ana".to_owned(), || "Ben".to_owned(), || "m1".to_owned());
         let text = "hello".to_owned();
         let message = ChatMessage { id: id(), name: ana(), text, at, verified: false, moderator: false };
@@ -319,8 +360,16 @@ mod tests {
         let at = "2026-11-20T18:00:00Z";
         assert_eq!(
             of("stream.ready"),
-            json!({ "type": "stream.ready", "app": "live", "stream": "show", "at": at })
+            json!({ "type": "stream.ready", "app": "live", "stream": "show", "kind": "publisher", "source": null,
+                "slate": false, "at": at })
         );
+        let (app, name, rung) = ("live".to_owned(), "show".to_owned(), "low".to_owned());
+        let source = RenditionSource { app, name, rung };
+        assert_eq!(
+            json!(Nature::of(Some(source), true)),
+            json!({ "kind": "rendition", "source": { "app": "live", "name": "show", "rung": "low" }, "slate": true })
+        );
+        assert_eq!(json!(Nature::of(None, true))["kind"], "slate");
         assert_eq!(
             of("chat"),
             json!({ "type": "chat", "app": "live", "stream": "show", "id": "m1", "name": "Ana", "text": "hello",

@@ -25,7 +25,8 @@
 //! A file imports only from lines below its own.
 //!
 //! ```floors
-//! stat lint audience event front replica
+//! stat lint audience front replica
+//! event
 //! snapshot push state_file key_file duplicate page
 //! verdict guard target
 //! publish key playback link

@@ -1,6 +1,7 @@
 //! The chat beside the player: one room per stream.
 //!
 //! - [`room`] decides who may write a message (pure)
+//! - [`orders`]: actions of moderators
 //! - [`store`] writes messages and bans to disk; [`read`] finds past messages
 //! - [`view`]: rooms as moderators see them
 //! - [`shared`]: the state that the nodes of a pair share; `replica`: the changes of the other node
@@ -19,9 +20,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use weir_model::event::daemon::DaemonEvent;
-use weir_model::event::daemon::fields::{
-    ChatCounts, ChatMessageChanged, ChatPersonChanged, ChatSaid, ChatSlowed, ChatTimedOut,
-};
+use weir_model::event::daemon::fields::{ChatCounts, ChatSaid};
 use weir_model::front::{ChatMessage, ChatNames, FrontMessage, Place};
 use weir_model::text;
 
@@ -31,6 +30,7 @@ use crate::config::chat::Chat as Settings;
 use crate::events::Bus;
 use crate::streams::StreamId;
 
+mod orders;
 mod pace;
 pub(crate) mod read;
 mod replica;
@@ -39,15 +39,17 @@ mod shared;
 mod store;
 pub(crate) mod view;
 
-use room::{AddressMark, Ban, Person, Refusal, Room};
+use room::{AddressMark, Person, Refusal, Room};
 pub(crate) use shared::Common;
 use shared::Shared;
-use store::{Change, Store};
+use store::{Change, Reader, Store};
 
 /// Number of messages that a client may be behind; a slower client misses messages.
 const BEHIND: usize = 256;
 /// Interval between counts of people that a room reports to its clients.
 const PEOPLE: Duration = Duration::from_secs(2);
+/// Most rooms, for an unused room to stay open until its counts of people are reported.
+const MOST_COUNTED: usize = 100;
 /// Number of [`PEOPLE`] intervals between counts for the history.
 const MINUTE: u32 = 30;
 
@@ -58,6 +60,8 @@ pub(crate) struct Chat {
     settings: Mutex<Arc<Settings>>,
     rooms: Mutex<BTreeMap<StreamId, Open>>,
     store: Mutex<Option<Store>>,
+    /// Held by the one thread that reads the file, so that a disk that hangs does not take all threads.
+    reading: Arc<tokio::sync::Mutex<()>>,
     key: Mutex<Vec<u8>>,
     shared: Shared,
     next: AtomicU64,
@@ -119,10 +123,12 @@ pub(crate) struct Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         let mut rooms = self.chat.lock();
+        let of_all = rooms.len();
         if let Some(open) = rooms.get_mut(&self.id) {
             open.room.leave(self.number);
-            // Anybody may open any room, so unused rooms are removed.
-            if open.room.is_unused() {
+            // Anybody may open any room, so unused rooms are removed. A few stay until their counts are reported.
+            let stays = open.room.has_counts() && of_all <= MOST_COUNTED;
+            if open.room.is_unused() && !stays {
                 rooms.remove(&self.id);
             }
         }
@@ -137,6 +143,7 @@ impl Chat {
             settings: Mutex::new(Arc::new(config.chat.clone())),
             rooms: Mutex::default(),
             store: Mutex::default(),
+            reading: Arc::default(),
             key: Mutex::default(),
             shared: Shared::default(),
             next: AtomicU64::new(0),
@@ -220,7 +227,7 @@ impl Chat {
     }
 
     /// Adds a person to the room of a stream.
-    pub(crate) fn enter(
+    pub(crate) async fn enter(
         self: &Arc<Self>,
         id: &StreamId,
         visitor: Visitor,
@@ -235,33 +242,69 @@ impl Chat {
         let Visitor { is_verified, is_moderator, .. } = visitor;
         let person = Person { name, is_verified, is_moderator, mark: self.mark(client) };
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut rooms = self.lock();
-        let open = rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings));
-        open.room.enter(number, person.clone())?;
-        let slow = open.room.slow().as_secs();
-        let welcome = FrontMessage::ChatWelcome {
-            place: place(id),
-            name: person.name.clone(),
-            moderator: person.is_moderator,
-            verified: person.is_verified,
-            can_write: person.name.is_some(),
-            names: settings.names,
-            slow_s: slow,
-            people: open.room.people(),
+        let came = |open: &mut Open| {
+            open.room.enter(number, person.clone())?;
+            let welcome = FrontMessage::ChatWelcome {
+                place: place(id),
+                name: person.name.clone(),
+                moderator: person.is_moderator,
+                verified: person.is_verified,
+                can_write: person.name.is_some(),
+                names: settings.names,
+                slow_s: open.room.slow().as_secs(),
+                people: open.room.people(),
+            };
+            let history = open.room.messages().map(|message| said(id, message));
+            let first =
+                std::iter::once(welcome).chain(history).map(|message| message.text().into()).collect();
+            Ok((first, open.told.subscribe()))
         };
-        let history = open.room.messages().map(|message| said(id, message));
-        let first = std::iter::once(welcome).chain(history).map(|message| message.text().into()).collect();
-        let told = open.told.subscribe();
+        let (first, told) = self.with_room(id, came).await?;
         Ok(Presence { chat: self.clone(), id: id.clone(), number, person, first, told })
     }
 
-    fn room(&self, id: &StreamId, settings: &Settings) -> Open {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = store.as_ref().map(|store| store.messages(id)).transpose();
-        let messages = kept
-            .inspect_err(|error| tracing::error!("chat not read: {error}"))
-            .unwrap_or_default()
-            .unwrap_or_default();
+    /// Uses the room of a stream, which another thread reads from the disk if it is not open. Meanwhile no lock is held, because a disk
+    /// may be slow.
+    async fn with_room<T>(self: &Arc<Self>, id: &StreamId, action: impl FnOnce(&mut Open) -> T) -> T {
+        let mut read = None;
+        loop {
+            {
+                let mut rooms = self.lock();
+                match read.take() {
+                    Some(messages) => {
+                        return action(rooms.entry(id.clone()).or_insert_with(|| self.room(id, messages)));
+                    }
+                    None => {
+                        if let Some(open) = rooms.get_mut(id) {
+                            return action(open);
+                        }
+                    }
+                }
+            }
+            let of = id.clone();
+            let kept = self.read(move |reader| reader.messages(&of)).await;
+            read = Some(kept.unwrap_or_default());
+        }
+    }
+
+    /// Reads the file in another thread. Returns `None` if there is no file, or if it cannot be read.
+    async fn read<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&Reader) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Option<T> {
+        let reader = self.store.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Store::reader)?;
+        let turn = self.reading.clone().lock_owned().await;
+        let read = move || {
+            let read = what(&reader);
+            drop(turn);
+            read
+        };
+        let done = tokio::task::spawn_blocking(read).await.ok()?;
+        done.inspect_err(|error| tracing::error!("chat not read: {error}")).ok()
+    }
+
+    fn room(&self, id: &StreamId, messages: Vec<ChatMessage>) -> Open {
+        let settings = self.settings();
         let mut room = Room::of(messages, self.shared.slow(id).unwrap_or(settings.slow));
         let (bans, time_outs) = self.shared.silenced(id);
         bans.into_iter().for_each(|ban| room.ban(ban));
@@ -278,110 +321,6 @@ impl Chat {
         }
     }
 
-    /// Applies the action of an administrator or moderator, named `by`, in the room of a stream.
-    pub(crate) fn moderate(&self, id: &StreamId, by: &str, order: Order) -> Result<(), Refusal> {
-        let settings = self.settings();
-        let mut rooms = self.lock();
-        let open = rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings));
-        let (at, by) = (clock::now(), by.to_owned());
-        let (place, (app, stream)) = (place(id), names(id));
-        let (told, event) = match order {
-            Order::Delete(message) => {
-                if !open.room.delete(&message, Instant::now()) && !self.has_kept(id, &message) {
-                    return Err(Refusal::NotFound);
-                }
-                self.keep(Change::Deleted(id.clone(), message.clone()));
-                let deleted = ChatMessageChanged { at, app, by, id: message.clone(), stream };
-                (FrontMessage::ChatDeleted { place, id: message }, DaemonEvent::ChatDeleted(deleted))
-            }
-            Order::Restore(what) => return self.restore(id, open, &by, &what),
-            Order::TimeOut(who, span) => {
-                self.silence(id, open, &who, Some(span));
-                let seconds = span.as_secs();
-                let event = ChatTimedOut { at, app, by, from: who.clone(), seconds, stream };
-                let told = FrontMessage::ChatCleared { place, name: who, seconds: Some(seconds) };
-                (told, DaemonEvent::ChatTimedOut(event))
-            }
-            Order::Ban(who) => {
-                self.silence(id, open, &who, None);
-                let banned = ChatPersonChanged { at, app, by, from: who.clone(), stream };
-                let told = FrontMessage::ChatCleared { place, name: who, seconds: None };
-                (told, DaemonEvent::ChatBanned(banned))
-            }
-            Order::Unban(who) => {
-                if !open.room.forgive(&who) {
-                    return Err(Refusal::NotFound);
-                }
-                let name = who.to_lowercase();
-                self.shared.note_ban(id, &name, None);
-                self.shared.note_time_out(id, &name, None);
-                self.keep(Change::Forgiven(id.clone(), name.clone()));
-                self.keep(Change::Heard(id.clone(), name));
-                let unbanned = ChatPersonChanged { at, app, by, from: who.clone(), stream };
-                (FrontMessage::ChatForgiven { place, name: who }, DaemonEvent::ChatUnbanned(unbanned))
-            }
-            Order::Slow(span) => {
-                open.room.set_slow(span);
-                self.shared.note_slow(id, Some(span));
-                self.keep(Change::Slowed(id.clone(), Some(span)));
-                let seconds = span.as_secs();
-                let slow = ChatSlowed { at, app, by, seconds, stream };
-                (FrontMessage::ChatSlow { place, seconds }, DaemonEvent::ChatSlow(slow))
-            }
-        };
-        open.tell(&told);
-        self.bus.tell(&event);
-        Ok(())
-    }
-
-    /// Stops a person from writing, for a time or permanently.
-    fn silence(&self, id: &StreamId, open: &mut Open, who: &str, span: Option<Duration>) {
-        let now = Instant::now();
-        let (ban, gone) = open.room.silence(who, span.map(|span| now + span), now);
-        self.clear(id, open, &ban, gone);
-        match span {
-            Some(span) => {
-                let until = shared::later(clock::now(), span);
-                self.shared.note_time_out(id, &ban.name, Some((ban.clone(), until)));
-                self.keep(Change::TimedOut(id.clone(), ban, until));
-            }
-            None => {
-                self.shared.note_ban(id, &ban.name, Some(ban.clone()));
-                self.keep(Change::Banned(id.clone(), ban, clock::now()));
-            }
-        }
-    }
-
-    /// Removes the messages of a banned or timed-out person.
-    fn clear(&self, id: &StreamId, open: &Open, ban: &Ban, gone: Vec<String>) {
-        for message in gone {
-            // For an address without a name, clients do not know which messages are meant, so each message is named.
-            open.tell(&FrontMessage::ChatDeleted { place: place(id), id: message.clone() });
-            self.keep(Change::Deleted(id.clone(), message));
-        }
-        self.keep(Change::Cleared(id.clone(), ban.name.clone()));
-    }
-
-    fn restore(&self, id: &StreamId, open: &mut Open, by: &str, what: &str) -> Result<(), Refusal> {
-        let back = open.room.restore(what, Instant::now());
-        if back.is_empty() {
-            return Err(Refusal::NotFound);
-        }
-        for message in back {
-            open.tell(&FrontMessage::ChatRestored { place: place(id), message: message.clone() });
-            let ((app, stream), by, at) = (names(id), by.to_owned(), clock::now());
-            let restored = ChatMessageChanged { at, app, by, id: message.id.clone(), stream };
-            self.bus.tell(&DaemonEvent::ChatRestored(restored));
-            self.keep(Change::Said(id.clone(), message));
-        }
-        Ok(())
-    }
-
-    fn has_kept(&self, id: &StreamId, message: &str) -> bool {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        store.as_ref().is_some_and(|store| store.knows(id, message).unwrap_or(false))
-    }
-
     /// Reports the number of people to the rooms and the counts of a minute to the history, and removes empty rooms.
     fn count(&self, is_minute: bool) {
         let mut rooms = self.lock();
@@ -391,13 +330,11 @@ impl Chat {
                 open.people = people;
                 open.tell(&FrontMessage::ChatPeople { place: place(id), people });
             }
-            if is_minute {
+            if is_minute && open.room.has_counts() {
                 let [messages, joined, left, peak] = open.room.take_counts();
-                if messages > 0 {
-                    let (app, stream) = names(id);
-                    let counts = ChatCounts { at: clock::now(), app, joined, left, messages, peak, stream };
-                    self.bus.tell(&DaemonEvent::ChatCounts(counts));
-                }
+                let (app, stream) = names(id);
+                let counts = ChatCounts { at: clock::now(), app, joined, left, messages, peak, stream };
+                self.bus.tell(&DaemonEvent::ChatCounts(counts));
             }
         }
         if is_minute {
@@ -461,11 +398,11 @@ impl Presence {
     }
 
     /// Applies an action if the person is a moderator.
-    pub(crate) fn moderate(&self, order: Order) -> Result<(), Refusal> {
-        match self.person.is_moderator {
-            true => self.chat.moderate(&self.id, self.person.name.as_deref().unwrap_or("moderator"), order),
-            false => Err(Refusal::Forbidden),
+    pub(crate) async fn moderate(&self, order: Order) -> Result<(), Refusal> {
+        if !self.person.is_moderator {
+            return Err(Refusal::Forbidden);
         }
+        self.chat.moderate(&self.id, self.person.name.as_deref().unwrap_or("moderator"), order).await
     }
 }
 
@@ -481,3 +418,6 @@ fn place(id: &StreamId) -> Place {
     let (app, stream) = names(id);
     Place { app, stream }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,10 +138,10 @@ impl Shared {
 }
 
 fn read(store: &Store) -> rusqlite::Result<Common> {
-    let bans = store.bans()?.into_iter().map(|(id, ban)| ((id, ban.name.clone()), ban));
-    let time_outs = store.time_outs(clock::now())?.into_iter();
+    let bans = store.reader().bans()?.into_iter().map(|(id, ban)| ((id, ban.name.clone()), ban));
+    let time_outs = store.reader().time_outs(clock::now())?.into_iter();
     let time_outs = time_outs.map(|(id, ban, until)| ((id, ban.name.clone()), (ban, until)));
-    let slow = store.slow()?.into_iter();
+    let slow = store.reader().slow()?.into_iter();
     Ok(Common { bans: bans.collect(), time_outs: time_outs.collect(), slow: slow.collect() })
 }
 
@@ -162,7 +162,7 @@ mod tests {
         let ban = Ban { name: "eve".into(), mark: None, is_verified: None };
         store.put(Change::Banned(id.clone(), ban.clone(), clock::now()));
         let begin = std::time::Instant::now();
-        while store.bans().unwrap().is_empty() {
+        while store.reader().bans().unwrap().is_empty() {
             assert!(begin.elapsed() < Duration::from_secs(60), "no ban");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -174,7 +174,7 @@ mod tests {
             .unwrap()
             .execute_batch("INSERT INTO slow VALUES ('live', 'show', 'much')")
             .unwrap();
-        assert!(store.slow().is_err());
+        assert!(store.reader().slow().is_err());
         let shared = Shared::default();
         shared.begin(&key, Some(&store));
         assert_eq!(shared.common(clock::now()), None);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -78,7 +78,7 @@ pub(super) struct Store {
     changes: Sender<Change>,
     /// Number of changes that wait for the disk.
     waiting: Arc<AtomicUsize>,
-    reader: Connection,
+    reader: Reader,
     /// As it is on the disk.
     mark: Arc<Mutex<Option<String>>>,
 }
@@ -105,7 +105,7 @@ impl Store {
             .execute("INSERT OR IGNORE INTO key (only, value) VALUES (1, ?1)", params![fresh.as_slice()])
             .map_err(failed)?;
         let key = database.query_row("SELECT value FROM key", [], |row| row.get(0)).map_err(failed)?;
-        let reader = database::open_to_read(file)?;
+        let reader = Reader(Arc::new(Mutex::new(database::open_to_read(file)?)));
         let mark = database.query_row("SELECT value FROM mark", [], |row| row.get(0)).optional();
         let mark = Arc::new(Mutex::new(mark.map_err(failed)?));
         let (changes, received) = channel();
@@ -127,6 +127,11 @@ impl Store {
         Ok((Self { changes, waiting, reader, mark }, key))
     }
 
+    /// Returns a reader for another thread.
+    pub(super) fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
     /// Mark by which a node of a pair recognizes the file.
     pub(super) fn mark(&self) -> Option<String> {
         self.mark.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -141,10 +146,21 @@ impl Store {
         // The writer ends with this sender.
         let _ = self.changes.send(change);
     }
+}
+
+/// Reads the file. Each call blocks while the disk is read.
+#[derive(Clone, Debug)]
+pub(super) struct Reader(Arc<Mutex<Connection>>);
+
+impl Reader {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// Returns the last messages of a room, the oldest first.
     pub(super) fn messages(&self, (app, stream): &StreamId) -> rusqlite::Result<Vec<ChatMessage>> {
-        let mut newest = self.reader.prepare_cached(
+        let reader = self.lock();
+        let mut newest = reader.prepare_cached(
             "SELECT id, name, text, at, verified, moderator FROM messages WHERE app = ?1 AND stream = ?2 ORDER BY at DESC LIMIT ?3",
         )?;
         let found = newest.query_map(params![app.as_str(), stream.as_str(), HISTORY as i64], |row| {
@@ -164,7 +180,8 @@ impl Store {
 
     /// Returns all bans of all rooms.
     pub(super) fn bans(&self) -> rusqlite::Result<Vec<(StreamId, Ban)>> {
-        let mut all = self.reader.prepare_cached("SELECT name, mark, verified, app, stream FROM bans")?;
+        let reader = self.lock();
+        let mut all = reader.prepare_cached("SELECT name, mark, verified, app, stream FROM bans")?;
         let bans =
             all.query_map([], |row| Ok((row.get::<_, String>(3)?, row.get::<_, String>(4)?, ban(row)?)))?;
         let bans: Vec<_> = bans.collect::<Result<_, _>>()?;
@@ -177,7 +194,8 @@ impl Store {
     /// Returns the time-outs that end after `now`, with their ends.
     pub(super) fn time_outs(&self, now: Timestamp) -> rusqlite::Result<Vec<(StreamId, Ban, Timestamp)>> {
         let sql = "SELECT name, mark, verified, app, stream, until FROM timeouts WHERE until > ?1";
-        let mut all = self.reader.prepare_cached(sql)?;
+        let reader = self.lock();
+        let mut all = reader.prepare_cached(sql)?;
         let found = all.query_map([millis(now)], |row| {
             let until = u64::try_from(row.get::<_, i64>(5)?).unwrap_or_default();
             Ok((row.get::<_, String>(3)?, row.get::<_, String>(4)?, ban(row)?, until))
@@ -191,7 +209,8 @@ impl Store {
 
     /// Returns the slow modes that moderators have set.
     pub(super) fn slow(&self) -> rusqlite::Result<Vec<(StreamId, Duration)>> {
-        let mut all = self.reader.prepare_cached("SELECT app, stream, seconds FROM slow")?;
+        let reader = self.lock();
+        let mut all = reader.prepare_cached("SELECT app, stream, seconds FROM slow")?;
         let found = all.query_map([], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
         })?;
@@ -205,9 +224,9 @@ impl Store {
 
     /// Returns whether a message with this id is stored for a room.
     pub(super) fn knows(&self, (app, stream): &StreamId, id: &str) -> rusqlite::Result<bool> {
-        let mut one = self
-            .reader
-            .prepare_cached("SELECT 1 FROM messages WHERE id = ?1 AND app = ?2 AND stream = ?3")?;
+        let reader = self.lock();
+        let mut one =
+            reader.prepare_cached("SELECT 1 FROM messages WHERE id = ?1 AND app = ?2 AND stream = ?3")?;
         Ok(one.query_row([id, app.as_str(), stream.as_str()], |_| Ok(())).optional()?.is_some())
     }
 }
@@ -229,7 +248,7 @@ struct Writer {
     keep: Duration,
     /// Interval between removals of old messages.
     interval: Duration,
-    /// Changes of moderators that the disk refused, the oldest first.
+    /// Changes of moderators that the disk refused, the oldest first, and the messages that wait for them.
     refused: VecDeque<Change>,
     /// Time of the next attempt to write them.
     next_try: Instant,
@@ -268,10 +287,16 @@ impl Writer {
         }
     }
 
-    /// Writes a change. Changes of moderators keep their order, because a mark says that all earlier ones are in the file.
+    /// Writes a change. Changes of moderators keep their order, because a mark says that all earlier ones are in the file. A message waits
+    /// for an earlier change that would remove it.
     fn take(&mut self, change: Change) -> rusqlite::Result<()> {
-        if matches!(change, Change::Said(..)) {
-            return apply(&self.database, &change);
+        if let Change::Said(id, message) = &change {
+            if !self.refused.iter().any(|earlier| removes(earlier, id, message)) {
+                return apply(&self.database, &change);
+            }
+            if self.refused.len() >= WAITING {
+                return Ok(());
+            }
         }
         self.refused.push_back(change);
         self.again()
@@ -286,6 +311,15 @@ impl Writer {
             }
         }
         Ok(())
+    }
+}
+
+/// Returns whether a change removes this message from the file.
+fn removes(change: &Change, of: &StreamId, message: &ChatMessage) -> bool {
+    match change {
+        Change::Deleted(id, which) => id == of && *which == message.id,
+        Change::Cleared(id, name) => id == of && *name == message.name.to_lowercase(),
+        _ => false,
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use serde::Serialize;
 use tokio::time::Instant;
 use weir_model::front::{ChatMessage, ChatNames};
 
 use super::Chat;
-use super::room::{Ban, mark_text};
+use super::room::{Ban, Room, mark_text};
 use crate::streams::StreamId;
 
 /// Summary of a room.
@@ -89,11 +89,30 @@ impl Chat {
     }
 
     /// Returns the room of a stream.
-    pub(crate) fn look(&self, id: &StreamId) -> View {
-        let settings = self.settings();
+    pub(crate) async fn look(self: &Arc<Self>, id: &StreamId) -> View {
+        self.with_room(id, |open| View::of(&open.room)).await
+    }
+
+    /// Returns the words that the filter replaces with stars.
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.settings().words.clone()
+    }
+
+    /// Returns whether everybody with a nickname may write.
+    pub(crate) fn is_open(&self) -> bool {
+        self.settings().names == ChatNames::Open
+    }
+
+    /// Returns the file with messages, for [`read`](super::read), or `None` if no messages are stored.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.as_ref().map(|_| self.settings().file.clone())
+    }
+}
+
+impl View {
+    fn of(room: &Room) -> Self {
         let now = Instant::now();
-        let mut rooms = self.lock();
-        let room = &rooms.entry(id.clone()).or_insert_with(|| self.room(id, &settings)).room;
         let named = room.all().filter_map(|person| {
             Some(Named {
                 name: person.name.clone()?,
@@ -119,21 +138,5 @@ impl Chat {
                 .map(|(ban, left)| Barred::of(ban, Some(left.as_secs() + 1)))
                 .collect(),
         }
-    }
-
-    /// Returns the words that the filter replaces with stars.
-    pub(crate) fn words(&self) -> Vec<String> {
-        self.settings().words.clone()
-    }
-
-    /// Returns whether everybody with a nickname may write.
-    pub(crate) fn is_open(&self) -> bool {
-        self.settings().names == ChatNames::Open
-    }
-
-    /// Returns the file with messages, for [`read`](super::read), or `None` if no messages are stored.
-    pub(crate) fn file(&self) -> Option<PathBuf> {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        store.as_ref().map(|_| self.settings().file.clone())
     }
 }

@@ -63,9 +63,10 @@ impl Readiness {
         }
         if missing.is_empty() && before > 0 {
             tracing::info!(stream = self.path, "stream ready");
+            // Listeners of the event look at the state of the job.
+            self.shared.set_ready();
             let told = StreamReady { at: clock::now(), ..self.told.clone() };
             self.bus.tell(&DaemonEvent::StreamReady(told));
-            self.shared.set_ready();
         }
     }
 }

@@ -2,22 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
+use weir_model::event::hooks::RenditionSource;
 use weir_model::event::{EndReason, Event as ModuleEvent};
-use weir_model::front::{FrontMessage, Place, StreamNews};
+use weir_model::front::{FrontMessage, Nature, Place, StreamNews};
 use weir_model::snapshot::Viewers;
 
 use crate::clock;
+use crate::config::{Config, Delivery, rendition_of};
 use crate::events::Event;
 use crate::live::board::Entry;
 use crate::streams::StreamId;
 
 mod machine;
 
-use machine::{Machine, News};
+use machine::{Facts, Machine, News};
+
+/// Time within which a lost publisher may return without ending the stream, if no `[[stream]]` has another one.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Number of messages that a client may be behind; a slower client gets the current state of streams instead.
 const BEHIND: usize = 256;
@@ -60,11 +66,11 @@ impl Newsroom {
     }
 
     /// Returns the messages that a client needs when it joins a stream.
-    pub(super) fn about(&self, id: &StreamId) -> Vec<Utf8Bytes> {
+    pub(super) fn about(&self, config: &Config, id: &StreamId) -> Vec<Utf8Bytes> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = known.streams.get(id).copied().unwrap_or_default().now();
         let viewers = known.viewers.get(id).copied().unwrap_or_default();
-        vec![message(id, now), of_viewers(id, viewers)]
+        vec![message(id, now, known.nature(config, id)), of_viewers(id, viewers)]
     }
 
     /// Returns whether a stream was live since the daemon started.
@@ -91,20 +97,33 @@ impl Newsroom {
         }
     }
 
-    /// Sets the streams that can be watched; all others are gone.
-    pub(super) fn see(&self, live: &[Entry], now: Instant) {
+    /// Sets the streams that can be watched; all others are gone. `is_ready` returns whether all renditions of a stream can be played.
+    pub(super) fn see(
+        &self,
+        config: &Config,
+        live: &[Entry],
+        is_ready: impl Fn(&Entry) -> bool,
+        now: Instant,
+    ) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let live: BTreeSet<StreamId> = live.iter().map(Entry::id).collect();
-        for id in &live {
+        let live: BTreeMap<StreamId, &Entry> = live.iter().map(|entry| (entry.id(), entry)).collect();
+        for id in live.keys() {
             if known.earlier.len() < MOST_EARLIER {
                 known.earlier.insert(id.clone());
             }
             known.streams.entry(id.clone()).or_default();
         }
+        let mut told = Vec::new();
         for (id, machine) in &mut known.streams {
-            for news in machine.see(live.contains(id), now) {
-                self.tell(id, message(id, *news));
-            }
+            let facts = live.get(id).map(|entry| Facts {
+                is_ready: machine.is_ready() || is_ready(entry),
+                is_slate: entry.live.slate,
+            });
+            let news = machine.see(facts, linger(config, id), now);
+            told.extend(news.into_iter().map(|news| (id.clone(), news)));
+        }
+        for (id, news) in told {
+            self.tell(&id, message(&id, news, known.nature(config, &id)));
         }
         known.streams.retain(|_, machine| *machine != Machine::Off);
     }
@@ -127,11 +146,36 @@ impl Newsroom {
     }
 }
 
+impl Known {
+    fn nature(&self, config: &Config, id: &StreamId) -> Nature {
+        let source = source_of(config, id);
+        let is_slate = |id: &StreamId| self.streams.get(id).is_some_and(Machine::is_slate);
+        let of_source = source.as_ref().and_then(|of| Some((of.app.parse().ok()?, of.name.parse().ok()?)));
+        let slate = is_slate(id) || of_source.as_ref().is_some_and(is_slate);
+        Nature::of(source, slate)
+    }
+}
+
+/// Returns the stream that a rendition shows.
+pub(super) fn source_of(config: &Config, (app, name): &StreamId) -> Option<RenditionSource> {
+    let (rule, source, rung) = rendition_of(&config.rules, app.as_str(), name.as_str())?;
+    Some(RenditionSource { app: rule.app.to_string(), name: source.to_owned(), rung: rung.to_owned() })
+}
+
+/// Returns the time within which a lost publisher may return without ending the stream.
+fn linger(config: &Config, (app, name): &StreamId) -> Duration {
+    let rule = config.rules.iter().find(|rule| rule.app == *app && rule.stream.fits(name.as_str()));
+    match rule.map(|rule| &rule.delivery) {
+        Some(Delivery::Files(files)) => files.linger,
+        _ => LINGER,
+    }
+}
+
 fn place((app, name): &StreamId) -> Place {
     Place { app: app.to_string(), stream: name.to_string() }
 }
 
-fn message(id: &StreamId, news: News) -> Utf8Bytes {
+fn message(id: &StreamId, news: News, nature: Nature) -> Utf8Bytes {
     let kind = match news {
         News::Started => FrontMessage::StreamStarted,
         News::Ready => FrontMessage::StreamReady,
@@ -139,7 +183,7 @@ fn message(id: &StreamId, news: News) -> Utf8Bytes {
         News::Resumed => FrontMessage::StreamResumed,
         News::Ended => FrontMessage::StreamEnded,
     };
-    kind(StreamNews { place: place(id), at: clock::now() }).text().into()
+    kind(StreamNews { place: place(id), nature, at: clock::now() }).text().into()
 }
 
 fn of_viewers(id: &StreamId, viewers: Viewers) -> Utf8Bytes {

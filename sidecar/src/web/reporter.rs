@@ -1,5 +1,6 @@
 //! Follows all streams for the clients of `/v1/ws`: one task, whatever the number of clients.
 
+use std::cell::OnceCell;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -8,8 +9,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use weir_model::snapshot::Viewers;
 
 use super::common::Web;
+use super::live::{Choice, ready};
 use crate::live::board::Entry;
 
+/// Kind of the event that a job's renditions can be played.
+const READY: &str = "stream.ready";
 /// Interval between counts of viewers.
 const VIEWERS: Duration = Duration::from_secs(2);
 
@@ -33,7 +37,10 @@ pub(super) async fn run(web: Weak<Web>) {
                     if let Some(web) = web.upgrade() {
                         web.news.hear(&event);
                     }
-                    continue;
+                    // A stream is ready when all its renditions are.
+                    if event.kind != READY {
+                        continue;
+                    }
                 }
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
@@ -44,7 +51,12 @@ pub(super) async fn run(web: Weak<Web>) {
         }
         let Some(web) = web.upgrade() else { return };
         let all = live.borrow_and_update().clone();
-        web.news.see(&all, Instant::now());
+        let (config, jobs) = (web.context.config(), OnceCell::new());
+        let is_ready = |entry: &Entry| {
+            let jobs = jobs.get_or_init(|| web.office.jobs().list());
+            Choice::of(&config, &ready(jobs), entry).is_ready
+        };
+        web.news.see(&config, &all, is_ready, Instant::now());
         if counts {
             web.news.count(all.iter().map(|entry| (entry.id(), viewers(&web, entry))).collect());
         }

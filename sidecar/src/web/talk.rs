@@ -165,7 +165,7 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                 match told {
                     Ok(told) if told.id == *id => send(socket, told.text.clone()).await?,
                     Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => tell(socket, web.news.about(id)).await?,
+                    Err(RecvError::Lagged(_)) => tell(socket, web.news.about(&web.context.config(), id)).await?,
                     Err(RecvError::Closed) => return Err(Some((close_code::AWAY, "the daemon ends"))),
                 }
             }
@@ -191,11 +191,11 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                     Some(Ok(Message::Binary(bytes))) if bytes.len() > MAX_MESSAGE => return Err(Some(TOO_LONG)),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(Message::Binary(_))) => Reply::Error("bad_message", "send JSON as text".into()),
-                    Some(Ok(Message::Text(text))) => take(web, about, &text, &mut joined, &mut pace),
+                    Some(Ok(Message::Text(text))) => take(web, about, &text, &mut joined, &mut pace).await,
                 };
                 match reply {
                     Reply::Joined(mut next, refusal) => {
-                        tell(socket, web.news.about(&next.id)).await?;
+                        tell(socket, web.news.about(&web.context.config(), &next.id)).await?;
                         if let Some(presence) = &mut next.presence {
                             tell(socket, std::mem::take(&mut presence.first)).await?;
                         }
@@ -226,7 +226,13 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
 }
 
 /// Handles a message.
-fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>, pace: &mut Pace) -> Reply {
+async fn take(
+    web: &Arc<Web>,
+    about: &Caller,
+    text: &str,
+    joined: &mut Option<Joined>,
+    pace: &mut Pace,
+) -> Reply {
     let Ok(request) = serde_json::from_str::<Request>(text) else {
         return Reply::Error("bad_message", "no JSON object with a text in \"type\"".into());
     };
@@ -234,7 +240,7 @@ fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>,
         // The front end leaves the room before it joins again, perhaps with another name.
         "join" => {
             let far = joined.take().and_then(|joined| joined.far);
-            join(web, about, request, far, pace)
+            join(web, about, request, far, pace).await
         }
         "chat" | "chat.delete" | "chat.timeout" | "chat.ban" | "chat.unban" | "chat.slow"
         | "chat.restore" => {
@@ -256,15 +262,19 @@ fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>,
             };
             let span = Duration::from_secs(request.seconds.min(MOST_SECONDS));
             let name = request.name.unwrap_or_default();
-            let done = match request.kind.as_str() {
-                "chat" => presence.say(&request.text),
-                "chat.delete" => presence.moderate(Order::Delete(request.id)),
-                "chat.timeout" => presence.moderate(Order::TimeOut(name, span)),
-                "chat.ban" => presence.moderate(Order::Ban(name)),
-                "chat.unban" => presence.moderate(Order::Unban(name)),
-                "chat.restore" if request.id.is_empty() => presence.moderate(Order::Restore(name)),
-                "chat.restore" => presence.moderate(Order::Restore(request.id)),
-                _ => presence.moderate(Order::Slow(span)),
+            let order = match request.kind.as_str() {
+                "chat" => None,
+                "chat.delete" => Some(Order::Delete(request.id)),
+                "chat.timeout" => Some(Order::TimeOut(name, span)),
+                "chat.ban" => Some(Order::Ban(name)),
+                "chat.unban" => Some(Order::Unban(name)),
+                "chat.restore" if request.id.is_empty() => Some(Order::Restore(name)),
+                "chat.restore" => Some(Order::Restore(request.id)),
+                _ => Some(Order::Slow(span)),
+            };
+            let done = match order {
+                None => presence.say(&request.text),
+                Some(order) => presence.moderate(order).await,
             };
             done.map_or_else(|why| Reply::Error(why.code(), why.to_string()), |()| Reply::Done)
         }
@@ -276,7 +286,7 @@ fn take(web: &Arc<Web>, about: &Caller, text: &str, joined: &mut Option<Joined>,
 }
 
 /// `far` is the earlier presence at the origin.
-fn join(web: &Arc<Web>, about: &Caller, request: Request, far: Option<Far>, pace: &mut Pace) -> Reply {
+async fn join(web: &Arc<Web>, about: &Caller, request: Request, far: Option<Far>, pace: &mut Pace) -> Reply {
     let (Ok(app), Ok(name)) = (request.app.parse(), request.stream.parse()) else {
         return Reply::Error("bad_message", "app and stream: must be the names of a stream".into());
     };
@@ -327,7 +337,7 @@ fn join(web: &Arc<Web>, about: &Caller, request: Request, far: Option<Far>, pace
         }
         None => Visitor { name: request.name, ..Visitor::default() },
     };
-    match web.context.chat.enter(&id, visitor, client) {
+    match web.context.chat.enter(&id, visitor, client).await {
         Ok(presence) => {
             Reply::Joined(Box::new(Joined { id, pass, presence: Some(presence), far: None }), None)
         }

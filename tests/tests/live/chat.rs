@@ -28,13 +28,13 @@ fn next(socket: &mut WebSocket) -> Value {
 }
 
 #[track_caller]
-fn send(socket: &mut WebSocket, message: &Value) {
+pub(super) fn send(socket: &mut WebSocket, message: &Value) {
     socket.send(&message.to_string()).unwrap();
 }
 
 /// Joins from an address; returns the socket and the first message.
 #[track_caller]
-fn join(sidecar: &Sidecar, address: &str, who: &Value) -> (WebSocket, Value) {
+pub(super) fn join(sidecar: &Sidecar, address: &str, who: &Value) -> (WebSocket, Value) {
     let header = format!("X-Forwarded-For: {address}");
     let mut socket = WebSocket::connect(sidecar.web(), "/v1/ws", &[&header]).unwrap();
     let mut message = json!({ "type": "join", "app": "live", "stream": "show" });
@@ -55,7 +55,7 @@ fn token(claims: &Value) -> String {
     format!("{signed}.{}", encode(&mac.into_bytes()))
 }
 
-fn moderator() -> Value {
+pub(super) fn moderator() -> Value {
     let claims =
         json!({ "sub": "live/*", "act": "chat", "exp": 4_000_000_000_u64, "name": "Mod", "moderator": true });
     json!({ "token": token(&claims) })

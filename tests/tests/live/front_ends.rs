@@ -5,9 +5,9 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 use weir_tests::harness::websocket::Message;
-use weir_tests::harness::{Sidecar, WebSocket, until};
+use weir_tests::harness::{Ffmpeg, Sidecar, WebSocket, until};
 
-use super::{open, publish, watch};
+use super::{ask, open, publish, watch};
 
 /// Returns the next JSON message of the server; a close as `{"close": CODE, "reason": ..}`.
 #[track_caller]
@@ -62,6 +62,78 @@ fn a_front_end_hears_of_the_stream_that_it_joined() {
     assert_eq!(news(&mut socket)["type"], "stream.resumed");
     publisher.close();
     assert_eq!(news(&mut socket)["type"], "stream.ended");
+}
+
+/// The renditions begin some seconds after the stream. The message that it can be played follows when all of them can be played.
+#[test]
+fn a_ladder_is_ready_when_its_last_rendition_is() {
+    let nginx = open().app("abr", "weir_publish key;").start();
+    let config = "[web]\n[rung.low]\nheight = 90\nbitrate = \"100k\"\n[ladder.one]\nrungs = [\"low\"]\n\
+                  [[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"one\"\ndeliver = \"rtmp\"\n\
+                  to_app = \"abr\"\n";
+    let sidecar = Sidecar::start(&nginx, config);
+    let listed = |name: &str| {
+        let list = ask(sidecar.web(), "/v1/live", &[]).json();
+        let streams = list["streams"].as_array().unwrap().clone();
+        streams.into_iter().find(|stream| stream["name"] == name)
+    };
+    let mut socket = join(&sidecar, "show", &[]);
+    assert_eq!(news(&mut socket)["type"], "stream.ended");
+    let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    let started = news(&mut socket);
+    assert_eq!(
+        [&started["type"], &started["kind"], &started["source"], &started["slate"]],
+        [&json!("stream.started"), &json!("publisher"), &json!(null), &json!(false)]
+    );
+    let ready = news(&mut socket);
+    assert_eq!(ready["type"], "stream.ready");
+    let all = listed("show").unwrap();
+    assert_eq!([&all["ready"], &all["renditions"]], [&json!(true), &json!(["source", "low"])]);
+    assert_eq!(
+        [&all["kind"], &all["source"], &all["slate"]],
+        [&json!("publisher"), &json!(null), &json!(false)]
+    );
+    // The rendition is marked as such.
+    let source = json!({ "app": "live", "name": "show", "rung": "low" });
+    let rendition = until("the rendition is listed", 20.0, || listed("show_low"));
+    assert_eq!([&rendition["kind"], &rendition["source"]], [&json!("rendition"), &source]);
+    let mut socket = WebSocket::connect(sidecar.web(), "/v1/ws", &[]).unwrap();
+    socket.send(&json!({ "type": "join", "app": "abr", "stream": "show_low" }).to_string()).unwrap();
+    let told = news(&mut socket);
+    assert_eq!(
+        [&told["type"], &told["kind"], &told["source"]],
+        [&json!("stream.ready"), &json!("rendition"), &source]
+    );
+}
+
+#[test]
+fn a_lost_publisher_ends_its_stream_after_the_linger_of_the_stream() {
+    let nginx = open().start();
+    let config = "[web]\n[rung.low]\nheight = 90\nbitrate = \"100k\"\n[ladder.one]\nrungs = [\"low\"]\n\
+                  [[stream]]\napp = \"live\"\nstream = \"show\"\nladder = \"one\"\nfolder = \"@DIR@/media\"\n\
+                  linger = \"60s\"\n[[stream]]\napp = \"live\"\nstream = \"short\"\nladder = \"one\"\n\
+                  folder = \"@DIR@/media\"\nlinger = \"0s\"\n";
+    let sidecar = Sidecar::start(&nginx, config);
+    let mut sockets = ["show", "short", "other"].map(|name| {
+        let mut socket = join(&sidecar, name, &[]);
+        assert_eq!(news(&mut socket)["type"], "stream.ended");
+        let publisher = publish(&nginx, name);
+        assert_eq!(news(&mut socket)["type"], "stream.started", "{name}");
+        publisher.kill();
+        socket
+    });
+    let next_of = |socket: &mut WebSocket| {
+        let mut message = news(socket);
+        while message["type"] == "stream.ready" {
+            message = news(socket);
+        }
+        message["type"].as_str().unwrap().to_owned()
+    };
+    let [show, short, other] = &mut sockets;
+    assert_eq!([next_of(show), next_of(short)], ["stream.interrupted", "stream.ended"]);
+    // Without a rule, 10 seconds are the default.
+    assert_eq!([next_of(other), next_of(other)], ["stream.interrupted", "stream.ended"]);
+    assert_eq!(news(&mut join(&sidecar, "show", &[]))["type"], "stream.interrupted");
 }
 
 #[test]

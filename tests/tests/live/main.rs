@@ -17,6 +17,7 @@ mod llhls;
 mod media;
 mod pages;
 mod reading;
+mod renditions;
 mod revoked;
 mod settings;
 mod slow;

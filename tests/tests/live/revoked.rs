@@ -8,6 +8,7 @@ use weir_model::token::Claims;
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::look::look_at;
 use weir_tests::harness::nginx::Config;
+use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, took, until};
 
 use super::attacks::{claims, protected, signed};
@@ -35,7 +36,9 @@ fn link(jti: &str) -> String {
 #[track_caller]
 fn start() -> (Nginx, Sidecar, Ffmpeg) {
     let nginx = protected().start();
-    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let port = Port::reserve();
+    let sidecar =
+        Sidecar::start(&nginx, &format!("[web]\n[webrtc]\nlisten = \"127.0.0.1:{}\"\n", port.number()));
     let publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
     (nginx, sidecar, publisher)
 }
@@ -70,7 +73,7 @@ fn watch_and_revoke(nginx: &Nginx, sidecar: &Sidecar, browser: &Browser, page: &
 fn the_watch_page_stops_and_says_why() {
     let (nginx, sidecar, _publisher) = start();
     let browser = Browser::start();
-    for tech in ["ws", "llhls", "hls"] {
+    for tech in ["ws", "llhls", "hls", "whep"] {
         watch_and_revoke(&nginx, &sidecar, &browser, "/watch/live/show", tech, tech);
         let words = text(&browser, "offline-text");
         assert!(words.contains("widerrufen") && words.contains("neuen Link"), "{words}");

@@ -30,6 +30,17 @@ fn five_messages_in_ten_seconds_and_no_more_over_a_second_connection() {
 }
 
 #[test]
+fn a_time_out_of_an_address_does_not_silence_its_moderator() {
+    let (mut room, now) = (Room::default(), Instant::now());
+    room.enter(1, person("Troll", 1)).unwrap();
+    room.enter(2, Person { is_moderator: true, ..person("Ana", 1) }).unwrap();
+    room.enter(3, person("Ben", 1)).unwrap();
+    room.silence("troll", Some(now + Duration::from_secs(60)), now);
+    assert_eq!(room.may_write(3, "x", now), Err(Refusal::TimedOut(61)));
+    assert!(room.may_write(2, "x", now).is_ok());
+}
+
+#[test]
 fn a_ban_holds_for_the_name_and_for_the_address() {
     let (mut room, now) = (Room::default(), Instant::now());
     room.enter(1, person("Troll", 1)).unwrap();

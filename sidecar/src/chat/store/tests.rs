@@ -23,8 +23,8 @@ fn wait_marked(store: &Store) {
         assert!(begin.elapsed() < Duration::from_secs(60), "no mark");
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(store.bans().unwrap(), [(id(), ban("eve"))]);
-    assert_eq!(store.time_outs(clock::now()).unwrap().len(), 1);
+    assert_eq!(store.reader().bans().unwrap(), [(id(), ban("eve"))]);
+    assert_eq!(store.reader().time_outs(clock::now()).unwrap().len(), 1);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_slow_mode_of_any_length_is_read() {
     store.put(Change::Slowed(id(), Some(Duration::MAX)));
     silence(&store);
     wait_marked(&store);
-    assert_eq!(store.slow().unwrap(), [(id(), Duration::from_secs(u32::MAX.into()))]);
+    assert_eq!(store.reader().slow().unwrap(), [(id(), Duration::from_secs(u32::MAX.into()))]);
 }
 
 #[test]
@@ -113,4 +113,38 @@ fn a_ban_that_the_disk_refused_is_written_before_the_mark() {
     assert_eq!(store.mark(), None);
     other.execute_batch("DROP TRIGGER full").unwrap();
     wait_marked(&store);
+}
+
+/// A moderator clears the messages of a name, and restores them, while the disk refuses to delete.
+#[test]
+fn a_restored_message_is_not_deleted_by_an_earlier_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chat.db");
+    let (store, _) = Store::open(&file, SWEEP, [1; 32]).unwrap();
+    let other = Connection::open(&file).unwrap();
+    other
+        .execute_batch("CREATE TRIGGER full BEFORE DELETE ON messages BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .unwrap();
+    let at = clock::now();
+    for which in ["m1", "m2"] {
+        store.put(message(which.into(), at));
+    }
+    for which in ["m1", "m2"] {
+        store.put(Change::Deleted(id(), which.into()));
+    }
+    store.put(Change::Cleared(id(), "eve".into()));
+    store.put(message("m1".into(), at));
+    store.put(message("m3".into(), at));
+    let ids = || -> Vec<String> {
+        store.reader().messages(&id()).unwrap().into_iter().map(|message| message.id).collect()
+    };
+    let begin = Instant::now();
+    while store.waiting.load(Ordering::Relaxed) > 0 {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the changes wait");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    other.execute_batch("DROP TRIGGER full").unwrap();
+    silence(&store);
+    wait_marked(&store);
+    assert_eq!(ids(), ["m1", "m3"]);
 }

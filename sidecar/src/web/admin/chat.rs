@@ -99,7 +99,7 @@ pub(super) async fn rooms(State(web): State<Arc<Web>>, _: Reader) -> Json<Value>
 /// Returns one room.
 pub(super) async fn room(State(web): State<Arc<Web>>, _: Reader, Query(place): Query<Place>) -> Response {
     match web.context.chat.is_on() {
-        true => Json(web.context.chat.look(&(place.app, place.stream))).into_response(),
+        true => Json(web.context.chat.look(&(place.app, place.stream)).await).into_response(),
         false => off(),
     }
 }
@@ -125,7 +125,7 @@ pub(super) async fn order(
     };
     let bad = |message: &str| answer::error(StatusCode::BAD_REQUEST, "bad_request", message);
     let (order, action) = wanted.order().map_err(bad)?;
-    match web.context.chat.moderate(&place, caller.name.as_str(), order) {
+    match web.context.chat.moderate(&place, caller.name.as_str(), order).await {
         Ok(()) => {
             web.office.tell(DaemonEvent::AdminChat, &caller.name, action(facts));
             Ok(Json(json!({})).into_response())

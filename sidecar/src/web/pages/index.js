@@ -40,8 +40,12 @@ function waiting(stream) {
   return card(page(stream, stream.name), stream.name, "", null);
 }
 
-function live(stream) {
-  const count = Object.values(stream.viewers).reduce((sum, count) => sum + count, 0);
+// A rendition has no card: its viewers count for its source.
+const isOf = (other, stream) => other === stream || (other.source?.app === stream.app && other.source?.name === stream.name);
+
+function live(stream, all) {
+  const counts = all.filter((other) => isOf(other, stream)).flatMap(({ viewers }) => Object.values(viewers));
+  const count = counts.reduce((sum, count) => sum + count, 0);
   const size = stream.video?.height ? `${stream.video.height}p, ` : "";
   const event = facts.events.find((event) => event.app === stream.app && event.stream === stream.name && Date.parse(event.start) <= Date.now());
   const still = `stream/${stream.app}/${stream.name}/still.jpg?${Math.floor(Date.now() / 30000)}`;
@@ -51,10 +55,11 @@ function live(stream) {
 async function refresh() {
   try {
     const response = await fetch("v1/live", { cache: "no-store" });
-    const { streams, on_demand: others } = await response.json();
+    const { streams: all, on_demand: others } = await response.json();
+    const streams = all.filter(({ kind }) => kind !== "rendition");
     // The list is replaced only if it changed, so that nobody loses the focus.
-    const shown = JSON.stringify([streams, others]);
-    if (shown !== list.dataset.shown) list.replaceChildren(...streams.map(live), ...others.map(waiting));
+    const shown = JSON.stringify([all, others]);
+    if (shown !== list.dataset.shown) list.replaceChildren(...streams.map((stream) => live(stream, all)), ...others.map(waiting));
     list.dataset.shown = shown;
     none.hidden = streams.length + others.length > 0;
   } catch {

@@ -12,7 +12,8 @@ const query = new URLSearchParams(location.search);
 
 // Before and after the stream.
 
-const next = facts.events.find((event) => Date.parse(event.start) > Date.now() - 3600000);
+// An event that began within the last hour may be late. After the stream was played, it is over.
+const nextEvent = () => facts.events.find((event) => Date.parse(event.start) > Date.now() - (hasPlayed ? 0 : 3600000));
 if (facts.poster) video.poster = facts.poster;
 
 function spanOf(ms) {
@@ -40,6 +41,7 @@ function showOffline() {
     field("countdown").hidden = true;
   }
   if (!isOff) return;
+  const next = nextEvent();
   const left = next ? Date.parse(next.start) - Date.now() : 0;
   const announced = next && left > 0 ? t("next_on", { title: next.title, time: when(new Date(next.start)) }) : "";
   const text = state === "STOPPED" && hasPlayed ? t("ended") : next || facts.known ? t("offline") : t("unknown_stream");
@@ -131,7 +133,7 @@ async function lookAtLive() {
     if (own && select.options.length === 0) {
       select.append(new Option(t("auto"), ""), new Option(`${own.video?.height ?? 0}p`, "source"));
     }
-    const others = streams.filter((stream) => stream.name.startsWith(`${name}_`));
+    const others = streams.filter(({ source }) => source?.app === app && source?.name === name);
     for (const other of others) {
       if (![...select.options].some((option) => option.value === `${other.app}/${other.name}`)) {
         select.append(new Option(`${other.video?.height ?? 0}p`, `${other.app}/${other.name}`));
@@ -239,6 +241,7 @@ const HEARD = {
   },
   "chat.welcome": (message) => {
     field("chat").hidden = false;
+    showSlow(message.slow_s);
     isModerator = message.moderator;
     field("chat-name").hidden = message.verified || message.names === "token";
     field("chat-people").textContent = t("chat_people", { n: message.people });
@@ -251,7 +254,18 @@ const HEARD = {
   "chat.cleared": (message) => {
     for (const item of [...list.children]) if (item.dataset.from === message.name.toLowerCase()) item.remove();
   },
+  "chat.slow": ({ seconds }) => showSlow(seconds, true),
+  "chat.forgiven": ({ name: who }) => {
+    // The browser does not know the hash of its address (`@...`).
+    const isMe = me !== "" && who.toLowerCase() === me.toLowerCase();
+    if (isMe || (who.startsWith("@") && isSilenced)) {
+      field("chat-error").textContent = "";
+      put("chat-notice", t("chat_forgiven"));
+    }
+    isSilenced &&= !isMe && !who.startsWith("@");
+  },
   error: ({ code, message }) => {
+    isSilenced ||= code === "banned" || code === "timed_out";
     const key = `chat_error_${code}`;
     const text = t(key);
     field("chat-error").textContent = text === key ? message : text;
@@ -260,6 +274,11 @@ const HEARD = {
   },
 };
 
+function showSlow(seconds, isNews) {
+  put("chat-notice", seconds > 0 ? t("chat_slow", { n: seconds }) : isNews ? t("chat_slow_off") : "");
+}
+
+let isSilenced = false;
 let pending = "";
 let wait = 1000;
 
