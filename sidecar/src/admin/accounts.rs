@@ -96,6 +96,23 @@ pub(crate) struct Accounts {
     /// Mark by which a node of a pair recognizes the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mark: Option<String>,
+    /// Number of administrators that were added. The daemon's own link is valid until it changes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    added: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The daemon's own one-time link.
+#[derive(Clone, Debug)]
+pub(crate) struct FirstLink {
+    /// Secret of the link.
+    pub token: Secret,
+    /// [`Accounts::added`] when the link was made.
+    pub added: u64,
 }
 
 impl Accounts {
@@ -119,6 +136,11 @@ impl Accounts {
         self.accounts.iter().any(|account| account.role == Role::Admin)
     }
 
+    /// Returns the number of administrators that were added.
+    pub(crate) fn added(&self) -> u64 {
+        self.added
+    }
+
     /// Returns whether a one-time link is valid.
     pub(crate) fn opens(&self, token: &Secret, now: Timestamp) -> bool {
         let digest = token.digest().to_hex();
@@ -130,11 +152,14 @@ impl Accounts {
         self.links.clear();
         match self.accounts.iter_mut().find(|account| account.name == *name) {
             Some(account) => {
+                let was_admin = account.role == Role::Admin;
                 account.role = role.unwrap_or(account.role);
+                self.added += u64::from(account.role == Role::Admin && !was_admin);
                 (account.password, account.changed_at) = (hash, now);
             }
             None => {
                 let role = role.unwrap_or(Role::Admin);
+                self.added += u64::from(role == Role::Admin);
                 let name = name.clone();
                 self.accounts.push(Account { name, role, password: hash, changed_at: now, totp: None });
                 self.accounts.sort_by(|a, b| a.name.cmp(&b.name));
@@ -324,6 +349,7 @@ impl Store {
                 match is {
                     None => accounts.remove(name),
                     Some(is) => {
+                        accounts.added += u64::from(is.role == Role::Admin && !accounts.has_admin());
                         accounts.accounts.retain(|account| account.name != *name);
                         accounts.accounts.push(is);
                     }
@@ -372,19 +398,22 @@ impl Store {
         Ok(token)
     }
 
-    /// Creates an administrator with a one-time link, which becomes invalid. `first` is the daemon's own link, which is valid while there
-    /// is no administrator.
+    /// Creates an administrator with a one-time link, which becomes invalid. `first` is the daemon's own link, which is valid until there
+    /// is an administrator, and not again after its removal.
     pub(crate) fn set_up(
         &self,
         token: &Secret,
-        first: Option<&Secret>,
+        first: Option<&FirstLink>,
         name: &Name,
         password: &Secret,
     ) -> Result<(), Error> {
         let hash = password::hash(password)?;
         self.change(|accounts| {
-            let is_first =
-                first.is_some_and(|first| first.digest() == token.digest()) && !accounts.has_admin();
+            let is_first = first.is_some_and(|first| {
+                first.token.digest() == token.digest()
+                    && first.added == accounts.added
+                    && !accounts.has_admin()
+            });
             if !is_first && !accounts.opens(token, clock::now()) {
                 return Err(Error::Link);
             }

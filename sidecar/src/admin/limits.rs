@@ -27,7 +27,7 @@ const SHORT: Duration = Duration::from_secs(15);
 const LONGEST_OF_CODES: Duration = Duration::from_secs(3600);
 /// Time without another wrong code after which wrong codes are forgotten.
 const WINDOW_OF_CODES: Duration = Duration::from_secs(24 * 3600);
-/// Most addresses, networks and names that are remembered.
+/// Most addresses, networks and names that are remembered. Beyond this number, the oldest failure is forgotten.
 const MOST: usize = 10_000;
 
 /// Subject of a count.
@@ -103,7 +103,10 @@ impl Limits {
         let of_network = self.recent(&of_address, now).is_none().then(|| Who::Network(network(address)));
         for who in std::iter::once(of_address).chain(of_network).chain(of_name) {
             if self.failures.len() >= MOST && !self.failures.contains_key(&who) {
-                continue;
+                let oldest = self.failures.iter().min_by_key(|(_, failures)| failures.last);
+                if let Some(oldest) = oldest.map(|(who, _)| who.clone()) {
+                    self.failures.remove(&oldest);
+                }
             }
             let failures = self.failures.entry(who).or_insert(Failures { count: 0, last: now });
             if now.duration_since(failures.last) >= WINDOW {
@@ -266,6 +269,22 @@ mod tests {
         assert_eq!(limits.begin_code(far(2), "bo", old, now), Ok(2));
         limits.succeeded(at(9), "bo");
         assert_eq!(limits.begin_code(far(1), "bo", old, now), Ok(1));
+    }
+
+    #[test]
+    fn a_full_table_still_counts_new_clients() {
+        let (mut limits, mut now) = (Limits::default(), Instant::now());
+        for n in 0..=MOST as u32 {
+            limits.begin(IpAddr::from((0x0a00_0000 + n * 256).to_be_bytes()), "", now);
+            now += Duration::from_millis(1);
+        }
+        assert_eq!(limits.failures.len(), MOST);
+        for _ in 0..=FREE {
+            limits.begin(at(1), "ana", now);
+        }
+        assert_eq!(limits.wait(at(1), "ben", now), Some(Duration::from_secs(2)));
+        assert_eq!(limits.wait(at(2), "ana", now), Some(Duration::from_secs(2)));
+        assert_eq!(limits.failures.len(), MOST);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) const IDLE: Duration = Duration::from_secs(12 * 3600);
 pub(crate) const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Most sessions. Beyond this number, the session that has been unused for the longest time ends.
 const MOST: usize = 1000;
+/// Most sessions of an account, so that one account does not end the sessions of others.
+const MOST_OF_ACCOUNT: usize = 20;
 /// Longest delay of the last-use times in the file.
 const BEHIND: Duration = Duration::from_secs(600);
 /// Time ahead of the clock from which a session counts as ended, because the clock was set back.
@@ -58,10 +60,13 @@ impl Sessions {
         let mut all = self.lock();
         let sessions = &mut all.sessions;
         sessions.retain(|_, session| is_alive(session, now));
-        if sessions.len() >= MOST
-            && let Some(oldest) = sessions.iter().min_by_key(|(_, session)| session.used).map(|(key, _)| *key)
-        {
-            sessions.remove(&oldest);
+        let own = |session: &Session| session.name == account.name;
+        let is_full = sessions.values().filter(|session| own(session)).count() >= MOST_OF_ACCOUNT;
+        if is_full || sessions.len() >= MOST {
+            let oldest = sessions.iter().filter(|(_, session)| !is_full || own(session));
+            if let Some(oldest) = oldest.min_by_key(|(_, session)| session.used).map(|(key, _)| *key) {
+                sessions.remove(&oldest);
+            }
         }
         let (id, name) = (cookie.digest(), account.name.clone());
         let session = Session { id, name, stamp: account.stamp(), began: now, used: now };
@@ -155,6 +160,21 @@ mod tests {
         sessions.close(&closed, now);
         assert!(sessions.find(&closed, &known, now).is_none());
     }
+
+    #[test]
+    fn an_account_with_many_sessions_ends_its_own() {
+        let (sessions, now) = (Sessions::default(), "2026-11-20T18:00:00Z".parse::<Timestamp>().unwrap());
+        let known = accounts(&[("ana", "a"), ("vi", "v")]);
+        let open = |name: &str, at: Timestamp| sessions.open(known.find(name).unwrap(), at).unwrap();
+        let ana = open("ana", now);
+        let many: Vec<Secret> = (0..MOST as u64).map(|n| open("vi", now.plus_seconds(1 + n))).collect();
+        let later = now.plus_seconds(2000);
+        assert!(sessions.find(&ana, &known, later).is_some());
+        let alive = |cookie: &&Secret| sessions.find(cookie, &known, later).is_some();
+        assert_eq!(many.iter().filter(alive).count(), MOST_OF_ACCOUNT);
+        assert!(many[MOST - MOST_OF_ACCOUNT..].iter().all(|cookie| alive(&cookie)));
+    }
+
     #[test]
     fn a_session_outlives_the_daemon_by_its_hash_alone() {
         let folder = tempfile::tempdir().unwrap();

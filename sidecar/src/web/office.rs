@@ -14,7 +14,7 @@ use weir_model::event::daemon::DaemonEvent;
 use weir_model::event::daemon::admin::ByAdmin;
 
 use super::past::Past;
-use crate::admin::accounts::{self, Account, Accounts, Role, Store};
+use crate::admin::accounts::{self, Account, Accounts, FirstLink, Role, Store};
 use crate::admin::limits::Limits;
 use crate::admin::name::Name;
 use crate::admin::password;
@@ -76,7 +76,7 @@ pub(super) struct Office {
     /// Codes of second factors that were used.
     used: Mutex<Used>,
     /// Token of the one-time link, while the daemon has no administrator.
-    first: Option<Secret>,
+    first: Mutex<Option<FirstLink>>,
     hashing: Semaphore,
     waiting: Semaphore,
     waiting_known: Semaphore,
@@ -111,13 +111,15 @@ impl Office {
         let store = Store::new(&config.web.admins_file);
         let first = match store.accounts() {
             Ok(accounts) if accounts.has_admin() || config.web.listen.is_none() => None,
-            Ok(_) => accounts::new_token().ok(),
+            Ok(accounts) => {
+                accounts::new_token().ok().map(|token| FirstLink { token, added: accounts.added() })
+            }
             Err(error) => {
                 tracing::error!("nobody can log in to the dashboard: {error}");
                 None
             }
         };
-        if let Some(token) = &first {
+        if let Some(FirstLink { token, .. }) = &first {
             tracing::info!(
                 "the dashboard has no administrator: create one with weir admin add NAME, or once with {}/admin/#setup={}",
                 config.web.own_url(),
@@ -137,7 +139,7 @@ impl Office {
             past: Mutex::default(),
             limits: Mutex::default(),
             used: Mutex::default(),
-            first,
+            first: Mutex::new(first),
             hashing: Semaphore::new(HASHED_AT_ONCE),
             waiting: Semaphore::new(WAITING),
             waiting_known: Semaphore::new(WAITING),
@@ -261,8 +263,11 @@ impl Office {
         password::check(&new).map_err(accounts::Error::from)?;
         let place = self.begin(client, "")?;
         let (office, of_name) = (self.clone(), name.clone());
-        let made = move || office.store.set_up(&token, office.first.as_ref(), &of_name, &new);
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let made = move || office.store.set_up(&token, first.as_ref(), &of_name, &new);
         self.hashing(place, made).await??;
+        // The link stays used up if the file of the accounts is removed.
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.limits().succeeded(client, "");
         let accounts = self.accounts().await?;
         let account = accounts.find(name.as_str()).cloned().ok_or(Refused::Wrong)?;

@@ -97,9 +97,21 @@ fn a_link_makes_one_administrator() {
     assert!(store.replicate(&name("bo"), None, Some(other)).unwrap());
     assert!(matches!(store.set_up(&again, None, &name("eve"), &password), Err(Error::Link)));
     store.remove(&name("bo")).unwrap();
-    let first = new_token().unwrap();
-    assert!(store.set_up(&first, Some(&first), &name("eve"), &password).is_err());
+    let token = new_token().unwrap();
+    let of = |added| FirstLink { token: token.clone(), added };
+    let set_up = |first: &FirstLink| store.set_up(&token, Some(first), &name("eve"), &password);
+    let early = of(store.accounts().unwrap().added());
+    assert!(matches!(set_up(&early), Err(Error::Link)));
     store.remove(&name("ana")).unwrap();
-    store.set_up(&first, Some(&first), &name("ana"), &password).unwrap();
+    set_up(&early).unwrap();
     assert!(store.accounts().unwrap().has_admin());
+    // The link is used up, also when its administrator is removed. The next daemon has another one.
+    store.remove(&name("eve")).unwrap();
+    assert!(matches!(set_up(&early), Err(Error::Link)));
+    let next = of(store.accounts().unwrap().added());
+    // So is the link of a daemon whose first administrator was added otherwise.
+    store.put(&name("ana"), None, &password).unwrap();
+    store.remove(&name("ana")).unwrap();
+    assert!(matches!(set_up(&next), Err(Error::Link)));
+    set_up(&of(store.accounts().unwrap().added())).unwrap();
 }
