@@ -9,12 +9,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 
 use super::record::{EdgeId, Record};
-use super::store::{Board, Error, LEASE, Store, Table};
+use super::store::{Board, Error, LEASE, REMEMBERED, Store, Table};
 
 /// Interval of the checks of leases.
 const LOOK: Duration = Duration::from_millis(200);
-/// Time for which the reports of removed edges are remembered. Older requests are refused because of their time.
-const REMEMBERED: Duration = Duration::from_secs(120);
 
 /// The table, and the leases of its edges.
 #[derive(Debug)]

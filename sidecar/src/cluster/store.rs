@@ -14,6 +14,8 @@ use super::record::{EdgeId, Record};
 pub(crate) const RENEW: Duration = Duration::from_secs(2);
 /// Time without a renewal after which an edge is gone.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
+/// Time for which the reports of removed edges are remembered. Older requests are refused because of their time.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(120);
 /// Time in which changes of the table are collected for one notification.
 const BUNCH: Duration = Duration::from_millis(50);
 

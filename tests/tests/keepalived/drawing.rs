@@ -3,6 +3,7 @@
 //! 6 s, and nothing is left of the fault.
 
 mod encoders;
+mod etcd;
 mod machines;
 mod players;
 
@@ -179,6 +180,7 @@ fn the_whole_drawing_survives_each_fault() {
     edges(&mut drawing);
     links(&mut drawing);
     disks(&mut drawing);
+    table(&mut drawing);
     drawing.survives("keepalived of the load balancer ends", |machines, _| {
         let begin = Instant::now();
         machines.balancers[0].keepalived.take();
@@ -273,6 +275,20 @@ fn links(drawing: &mut Drawing) {
         let healed = Instant::now();
         until("each key has one publisher", 10.0, || machines.published() == STREAMS);
         took("  each key has one publisher", healed, 10.0);
+    });
+}
+
+fn table(drawing: &mut Drawing) {
+    drawing.survives("etcd is killed, and an edge during that time", |machines, players| {
+        machines.etcd.kill();
+        until("the origins have noticed", 10.0, || machines.are_stale(true));
+        wait_more(players, 3);
+        let nth = machines.busiest();
+        machines.edges[nth].daemon.kill();
+        wait_gone(machines, players, nth, Instant::now());
+        machines.edges[nth].start_daemon_again();
+        machines.etcd.start_again();
+        until("the origins have etcd again", 20.0, || machines.are_stale(false));
     });
 }
 

@@ -9,7 +9,8 @@ use tokio::time::{Instant, interval, sleep};
 use super::client::{self, decode, encode, number};
 use super::inner::{Inner, Key};
 use crate::clock;
-use crate::cluster::record::Record;
+use crate::cluster::record::{EdgeId, Record};
+use crate::cluster::store::REMEMBERED;
 use crate::supervise::backoff::Backoff;
 
 /// Range of the keys: the first key, and the end.
@@ -135,12 +136,13 @@ fn put(inner: &Inner, key: Key, kv: &Value) {
         Key::Edge(id) => {
             let record = decode(&kv["value"]).and_then(|text| serde_json::from_str::<Record>(&text).ok());
             let Some(record) = record.filter(|record| record.report.id == id) else { return };
+            // The edge has left, and this daemon knows that before the watch shows it.
+            if inner.held(|held| held.gone.get(&id).is_some_and(|(last, _)| record.sent <= *last)) {
+                return;
+            }
             let is_news =
                 inner.board.look(|table| table.edges.get(&id).is_none_or(|known| known.sent < record.sent));
-            inner.held(|held| {
-                let revision = held.revisions.entry(id).or_default();
-                *revision = (*revision).max(number(&kv["mod_revision"]));
-            });
+            inner.held(|held| held.found(&id, number(&kv["mod_revision"]), record.sent));
             if is_news {
                 inner.keep(record);
             }
@@ -156,11 +158,17 @@ fn forget(inner: &Inner, key: Key, revision: i64) {
             let is_old = inner.held(|held| {
                 let is_newer = held.revisions.get(&id).is_some_and(|known| *known > revision);
                 if !is_newer {
-                    held.revisions.remove(&id);
+                    held.forget(&id);
                 }
                 is_newer || held.alone.contains_key(&id)
             });
-            if !is_old && inner.board.change(|table| table.edges.remove(&id)).is_some() {
+            let removed = if is_old { None } else { inner.board.change(|table| table.edges.remove(&id)) };
+            if let Some(record) = removed {
+                inner.held(|held| {
+                    held.renewed.remove(&id);
+                    held.leases.remove(&id);
+                    held.remember(id.clone(), record.sent);
+                });
                 tracing::info!("edge gone: its lease has ended or it has left, edge: {id}");
             }
         }
@@ -169,16 +177,25 @@ fn forget(inner: &Inner, key: Key, revision: i64) {
 
 /// Replaces the table with all current keys. Edges that only this daemon knows stay.
 fn take_all(inner: &Inner, all: &Value) {
-    inner.held(|held| held.revisions.clear());
+    inner.held(|held| {
+        held.revisions.clear();
+        held.written.clear();
+    });
     let kept: Vec<_> = inner.held(|held| held.alone.keys().cloned().collect());
-    inner.board.change(|table| {
-        table.edges.retain(|id, _| kept.contains(id));
+    let before = inner.board.change(|table| {
         table.drained.clear();
+        let before = table.edges.clone();
+        table.edges.retain(|id, _| kept.contains(id));
+        before
     });
     for kv in all["kvs"].as_array().into_iter().flatten() {
         if let Some(key) = Key::of(kv) {
             put(inner, key, kv);
         }
+    }
+    let is_there = |id: &EdgeId| inner.board.look(|table| table.edges.contains_key(id));
+    for (id, record) in before.into_iter().filter(|(id, _)| !is_there(id)) {
+        inner.held(|held| held.remember(id, record.sent));
     }
 }
 
@@ -192,11 +209,18 @@ async fn expire(inner: &Inner) -> std::convert::Infallible {
             let over =
                 held.alone.iter().filter(|(_, until)| **until <= now).map(|(id, _)| id.clone()).collect();
             held.alone.retain(|_, until| *until > now);
+            held.gone.retain(|_, (_, since)| now - *since < REMEMBERED);
+            held.renewed.retain(|_, at| now - *at < REMEMBERED);
             over
         });
         for id in over {
-            tracing::warn!("edge lost: it does not renew its lease, edge: {id}");
-            inner.board.change(|table| table.edges.remove(&id));
+            if let Some(record) = inner.board.change(|table| table.edges.remove(&id)) {
+                tracing::warn!("edge lost: it does not renew its lease, edge: {id}");
+                inner.held(|held| {
+                    held.renewed.remove(&id);
+                    held.remember(id.clone(), record.sent);
+                });
+            }
         }
     }
 }

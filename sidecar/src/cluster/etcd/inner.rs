@@ -7,9 +7,12 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::client::{self, Client, decode, encode, number};
-use crate::cluster::record::{EdgeId, Record};
+use crate::cluster::record::{EdgeId, Record, Report};
 use crate::cluster::store::{Board, Error, LEASE};
 
+/// Age of a record in etcd, in milliseconds, below which the same report at another origin is not written again. An edge reports to all
+/// origins every 2 seconds.
+const FRESH_MS: u64 = 1500;
 /// Prefix of the keys of edges. The edge's name follows.
 const EDGES: &str = "/weir/edges/";
 /// Prefix of the keys of drained edges.
@@ -28,8 +31,36 @@ pub(super) struct Held {
     pub(super) leases: BTreeMap<EdgeId, String>,
     /// Revisions of the keys in the table.
     pub(super) revisions: BTreeMap<EdgeId, i64>,
+    /// Times of the reports that etcd has.
+    pub(super) written: BTreeMap<EdgeId, u64>,
     /// Edges that only this daemon knows, until etcd is back.
     pub(super) alone: BTreeMap<EdgeId, Instant>,
+    /// Edges that have renewed here, and when.
+    pub(super) renewed: BTreeMap<EdgeId, Instant>,
+    /// Times of the last reports of removed edges.
+    pub(super) gone: BTreeMap<EdgeId, (u64, Instant)>,
+}
+
+impl Held {
+    /// Remembers the last report of a removed edge.
+    pub(super) fn remember(&mut self, id: EdgeId, sent: u64) {
+        let (last, at) = self.gone.entry(id).or_insert((sent, Instant::now()));
+        (*last, *at) = (sent.max(*last), Instant::now());
+    }
+
+    /// Notes a record that is in etcd.
+    pub(super) fn found(&mut self, id: &EdgeId, revision: i64, sent: u64) {
+        let known = self.revisions.entry(id.clone()).or_default();
+        *known = revision.max(*known);
+        let written = self.written.entry(id.clone()).or_default();
+        *written = sent.max(*written);
+    }
+
+    /// Notes that etcd does not have the edge.
+    pub(super) fn forget(&mut self, id: &EdgeId) {
+        self.revisions.remove(id);
+        self.written.remove(id);
+    }
 }
 
 impl Inner {
@@ -43,18 +74,39 @@ impl Inner {
 
     fn check_new(&self, id: &EdgeId, sent: u64) -> Result<(), Error> {
         let last = self.board.look(|table| table.edges.get(id).map(|record| record.sent));
+        let last = last.or_else(|| self.held(|held| held.gone.get(id).map(|(sent, _)| *sent)));
         if last.is_some_and(|last| sent <= last) { Err(Error::Replayed) } else { Ok(()) }
+    }
+
+    /// Returns whether another origin has just written the same report. Measured values may differ: the next report follows soon.
+    fn is_written(&self, record: &Record) -> bool {
+        let id = &record.report.id;
+        let is_fresh = self.held(|held| {
+            let age = held.written.get(id).map(|written| record.sent.saturating_sub(*written));
+            age.is_some_and(|age| age < FRESH_MS) && !held.alone.contains_key(id)
+        });
+        let is_same = |known: &Record| {
+            let Report { egress, viewers, load, .. } = known.report;
+            let steady = Report { egress, viewers, load, ..record.report.clone() };
+            known.report == steady
+        };
+        is_fresh && self.board.look(|table| table.edges.get(id).is_some_and(|known| is_same(known)))
     }
 
     pub(super) async fn renew(&self, record: Record) -> Result<(), Error> {
         let id = record.report.id.clone();
         self.check_new(&id, record.sent)?;
+        self.held(|held| held.renewed.insert(id.clone(), Instant::now()));
         if self.board.look(|table| table.stale.is_none()) {
+            if self.is_written(&record) {
+                self.keep(record);
+                return Ok(());
+            }
             match self.put(&record).await {
                 Ok(revision) => {
                     self.held(|held| {
                         held.alone.remove(&id);
-                        held.revisions.insert(id.clone(), revision);
+                        held.found(&id, revision, record.sent);
                     });
                     self.keep(record);
                     return Ok(());
@@ -69,6 +121,7 @@ impl Inner {
     }
 
     pub(super) fn keep(&self, record: Record) {
+        self.held(|held| held.gone.remove(&record.report.id));
         self.board.change(|table| table.edges.insert(record.report.id.clone(), Arc::new(record)));
     }
 
@@ -118,7 +171,9 @@ impl Inner {
         self.check_new(&id, sent)?;
         let lease = self.held(|held| {
             held.alone.remove(&id);
-            held.revisions.remove(&id);
+            held.renewed.remove(&id);
+            held.forget(&id);
+            held.remember(id.clone(), sent);
             held.leases.remove(&id)
         });
         self.board.change(|table| table.edges.remove(&id));
@@ -149,10 +204,18 @@ impl Inner {
         Ok(())
     }
 
-    /// Notes that etcd is away. The table stays as it is.
+    /// Notes that etcd is away. The table stays as it is, without the edges that have renewed here and no longer do.
     pub(super) fn lost(&self, why: &str) {
         let news = self.board.change(|table| table.stale.replace(why.to_owned()).is_none());
         if news {
+            let there: Vec<EdgeId> = self.board.look(|table| table.edges.keys().cloned().collect());
+            let until = Instant::now() + LEASE;
+            self.held(|held| {
+                let own = there.into_iter().filter(|id| held.renewed.contains_key(id));
+                for id in own.collect::<Vec<_>>() {
+                    held.alone.entry(id).or_insert(until);
+                }
+            });
             tracing::warn!("the last known table of edges is used: {why}");
         }
     }

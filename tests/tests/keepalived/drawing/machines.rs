@@ -10,6 +10,7 @@ use serde_json::Value;
 use weir_tests::harness::written::Written;
 use weir_tests::harness::{Keepalived, Lan, Nginx, Sidecar, SlowDisk, Space, Tmpfs, files, products};
 
+use super::etcd::{self, Etcd};
 use crate::pair::Scripts;
 
 /// Address of the origins, and of the load balancers.
@@ -18,6 +19,8 @@ pub(super) const BALANCER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 20);
 /// The machines: two origins, two load balancers, three edges. The machine of the players is the last.
 const MACHINES: [u8; 8] = [11, 12, 21, 22, 31, 32, 33, 1];
 const PLAYERS: usize = MACHINES.len() - 1;
+/// Address of etcd, on the machine of the players.
+const ETCD: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(super) const EDGES: usize = 3;
 const AHEAD: &str = "+10s";
 /// Size of the disk of the last edge.
@@ -40,6 +43,8 @@ pub(super) struct Machines {
     pub(super) origins: Vec<Machine>,
     pub(super) balancers: Vec<Machine>,
     pub(super) edges: Vec<Machine>,
+    /// The table of edges of both origins.
+    pub(super) etcd: Etcd,
     /// Disks of the second and of the last edge: logs of nginx, and the history of the daemon.
     pub(super) slow: SlowDisk,
     pub(super) small: Tmpfs,
@@ -49,6 +54,7 @@ pub(super) struct Machines {
 impl Machines {
     pub(super) fn start() -> Self {
         let lan = Lan::create(&MACHINES.map(|last| Ipv4Addr::new(192, 0, 2, last)));
+        let etcd = Etcd::start(lan.machine(PLAYERS), ETCD);
         let origins = origins(&lan);
         let secrets =
             ["--cluster-secret".to_owned(), origins[0].written.path("cluster.secret").display().to_string()];
@@ -57,7 +63,7 @@ impl Machines {
         let disks = [None, Some(slow.path()), Some(small.path().to_owned())];
         let edge = |(nth, disk)| start_edge(&lan, nth, &secrets, disk);
         let edges = disks.into_iter().enumerate().map(edge).collect();
-        Self { origins, balancers, edges, slow, small, lan }
+        Self { origins, balancers, edges, etcd, slow, small, lan }
     }
 
     /// Returns the network of the players and encoders.
@@ -89,6 +95,15 @@ impl Machines {
         let edges = answer["edges"].as_array().filter(|_| status == 0).cloned().unwrap_or_default();
         let word = |edge: &Value, name: &str| edge[name].as_str().unwrap_or_default().to_owned();
         edges.iter().map(|edge| format!("{} {}", word(edge, "id"), word(edge, "state"))).collect()
+    }
+
+    /// Returns whether each origin uses its last known table, because etcd does not answer, or whether none does.
+    pub(super) fn are_stale(&self, stale: bool) -> bool {
+        self.origins.iter().all(|machine| {
+            let (_, text, _) = machine.daemon.command(&["edge", "list", "--json"]);
+            let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+            answer["edges"].is_array() && answer["stale"].is_string() == stale
+        })
     }
 
     /// Returns the edge with the most viewers of HLS.
@@ -151,9 +166,9 @@ fn origins(lan: &Lan) -> Vec<Machine> {
         Written::init_machine(&[&words[..], &["--secret", &secret, "--cluster-secret", &cluster]].concat());
     fs::copy(a.path("pair.secret"), b.path("pair.secret")).unwrap();
     // The defaults of these files are folders of this machine.
-    let own = "[cluster]\npair_file = \"/var/lib/weir/pair.db\"\n";
+    let own = format!("[cluster]\npair_file = \"/var/lib/weir/pair.db\"\n{}", etcd::settings(ETCD));
     for (written, name) in [(&a, "weir-a.toml"), (&b, "weir-b.toml")] {
-        let text = files::text(&written.path(name)).replace("[cluster]\n", own);
+        let text = files::text(&written.path(name)).replace("[cluster]\n", &own);
         let text = text.replace("[web]\n", "[web]\nadmins_file = \"/var/lib/weir/admins\"\n");
         fs::write(written.path(name), text).unwrap();
     }
