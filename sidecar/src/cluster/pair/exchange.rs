@@ -167,6 +167,7 @@ impl Mail {
                 app: stream.app,
                 name: stream.name,
                 key: stream.publisher?.key_id?.to_string(),
+                session: stream.session,
                 since: stream.since.as_millis(),
                 sends: stream.bitrate_in > 0,
             })
@@ -190,16 +191,25 @@ impl Mail {
             if since.elapsed() < SETTLE {
                 continue;
             }
-            tracing::warn!(
-                "publisher dropped: the other node of the pair has the same key on air, stream: {}/{}, key: {}",
-                one.app,
-                one.name,
-                one.key
-            );
-            if let Err(error) = self.nginx.drop_publisher(&one.app, &one.name, None, 0).await {
-                tracing::warn!("publisher not dropped: {error}");
+            match self.drop_publish(one).await {
+                Ok(true) => tracing::warn!(
+                    "publisher dropped: the other node of the pair has the same key on air, stream: {}/{}, key: {}",
+                    one.app,
+                    one.name,
+                    one.key
+                ),
+                Ok(false) => {}
+                Err(error) => tracing::warn!("publisher not dropped: {error}"),
             }
         }
+    }
+
+    /// Drops a publish. Returns false if it has ended: another publisher may have its name by now.
+    async fn drop_publish(&self, one: &OnAir) -> Result<bool, crate::nginx::Error> {
+        let streams = self.nginx.streams().await?.value.streams;
+        let Some(stream) = streams.iter().find(|stream| one.is_on(stream)) else { return Ok(false) };
+        let server = stream.server.first();
+        self.nginx.drop_publisher(&one.app, &one.name, server, 0).await.map(|_| true)
     }
 
     fn say(&self, error: Option<String>) {

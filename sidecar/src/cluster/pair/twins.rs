@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use weir_model::snapshot::StreamSnapshot;
 use weir_model::target::{StreamPattern, TargetUrl};
 
 /// A live publisher, with the key that it used.
@@ -13,6 +14,9 @@ pub(crate) struct OnAir {
     pub name: String,
     /// The key's id.
     pub key: String,
+    /// Id of the publish. Empty in letters of an older version.
+    #[serde(default)]
+    pub session: String,
     /// Start of the publish, in milliseconds since 1970.
     pub since: u64,
     /// Whether the publisher sends media.
@@ -22,8 +26,13 @@ pub(crate) struct OnAir {
 impl OnAir {
     /// Returns whether both are one publish, whether or not it sends media at the moment.
     pub(crate) fn is_same_publish(&self, other: &Self) -> bool {
-        let who = |of: &Self| (of.app.clone(), of.name.clone(), of.key.clone(), of.since);
+        let who = |of: &Self| (of.app.clone(), of.name.clone(), of.key.clone(), of.session.clone(), of.since);
         who(self) == who(other)
+    }
+
+    /// Returns whether a live stream is this publish, and not a later one with the same name.
+    pub(crate) fn is_on(&self, stream: &StreamSnapshot) -> bool {
+        (&stream.app, &stream.name, &stream.session) == (&self.app, &self.name, &self.session)
     }
 }
 
@@ -102,10 +111,28 @@ mod tests {
             app: "live".into(),
             name: "show".into(),
             key: key.into(),
+            session: format!("s{since}"),
             since,
             sends,
         };
         Stage { held, on_air: on_air.iter().map(one).collect() }
+    }
+
+    #[test]
+    fn a_publisher_that_came_meanwhile_is_not_dropped() {
+        let twin = &stage(false, &[("k1", 1, true)]).on_air[0];
+        let on_air = |session: &str| -> StreamSnapshot {
+            let stream = json!({ "app": "live", "name": "show", "session": session, "since": "2026-11-20T18:00:00Z",
+                "publisher": null, "video": null, "audio": null });
+            serde_json::from_value(stream).unwrap()
+        };
+        assert!(twin.is_on(&on_air("s1")) && !twin.is_on(&on_air("s2")));
+        // An older node sends no session.
+        let old: OnAir =
+            serde_json::from_value(json!({ "app": "live", "name": "show", "key": "k1", "since": 1,
+            "sends": true }))
+            .unwrap();
+        assert_eq!(old.session, "");
     }
 
     #[test]
