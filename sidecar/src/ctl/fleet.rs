@@ -54,9 +54,13 @@ fn planned(plan: &Plan) -> String {
             format!("more than the budget of {} EUR: change budget, edges, type or the times", plan.budget)
         }
     };
+    let traffic = plan.traffic.map_or_else(
+        || "traffic  the provider states no price of traffic, which comes on top".to_owned(),
+        |most| format!("traffic  at most {most} EUR on top, if all these servers send their whole bandwidth all the time"),
+    );
     format!(
         "event    {}\nservers  {count} x {kind} in {location}: {first} to {last}\ncreate   {}\nstart    {}\nend      {}\ndelete   {} at the latest\n\
-         price    {} EUR per hour and server with its address, {} EUR per server\ntotal    {} EUR, {fits}\nat most  {} EUR with all servers that autoscale may create\n",
+         price    {} EUR per hour and server with its address, {} EUR per server\ntotal    {} EUR, {fits}\nat most  {} EUR with all servers that autoscale may create\n{traffic}\n",
         plan.event,
         plan.create_at,
         plan.start,

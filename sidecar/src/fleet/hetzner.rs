@@ -17,7 +17,7 @@ use weir_model::Timestamp;
 
 use super::error::CloudError;
 use super::plan;
-use super::price::{Money, Price};
+use super::price::{Money, Price, Traffic};
 use super::server::{Order, Server};
 use crate::clock;
 use crate::config::fleet::Fleet;
@@ -186,7 +186,7 @@ impl Hetzner {
         let server = self.price_of(&kind["prices"]).ok_or_else(|| missing("location", &self.location))??;
         let (hourly, monthly) =
             address.map_or_else(Default::default, |price: Price| (price.hourly, price.monthly));
-        Ok(Price { hourly: server.hourly + hourly, monthly: server.monthly + monthly })
+        Ok(Price { hourly: server.hourly + hourly, monthly: server.monthly + monthly, ..server })
     }
 
     /// Returns the price at the event's location.
@@ -196,7 +196,13 @@ impl Hetzner {
             let text = price[key]["gross"].as_str().unwrap_or_default();
             text.parse::<Money>().map_err(|why| CloudError::Nonsense(format!("{key} {text:?}: {why}")))
         };
-        Some(gross("price_hourly").and_then(|hourly| Ok(Price { hourly, monthly: gross("price_monthly")? })))
+        let traffic = || {
+            let included = price["included_traffic"].as_u64()?;
+            Some(gross("price_per_tb_traffic").map(|per_tb| Traffic { included, per_tb }))
+        };
+        Some(gross("price_hourly").and_then(|hourly| {
+            Ok(Price { hourly, monthly: gross("price_monthly")?, traffic: traffic().transpose()? })
+        }))
     }
 
     pub(super) async fn create(&self, fleet: &Fleet, order: &Order) -> Result<Server, CloudError> {

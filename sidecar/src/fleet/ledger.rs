@@ -23,6 +23,9 @@ struct Entry {
     created: Timestamp,
     /// Time at which the server was last seen.
     until: Timestamp,
+    /// A run of `weir fleet` has drained the edge, because it will delete the server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    leaving: bool,
 }
 
 /// All servers of an event so far, by the provider's ids.
@@ -69,12 +72,32 @@ impl Ledger {
         Ok(Self { _lock: Some(lock), ..Self::read(folder, event, since)? })
     }
 
-    /// Records the existing servers. It is called before a server is deleted, so that no server is forgotten.
+    /// Records the existing servers. It is called before a server is deleted, so that no server is forgotten, and after it, because
+    /// another hour may have begun.
     pub(super) fn observe(&mut self, servers: &[Server], now: Timestamp) -> Result<(), Error> {
         for server in servers {
-            let entry = Entry { name: server.name.clone(), created: server.created, until: now };
+            let leaving = self.is_leaving(&server.id);
+            let entry = Entry { name: server.name.clone(), created: server.created, until: now, leaving };
             self.entries.insert(server.id.clone(), entry);
         }
+        self.write()
+    }
+
+    /// Records that the edge of a server is drained, because the server will be deleted, or that it is not.
+    pub(super) fn set_leaving(&mut self, id: &str, leaving: bool) -> Result<(), Error> {
+        match self.entries.get_mut(id) {
+            Some(entry) if entry.leaving != leaving => entry.leaving = leaving,
+            _ => return Ok(()),
+        }
+        self.write()
+    }
+
+    /// Returns whether a run has drained the edge of a server. A drain by somebody else does not count.
+    pub(super) fn is_leaving(&self, id: &str) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.leaving)
+    }
+
+    fn write(&self) -> Result<(), Error> {
         let text = serde_json::to_string_pretty(&self.entries).unwrap_or_default() + "\n";
         let unfinished = self.path.with_extension("json.new");
         match durable::replace(&self.path, &unfinished, PRIVATE.file, text.as_bytes()) {
@@ -103,7 +126,7 @@ mod tests {
     #[test]
     fn what_is_gone_is_still_paid_for() {
         let folder = tempfile::tempdir().unwrap();
-        let price = Price { hourly: Money(1000), monthly: Money(1_000_000) };
+        let price = Price { hourly: Money(1000), monthly: Money(1_000_000), traffic: None };
         let server = |id: &str| Server {
             id: id.into(),
             name: format!("gala-{id}"),
@@ -117,8 +140,16 @@ mod tests {
         assert_eq!(ledger.spent(price, &[server("1")]), Money(2000));
         assert!(matches!(Ledger::lock(folder.path(), "gala", at(0)), Err(Error::Locked(_))));
         drop(ledger);
-        let again = Ledger::lock(folder.path(), "gala", at(0)).unwrap();
+        let mut again = Ledger::lock(folder.path(), "gala", at(0)).unwrap();
         assert_eq!(again.spent(price, &[]), Money(5000));
+        // A later run knows which edges the earlier one has drained.
+        again.set_leaving("1", true).unwrap();
+        again.observe(&[server("1"), server("2")], at(4)).unwrap();
+        drop(again);
+        let mut third = Ledger::lock(folder.path(), "gala", at(0)).unwrap();
+        assert_eq!(["1", "2", "3"].map(|id| third.is_leaving(id)), [true, false, false]);
+        third.set_leaving("1", false).unwrap();
+        assert!(!Ledger::read(folder.path(), "gala", at(0)).unwrap().is_leaving("1"));
         assert_eq!(Ledger::read(folder.path(), "gala", at(100)).unwrap().spent(price, &[]), Money(0));
         std::fs::write(folder.path().join("gala.json"), "{").unwrap();
         let said = Ledger::read(folder.path(), "gala", at(0)).unwrap_err().to_string();

@@ -34,6 +34,9 @@ pub(crate) struct Plan {
     pub total: Money,
     /// Cost of the maximum number of servers for the whole event.
     pub most: Money,
+    /// Highest cost of the traffic of the maximum number of servers, if each sends its whole bandwidth all the time; `None` if the
+    /// provider states no price. It is not part of `most`, nor of the budget.
+    pub traffic: Option<Money>,
     /// Budget of the event.
     pub budget: Money,
     /// Number of servers that the budget allows for the whole event.
@@ -94,6 +97,9 @@ pub(crate) fn plan(fleet: &Fleet, price: Price) -> Plan {
         each,
         total: each.times(fleet.edges.into()),
         most: each.times(most.into()),
+        traffic: price
+            .traffic
+            .map(|traffic| traffic.most(fleet.edge.bandwidth, create_at, delete_by).times(most.into())),
         budget,
         affordable: budget.0.checked_div(each.0).unwrap_or(u64::MAX),
     }
@@ -150,7 +156,7 @@ mod tests {
         }
     }
 
-    const PRICE: Price = Price { hourly: Money(10_000), monthly: Money(6_000_000) };
+    const PRICE: Price = Price { hourly: Money(10_000), monthly: Money(6_000_000), traffic: None };
 
     #[test]
     fn the_plan_has_all_hours_that_begin() {
@@ -159,7 +165,7 @@ mod tests {
         assert_eq!((plan.each, plan.total, plan.most), (Money(70_000), Money(210_000), Money(560_000)));
         assert_eq!(plan.servers, ["gala-1", "gala-2", "gala-3"]);
         assert_eq!((plan.affordable, plan.fits()), (357, true));
-        let dear = Price { hourly: Money(2_000_000), monthly: Money(900_000_000) };
+        let dear = Price { hourly: Money(2_000_000), monthly: Money(900_000_000), traffic: None };
         assert!(!super::plan(&fleet(), dear).fits());
     }
 
@@ -189,7 +195,7 @@ mod tests {
         ) {
             let mut fleet = fleet();
             fleet.budget = budget;
-            let price = Price { hourly: Money(hourly), monthly: Money(hourly * 600) };
+            let price = Price { hourly: Money(hourly), monthly: Money(hourly * 600), traffic: None };
             let mut now = create_at(&fleet);
             let (mut servers, mut spent, mut next) = (Vec::<Server>::new(), Money(0), 1);
             for (later, wanted, fewer) in steps {

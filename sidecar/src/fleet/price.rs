@@ -93,6 +93,28 @@ pub(crate) struct Price {
     pub hourly: Money,
     /// Highest price of a month.
     pub monthly: Money,
+    /// Price of traffic, if the provider states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
+}
+
+/// Price of the outgoing traffic of one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Traffic {
+    /// Bytes that cost nothing.
+    pub included: u64,
+    /// Price of each further terabyte (10^12 bytes).
+    pub per_tb: Money,
+}
+
+impl Traffic {
+    /// Returns the price if the server sends with this bandwidth, in bit/s, for the whole time.
+    pub(crate) fn most(&self, bandwidth: u64, from: Timestamp, to: Timestamp) -> Money {
+        let bytes = u128::from(bandwidth) * u128::from(to.millis_since(from)) / 8000;
+        let paid = bytes.saturating_sub(u128::from(self.included));
+        let cost = (paid * u128::from(self.per_tb.0)).div_ceil(1_000_000_000_000);
+        Money(u64::try_from(cost).unwrap_or(u64::MAX))
+    }
 }
 
 impl Price {
@@ -115,7 +137,11 @@ mod tests {
 
     #[test]
     fn each_hour_that_has_begun_counts() {
-        let price = Price { hourly: "0.0080000000000000".parse().unwrap(), monthly: "4.99".parse().unwrap() };
+        let price = Price {
+            hourly: "0.0080000000000000".parse().unwrap(),
+            monthly: "4.99".parse().unwrap(),
+            traffic: None,
+        };
         for (millis, cost) in [
             (0, "0.0080"),
             (1, "0.0080"),
@@ -132,10 +158,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn traffic_costs_beyond_what_is_included() {
+        let traffic = Traffic { included: 1_000_000_000_000, per_tb: "1.20".parse().unwrap() };
+        // 1 Gbit/s are 0.45 TB per hour.
+        for (hours, cost) in [(2, "0.0000"), (3, "0.4200"), (10, "4.2000")] {
+            assert_eq!(traffic.most(1_000_000_000, at(0), at(hours * HOUR)).to_string(), cost, "{hours}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_longer_time_never_costs_less(a in 0..3000 * HOUR, b in 0..3000 * HOUR, hourly in 0..10_000_000_u64) {
-            let price = Price { hourly: Money(hourly), monthly: Money(hourly * 600) };
+            let price = Price { hourly: Money(hourly), monthly: Money(hourly * 600), traffic: None };
             prop_assert!(price.of(at(0), at(a.min(b))) <= price.of(at(0), at(a.max(b))));
             prop_assert!(price.of(at(0), at(a)) <= price.monthly.max(price.hourly));
         }

@@ -198,6 +198,10 @@ impl Runner {
         if let Err(error) = dns::tell(&self.fleet, Change::Remove, name, server.address).await {
             tracing::warn!("{error}");
         }
+        // Written first, so that a later run takes the drain for its own.
+        if let Err(error) = self.ledger.set_leaving(&server.id, true) {
+            tracing::warn!("{error}");
+        }
         if let Err(error) = self.origin.drain(name, true).await {
             tracing::warn!("edge not drained: {error}, edge: {name}");
         }
@@ -207,6 +211,8 @@ impl Runner {
 
     async fn delete(&mut self, server: &Server) -> Result<(), Error> {
         self.cloud.delete(server).await?;
+        // Another hour may have begun since the last look.
+        self.ledger.observe(std::slice::from_ref(server), clock::now())?;
         self.leaving.remove(&server.name);
         self.told.remove(&server.name);
         tracing::info!("server deleted, server: {}, id: {}", server.name, server.id);
@@ -264,11 +270,15 @@ impl Runner {
         waits
     }
 
-    async fn try_out(&self, server: &Server, edge: Option<&View>) -> Result<(), NotServing> {
+    async fn try_out(&mut self, server: &Server, edge: Option<&View>) -> Result<(), NotServing> {
         let edge = edge.ok_or_else(|| NotServing::Away(server.state.to_string()))?;
         if edge.state == "drained" {
+            if !self.ledger.is_leaving(&server.id) {
+                return Err(NotServing::Drained(server.name.clone()));
+            }
             // The drain is from a run that was killed before it deleted this server.
             self.origin.drain(&server.name, false).await?;
+            self.ledger.set_leaving(&server.id, false)?;
         }
         trial::segment(&self.fleet.edge, &edge.address, server.address).await?;
         Ok(())
@@ -289,6 +299,9 @@ enum NotServing {
     /// The edge has not joined. The text is the provider's state of its server.
     #[error("has not joined the origin, state: {0}")]
     Away(String),
+    /// Somebody else has drained the edge.
+    #[error("somebody has drained it: weir edge undrain {0} ends that")]
+    Drained(String),
     #[error(transparent)]
     Origin(#[from] Error),
     #[error(transparent)]

@@ -430,9 +430,11 @@ fn page(kind: &str, all: Vec<Value>, page: &str) -> Value {
 
 fn location(hourly: &str, monthly: &str) -> Value {
     let price = |text: &str| json!({ "net": text, "gross": format!("{text}000000000000") });
+    let (included, per_tb) = (2_000_000_000_000_u64, price("1.1900"));
     json!([
         { "location": "nbg1", "price_hourly": price("9.0000"), "price_monthly": price("99.0000") },
-        { "location": "fsn1", "price_hourly": price(hourly), "price_monthly": price(monthly) },
+        { "location": "fsn1", "price_hourly": price(hourly), "price_monthly": price(monthly),
+          "included_traffic": included, "price_per_tb_traffic": per_tb },
     ])
 }
 

@@ -22,6 +22,8 @@ fn the_sample_is_planned() {
         "create   2026-12-24T16:30:00Z",
         "0.0110 EUR per hour",
         "total    0.2310 EUR",
+        // 8 servers send 2.745 TB each, of which 2 TB are included.
+        "traffic  at most 7.0924 EUR on top",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

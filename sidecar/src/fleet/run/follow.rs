@@ -66,7 +66,9 @@ impl Runner {
     async fn step(&mut self) -> Result<Vec<Server>, Error> {
         let (mut servers, edges) = self.see().await.inspect_err(|_| self.lost.cannot_see(Instant::now()))?;
         for server in &servers {
-            if view(&edges, &server.name).is_some_and(|edge| edge.state == "drained") {
+            // An edge that somebody else has drained stays: the reason may be known to that person alone.
+            let is_drained = view(&edges, &server.name).is_some_and(|edge| edge.state == "drained");
+            if is_drained && self.ledger.is_leaving(&server.id) {
                 self.leaving.entry(server.name.clone()).or_insert_with(Instant::now);
             }
         }
@@ -158,6 +160,7 @@ impl Runner {
             let is_leaving = self.leaving.contains_key(&server.name) && is_heard(edges, &server.name);
             if back < wanted && is_leaving {
                 self.origin.drain(&server.name, false).await?;
+                self.ledger.set_leaving(&server.id, false)?;
                 self.leaving.remove(&server.name);
                 self.changed = Some(Instant::now());
                 tracing::info!("edge will not be deleted, edge: {}", server.name);
