@@ -2,10 +2,10 @@
 //! place again, revoke the key and take that back.
 
 use serde_json::json;
-use weir_tests::harness::Sidecar;
 use weir_tests::harness::browser::Browser;
+use weir_tests::harness::{Publisher, Sidecar};
 
-use super::look::{complaints, open, wait_for};
+use super::look::{complaints, log_in, open, wait_for};
 use super::{PASSWORD, Visitor, WEB, add, nginx};
 
 // Key codes of WebDriver (section 17.4.2).
@@ -31,6 +31,54 @@ fn write(browser: &Browser, text: &str) {
     for character in text.chars() {
         browser.press(&character.to_string());
     }
+}
+
+/// The dialog of a target, a chat, and a stop that is taken back.
+#[test]
+fn a_stream_stops_and_a_target_starts_without_a_mouse() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, &format!("{WEB}[chat]\nenabled = true\n"));
+    add(&sidecar, "ana", "admin");
+    let key = nginx.api().create_key("live", "show").key;
+    let _publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start().started();
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    let visit = |view: &str| {
+        browser.run("document.querySelector('.skip').focus()");
+        tab_to(&browser, &format!("nav a[href='#{view}']"));
+        browser.press(ENTER);
+        wait_for(
+            &browser,
+            view,
+            10.0,
+            &format!("location.hash === '#{view}' && document.activeElement.id === 'main'"),
+        );
+    };
+    visit("targets");
+    tab_to(&browser, "main .primary");
+    browser.press(ENTER);
+    wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog[open]')");
+    browser.press(ESCAPE);
+    wait_for(&browser, "the focus is back", 5.0, "document.activeElement.matches('main .primary')");
+    visit("chat");
+    wait_for(&browser, "the room", 10.0, "document.querySelector('main td .pill')");
+    tab_to(&browser, "main tbody a");
+    browser.press(ENTER);
+    wait_for(&browser, "the chat of the room", 10.0, "document.querySelector('#said')");
+    visit("air");
+    let stop = "[aria-label='Stop live/show']";
+    wait_for(&browser, "the card", 20.0, &format!("document.querySelector(\"{stop}\")"));
+    tab_to(&browser, stop);
+    browser.press(ENTER);
+    wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog[open]')");
+    tab_to(&browser, "dialog .danger");
+    browser.press(ENTER);
+    wait_for(&browser, "it can be taken back", 5.0, "document.querySelector('.toast .left')");
+    tab_to(&browser, ".toast button");
+    browser.press(ENTER);
+    wait_for(&browser, "it is taken back", 5.0, "!document.querySelector('.toast')");
+    assert_eq!(Visitor::logged_in(&sidecar, "ana").get("streams").1["streams"].as_array().unwrap().len(), 1);
+    assert_eq!(complaints(&browser), [""; 0]);
 }
 
 #[test]
@@ -95,5 +143,15 @@ fn everything_works_without_a_mouse() {
     wait_for(&browser, "it is taken back", 5.0, "!document.querySelector('.toast')");
     let keys = Visitor::logged_in(&sidecar, "ana").get("keys").1;
     assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
+    // A rotation without an overlap needs the name, because nobody can bring the old secret back.
+    tab_to(&browser, "tr[data-key] button:not(.danger)");
+    browser.press(ENTER);
+    wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog[open]')");
+    assert_eq!(browser.run("return document.querySelector('dialog .primary').disabled"), true);
+    tab_to(&browser, "dialog input");
+    write(&browser, "live/desk");
+    wait_for(&browser, "it is confirmed", 5.0, "!document.querySelector('dialog .primary').disabled");
+    browser.press(ENTER);
+    wait_for(&browser, "the new key", 10.0, "document.querySelector('#copy-StreamKey')");
     assert_eq!(complaints(&browser), [""; 0]);
 }

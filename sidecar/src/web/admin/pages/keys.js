@@ -37,7 +37,7 @@ function Row({ of: key }) {
       ${key.previous_valid_until && html`<br /><small>old secret until ${when(key.previous_valid_until)}</small>`}</td>
     <td><span class="key">From: </span>${key.publish_from.length ? key.publish_from.join(", ") : "anywhere"}</td>
     <td class="buttons">${key.source === "file" ? html`<small>from weir_key_file</small>` : can("admin") && html`
-      <button type="button" aria-label=${`Rotate the key of ${name}`} onClick=${() => show(`Rotate the key of ${name}`, (close) => html`<${Rotate} ...${{ id: key.id, close }} />`)}>Rotate</button>
+      <button type="button" aria-label=${`Rotate the key of ${name}`} onClick=${() => show(`Rotate the key of ${name}`, (close) => html`<${Rotate} ...${{ id: key.id, name, close }} />`)}>Rotate</button>
       <button type="button" class="danger" disabled=${isGoing} aria-label=${`Revoke the key of ${name}`} onClick=${revoke}>Revoke</button>`}</td>
   </tr>`;
 }
@@ -86,8 +86,12 @@ function Made({ made, close }) {
 
 const OVERLAPS = [[0, "at once"], [600, "10 minutes"], [3600, "1 hour"], [86400, "1 day"], [604800, "7 days"]];
 
-function Rotate({ id, close }) {
+function Rotate({ id, name, close }) {
   const [made, set] = useState(null);
+  const [overlap, choose] = useState("0");
+  const [typed, type] = useState("");
+  // Nobody can bring the old secret back.
+  const needsName = overlap === "0";
   if (made) return html`<${Made} ...${{ made, close }} />`;
   const submit = act(async (event) => {
     const overlap_s = Number(new FormData(event.target).get("overlap"));
@@ -95,6 +99,9 @@ function Rotate({ id, close }) {
   });
   return html`<form onSubmit=${submit}>
     <p>The key gets a new secret. A publisher that is live stays live.</p>
-    <label>The old secret ends <select name="overlap">${OVERLAPS.map(([s, text]) => html`<option value=${s}>${s ? `after ${text}` : text}</option>`)}</select></label>
-    <div class="buttons"><button type="button" onClick=${close}>Cancel</button><button class="primary">Rotate</button></div></form>`;
+    <label>The old secret ends <select name="overlap" value=${overlap} onChange=${(event) => choose(event.target.value)}>${OVERLAPS.map(([s, text]) => html`<option value=${s}>${s ? `after ${text}` : text}</option>`)}</select></label>
+    ${needsName && html`<label>The old secret cannot be brought back. Type <strong>${name}</strong> to confirm
+      <input value=${typed} onInput=${(event) => type(event.target.value)} autocomplete="off" /></label>`}
+    <div class="buttons"><button type="button" onClick=${close}>Cancel</button>
+      <button class="primary" disabled=${needsName && typed !== name}>Rotate</button></div></form>`;
 }

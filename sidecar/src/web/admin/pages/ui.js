@@ -184,12 +184,18 @@ export function Waiting({ value, error }) {
 
 const PART = 100;
 
-/** Returns the first rows of a long list, and a button for more. */
+/** Returns one page of a long list, so that the document stays small, and the buttons for the other pages. */
 export function usePart(rows, size = PART) {
-  const [most, set] = useState(size);
-  const more = rows.length > most
-    && html`<p><button type="button" onClick=${() => set(most + size)}>Show ${Math.min(size, rows.length - most)} more of ${rows.length}</button></p>`;
-  return [rows.slice(0, most), more];
+  const [wanted, set] = useState(0);
+  // A filter may leave fewer rows than the page begins with.
+  const from = Math.min(wanted, Math.max(0, Math.ceil(rows.length / size) - 1) * size);
+  const to = Math.min(from + size, rows.length);
+  // A disabled button would lose the focus.
+  const step = (label, at) => html`<button type="button" aria-disabled=${at < 0 || at >= rows.length}
+    onClick=${() => at >= 0 && at < rows.length && set(at)}>${label}</button>`;
+  const pages = rows.length > size && html`<p class="buttons pages">
+    <span role="status">${from + 1} to ${to} of ${rows.length}</span> ${step("Previous", from - size)} ${step("Next", from + size)}</p>`;
+  return [rows.slice(from, to), pages];
 }
 
 export const get = (path) => call("GET", path);
