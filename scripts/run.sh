@@ -18,6 +18,12 @@ for port in {8090..8189}; do
     [ -n "$(ss -Hltn "sport = :$port")" ] || web_port=$port
 done
 export WEB_PORT=$web_port
+# Port of WebRTC (UDP): WEBRTC_PORT, or the first free port from 8189 on.
+webrtc_port=${WEBRTC_PORT:-}
+for port in {8189..8288}; do
+    [ -z "$webrtc_port" ] || break
+    [ -n "$(ss -Hlun "sport = :$port")" ] || webrtc_port=$port
+done
 weir=${WEIR_BIN:-$root_dir/build/weir}
 api=http://127.0.0.1:$http_port/api
 
@@ -28,6 +34,7 @@ export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1 WEIR_API=$api
 nginx_pid=
 daemon_pid=
 stream_pid=
+audience_pid=
 sockets=
 
 running() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
@@ -44,6 +51,7 @@ stop() {
 
 stop_all() {
     trap '' INT TERM HUP
+    stop "$audience_pid"
     stop "$stream_pid"
     stop "$daemon_pid"
     stop "$nginx_pid"
@@ -92,6 +100,9 @@ file = "$prefix/chat.db"
 [history]
 file = "$prefix/history.db"
 
+[webrtc]
+listen = "127.0.0.1:$webrtc_port"
+
 [[record]]
 app = "live"
 stream = "*"
@@ -133,6 +144,12 @@ start_test_stream() {
     stream_pid=$!
 }
 
+# Two viewers and a line in the chat, so that no page of the test stream is empty. They have no part in what this script reports.
+start_audience() {
+    setsid "$root_dir/scripts/audience.sh" "$http_port" >"$prefix/logs/audience.log" 2>&1 9>&- &
+    audience_pid=$!
+}
+
 [ -x "$weir" ] && [ -f "${WEIR_MODULE:-$root_dir/build/ngx_rtmp_weir_module.so}" ] || die "nothing is built yet: run \`make build\`"
 check_port RTMP_PORT "$rtmp_port"
 check_port HTTP_PORT "$http_port"
@@ -151,7 +168,10 @@ trap 'exit 0' INT TERM HUP
 start_nginx
 make_key
 start_daemon
-[ "$test_stream" = 0 ] || start_test_stream
+if [ "$test_stream" != 0 ]; then
+    start_test_stream
+    start_audience
+fi
 # With an account, the admin logs in. A new folder has no account and needs a setup link.
 dashboard=http://127.0.0.1:$http_port/tv/admin/
 if [[ $("$weir" admin list --config "$prefix/conf/weir.toml" --json) = '{"accounts":[]}' ]]; then
@@ -167,6 +187,7 @@ cat <<TEXT
   Statistics  http://127.0.0.1:$http_port/stat
   API         $api
   Recordings  $prefix/recordings (the last hour)
+  WHIP        http://127.0.0.1:$http_port/tv/stream/live/test/whip (the stream key is the bearer token)
   Live        ${weir#"$root_dir/"} top --api $api
   Jobs        ${weir#"$root_dir/"} job list --socket $sockets/weir.sock
 

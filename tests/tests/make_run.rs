@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
+use weir_tests::harness::browser::Browser;
 use weir_tests::harness::process::Process;
 use weir_tests::harness::run::{Place, Run};
 use weir_tests::harness::{products, until};
@@ -46,6 +47,33 @@ fn a_folder_has_one_run_at_a_time() {
             folder.display()
         )
     );
+}
+
+#[test]
+fn the_printed_pages_are_there() {
+    let run = Run::start_with_test_stream();
+    let browser = Browser::start();
+    browser.open(&run.printed("Dashboard"));
+    let is = |script: &str| browser.run(&format!("return Boolean({script})")) == true;
+    until("an administrator can be made", 20.0, || {
+        is("document.querySelectorAll('input[type=password]').length")
+    });
+    assert!(run.printed("WHIP").contains("/tv/stream/live/test/whip"));
+    let watch = run.printed("Watch");
+    browser.open(watch.split(' ').next().unwrap());
+    until("it plays", 60.0, || is("document.body.dataset.state === 'PLAYING'"));
+    let text =
+        |id: &str| browser.run(&format!("return document.getElementById('{id}').innerText")).to_string();
+    until("somebody has written", 20.0, || text("chat-list").contains("Hello."));
+    until("viewers are counted", 30.0, || {
+        let count: String = text("viewers").chars().filter(char::is_ascii_digit).collect();
+        count.parse::<u32>().is_ok_and(|count| count >= 2)
+    });
+    let processes = run.processes();
+    drop(run);
+    for process in processes {
+        until(&format!("{process:?} is gone"), 10.0, || !process.is_alive());
+    }
 }
 
 #[test]
