@@ -1,12 +1,13 @@
 //! `nginx-conf/edge-cache` does what it promises: with any number of players, the origin gets one request per file, and no token. An edge
-//! with a full disk gets no viewers, and other edges do not notice.
+//! with a full disk gets no viewers, and other edges do not notice. An edge with a slow disk serves without errors.
 
 use std::sync::Barrier;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
-use weir_tests::harness::{Nginx, Sidecar, Tmpfs, files, products, until};
+use weir_tests::harness::{Nginx, Sidecar, SlowDisk, Tmpfs, files, products, until, wait};
 
 use super::{client, take};
 
@@ -191,4 +192,54 @@ fn an_edge_with_a_full_disk_gets_no_viewers() {
     assert!(served(0));
     assert_eq!(daemon.log().matches("edge lost: ").count(), 1, "{}", daemon.log());
     drop((full, other));
+}
+
+/// Each write of the cache waits up to 0.4 s. Players get everything, later, and the origin still sends each file once.
+#[test]
+fn an_edge_with_a_slow_disk_serves_without_errors() {
+    const SEGMENTS: usize = 5;
+    const SIZE: usize = 64 << 10;
+    let log = "log_format uri '$request_uri';";
+    let origin = Config::stock().web(log).http("access_log @DIR@/uris uri; root @DIR@;").start();
+    std::fs::create_dir(origin.path("hls")).unwrap();
+    for nth in 0..SEGMENTS {
+        std::fs::write(origin.path(&format!("hls/show-{nth}.ts")), vec![0x47; SIZE]).unwrap();
+    }
+    let (mut disk, ports) = (SlowDisk::mount(), [Port::reserve(), Port::reserve()]);
+    let place = disk.path().join("cache");
+    std::fs::create_dir(&place).unwrap();
+    // The workers of nginx write to it.
+    std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let slow = edge_on(&place.display().to_string(), &origin, &ports[0]);
+    let other = edge(&origin, &ports[1]);
+    disk.be_slow();
+    let longest = |port: &Port| {
+        let players: Vec<_> = (0..10)
+            .map(|player| {
+                let url = format!("http://127.0.0.1:{}/hls", port.number());
+                thread::spawn(move || {
+                    let (client, mut longest) = (client(), Duration::ZERO);
+                    for nth in 0..SEGMENTS {
+                        let begin = Instant::now();
+                        let request = client.get(format!("{url}/show-{nth}.ts"));
+                        let answer =
+                            take(request.header("user-agent", format!("player {player}")).send().unwrap());
+                        assert_eq!((answer.status, answer.text.len()), (200, SIZE));
+                        longest = longest.max(begin.elapsed());
+                    }
+                    longest
+                })
+            })
+            .collect();
+        players.into_iter().map(|player| player.join().unwrap()).max().unwrap()
+    };
+    let (of_slow, of_other) = (longest(&ports[0]), longest(&ports[1]));
+    println!("longest wait for a segment: {of_slow:.1?} with the slow disk, {of_other:.1?} without");
+    disk.be_fast();
+    assert!(of_slow < wait::limit(6.0), "{of_slow:?}");
+    let uris = files::text(&origin.path("uris"));
+    for nth in 0..SEGMENTS {
+        assert_eq!(uris.matches(&format!("show-{nth}.ts")).count(), 2, "once per edge: {uris}");
+    }
+    drop((slow, other));
 }
