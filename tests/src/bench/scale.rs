@@ -51,7 +51,8 @@ pub(super) fn scale() -> Report {
         ("`weir_publish key`", &|| weir(""), secret),
         ("the same and `weir_merge_write 60ms`", &|| weir("weir_merge_write 60ms;"), secret),
     ];
-    let counts: Vec<usize> = (0..).map(|power| 1 << power).take_while(|count| count * 2 <= super::cores().len()).collect();
+    let counts: Vec<usize> =
+        (0..).map(|power| 1 << power).take_while(|count| count * 2 <= super::cores().len()).collect();
     let mut report = Report::of(String::from(
         "| | workers | per player and second | seconds of a core per Gbit | publishes per second | per publish |\n|---|---|---|---|---|---|\n",
     ));

@@ -177,7 +177,10 @@ fn config(guarded: Guarded, media: &Tmpfs) -> Config {
         .workers(2)
         .main("rtmp_auto_push on;")
         .rtmp(guard)
-        .app("live", &format!("weir_publish open; weir_merge_write 60ms; weir_gop_cache 1m; {}", writers("live")))
+        .app(
+            "live",
+            &format!("weir_publish open; weir_merge_write 60ms; weir_gop_cache 1m; {}", writers("live")),
+        )
         .app("keyed", "weir_publish key;")
         .app("open", &format!("weir_publish off; idle_streams off; play_restart on; {}", writers("open")))
 }

@@ -148,6 +148,46 @@ fn compare(kind: &Kind) {
     assert_same(&got, &expected[0], &format!("{}, weir_gop_cache 8m", kind.name));
 }
 
+#[test]
+fn players_of_all_workers_get_what_the_publisher_sends() {
+    for merge in ["off", "0", "60ms"] {
+        let app = format!("weir_publish open; weir_merge_write {merge};");
+        let config = Config::weir().main("weir_zone 4m;").app("live", &app);
+        let nginx = config.main("rtmp_auto_push on; rtmp_socket_dir @DIR@;").workers(4).start();
+        let mut publisher = Member::publisher(&nginx, 4096);
+        let workers = nginx.workers().into_iter();
+        let mut players: Vec<_> =
+            workers.map(|worker| nginx.on_worker(worker, || Member::player(&nginx))).collect();
+        // The stream reaches another worker some time after it began.
+        let (tags, mut ms) = (all(), 0);
+        let next = |ms| {
+            tags.iter().map(|tag| Tag { timestamp: tag.timestamp + ms, ..tag.clone() }).collect::<Vec<_>>()
+        };
+        until("all workers have the stream", 20.0, || {
+            ms += 2000;
+            publisher.send(&next(ms));
+            players.iter_mut().all(|player| {
+                player.turn();
+                player.got.iter().any(|got| matches!(got, Got::Media(TagKind::Video, ..)))
+            })
+        });
+        let sent = next(ms + 2000);
+        publisher.send(&sent);
+        for (nth, player) in players.iter_mut().enumerate() {
+            player.wait_last(sent.last().unwrap());
+            let media = |tag: &&Tag| tag.kind != TagKind::Script;
+            let expected: Vec<_> = sent
+                .iter()
+                .filter(media)
+                .map(|tag| Got::Media(tag.kind, tag.timestamp, tag.payload.clone()))
+                .collect();
+            let is_new = |got: &&Got| matches!(got, Got::Media(kind, at, _) if *kind != TagKind::Script && *at >= ms + 2000);
+            let got: Vec<_> = player.got.iter().filter(is_new).cloned().collect();
+            assert_same(&got, &expected, &format!("weir_merge_write {merge}, worker {nth}"));
+        }
+    }
+}
+
 /// Starts players in real time, and a publisher of 20 frames per second.
 fn watched(app: &str, workers: usize) -> (Nginx, Publisher, Vec<Player>) {
     let config = Config::weir().main("weir_zone 4m;").workers(workers);

@@ -83,9 +83,15 @@ fn no_picture_is_lost_that_nginx_rtmp_does_not_lose() {
         for (name, ours) in &seen[1..] {
             // The link drops packets at other moments for each player: the tenth of a second is two pictures.
             let most = stock.lost + stock.of / 50;
-            assert!(ours.lost <= most, "{kbit} kbit/s, {round_trip} ms: weir_merge_write {name} lost {ours:?}, stock {stock:?}");
+            assert!(
+                ours.lost <= most,
+                "{kbit} kbit/s, {round_trip} ms: weir_merge_write {name} lost {ours:?}, stock {stock:?}"
+            );
             if kbit > 1000 {
-                assert!(ours.gap < Duration::from_secs(1), "{kbit} kbit/s, {round_trip} ms: {name}: {ours:?}");
+                assert!(
+                    ours.gap < Duration::from_secs(1),
+                    "{kbit} kbit/s, {round_trip} ms: {name}: {ours:?}"
+                );
             }
         }
     }

@@ -23,8 +23,10 @@ pub(crate) fn rtmps() -> Report {
         proxied("nginx-rtmp and the `stream` proxy of the same nginx"),
         proxied("this once more"),
     ];
-    let targets =
-        vec![Target::AtMost { ours: 2, peer: 0, ratio: 0.7 }, Target::AtMost { ours: 2, peer: 3, ratio: 0.8 }];
+    let targets = vec![
+        Target::AtMost { ours: 2, peer: 0, ratio: 0.7 },
+        Target::AtMost { ours: 2, peer: 3, ratio: 0.8 },
+    ];
     let table = compare(loads, targets);
     let gigabits = TARGETS as f64 * 4.0 / 1000.0;
     let costs = table.arms.iter().map(|arm| {
@@ -89,15 +91,17 @@ fn tunnelled(name: &'static str) -> Load {
 fn proxied(name: &'static str) -> Load {
     let authority = Authority::create();
     let ((peer, front, port), proxy) = (front(&authority), Port::reserve());
-    let lines: String =
-        (0..TARGETS).map(|nth| format!("push rtmp://127.0.0.1:{}/app/key-{nth};\n", proxy.number())).collect();
+    let lines: String = (0..TARGETS)
+        .map(|nth| format!("push rtmp://127.0.0.1:{}/app/key-{nth};\n", proxy.number()))
+        .collect();
     let stream = format!(
         "stream {{ server {{ listen 127.0.0.1:{}; proxy_pass 127.0.0.1:{}; proxy_ssl on; proxy_ssl_name localhost;
          proxy_ssl_verify on; proxy_ssl_trusted_certificate @DIR@/ca.pem; proxy_ssl_session_reuse on; }} }}",
         proxy.number(),
         port.number()
     );
-    let mut config = Config::stock().app("live", &lines).main(&stream).file("ca.pem", authority.certificate());
+    let mut config =
+        Config::stock().app("live", &lines).main(&stream).file("ca.pem", authority.certificate());
     config.modules.push(products::tool("/usr/lib/nginx/modules/ngx_stream_module.so"));
     let mut load = Load::of(name, config.start(), peer, TARGETS);
     load._behind = vec![Box::new(front), Box::new(port), Box::new(proxy)];
