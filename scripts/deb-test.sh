@@ -64,6 +64,8 @@ mkdir "$chroot/debs/theirs"
 inside sh -c 'cd /debs/theirs && apt-get -q -q download nginx nginx-common libnginx-mod-rtmp' 2>/dev/null
 again 's/^(Version: .*)/\1+next/' "$chroot/debs/nginx" "$chroot"/debs/theirs/nginx*.deb
 again 's/^Version: .*/Version: 1:9.0+dfsg-1/' "$chroot/debs/rtmp" "$chroot"/debs/theirs/libnginx-mod-rtmp_*.deb
+(cd "$chroot/debs" && dpkg-scanpackages rtmp >Packages 2>/dev/null)
+echo 'deb [trusted=yes] file:/debs ./' >"$chroot/debs/sources.list"
 
 # What apt fetches and installs for the two packages on a machine that serves streams already.
 log=$root_dir/build/deb-install.log

@@ -65,14 +65,19 @@ printf '%s\n' "$policy" >/usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
 say 'nginx upgraded with streams on air'
 
-# An nginx-rtmp that the module does not fit: a hold keeps the module and with it the old nginx-rtmp.
+# An nginx-rtmp that the module does not fit: `upgrade` keeps it back, and so does `full-upgrade` while the module is on hold.
+archive=(-o "Dir::Etc::SourceList=$debs/sources.list" -o Dir::Etc::SourceParts=/dev/null -o APT::Get::List-Cleanup=0)
+apt_get "${archive[@]}" update
+apt_get "${archive[@]}" upgrade
+installed libnginx-mod-rtmp-weir || fail 'apt-get upgrade has removed the module'
 apt-mark hold libnginx-mod-rtmp-weir >/dev/null
-! apt-get -q -y --no-install-recommends install "$debs"/rtmp/*.deb >"$work/apt.log" 2>&1 || fail 'apt removes a module on hold'
-installed libnginx-mod-rtmp-weir || fail 'apt has removed a module on hold'
+apt_get "${archive[@]}" full-upgrade
+installed libnginx-mod-rtmp-weir || fail 'apt-get full-upgrade has removed a module on hold'
+dpkg-query -W -f '${Version}' libnginx-mod-rtmp | grep -qv '^1:9' || fail 'nginx-rtmp has been upgraded beside a module that does not fit it'
 apt-mark unhold libnginx-mod-rtmp-weir >/dev/null
 
-# Without the hold the module goes. Streams stay on air, and nginx.conf is refused rather than open.
-apt_get install "$debs"/rtmp/*.deb
+# Without the hold `full-upgrade` removes the module. Streams stay on air, and nginx.conf is refused rather than open.
+apt_get "${archive[@]}" full-upgrade
 ! installed libnginx-mod-rtmp-weir || fail 'the module is installed beside an nginx-rtmp that it does not fit'
 grep -q 'has directives of Weir' "$work/apt.log" || fail 'the removal does not say that nginx will not start'
 same_master 'after the removal that apt forced'
