@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # chroot.sh RELEASE DIR [PACKAGE...]: makes a minimal Debian of RELEASE (bookworm, trixie) with these packages in DIR. Needs root.
 #
-# It uses this machine's own mirrors of Debian with the other release's name and their options, such as signed-by. Repositories of others are
-# left out: a mirror of Debian has the component main, and its address ends in /debian or /debian-security, or contains /archive/debian.
+# It uses this machine's own mirrors of Debian with the other release's name and their options, such as signed-by. Repositories of others
+# are left out: a mirror of Debian has the component main, and its address ends in /debian or /debian-security, or contains /archive/debian.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

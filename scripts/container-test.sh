@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # container-test.sh WORK: runs the steps of packaging/Containerfile in chroots of Debian 12, where no container tool is at hand. Needs root.
 #
-# FROM makes a chroot, RUN a command in it, COPY copies; other instructions are for the container only. Two steps take what is here: `COPY . .`
-# copies the products of `make build` too, and the `build` of `make build-deps build` is left out, since `make deb-test` and CI compile enough.
+# FROM makes a chroot, RUN a command in it, COPY copies; other instructions are for the container only. Two steps take what is here:
+# `COPY . .` copies the products of `make build` too, and `make build-deps build` becomes `make build-deps`, since compiling takes long.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

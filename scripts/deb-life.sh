@@ -2,8 +2,8 @@
 # deb-life.sh DEBS: the life of an installation with a live stream. scripts/deb-test.sh runs it in a chroot that has nginx, nginx-rtmp and
 # ffmpeg, with an init script that may start nginx. DEBS has the packages, DEBS/next the same with a later version.
 #
-# Installs Weir beside a running nginx, protects a stream by the steps of the README, upgrades, downgrades, removes and purges. The first publisher
-# and the protected one are never interrupted.
+# Installs Weir beside a running nginx, protects a stream by the steps of the README, upgrades, downgrades, removes and purges. The first
+# publisher and the protected one are never interrupted.
 set -euo pipefail
 
 debs=$1

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# deb-stage.sh: what scripts/deb-life.sh and scripts/deb-upgrades.sh share. They source this file in the chroot of scripts/deb-test.sh: a running
-# nginx with the live stream open/plain, and the steps of the README that protect a second stream.
+# deb-stage.sh: what scripts/deb-life.sh and scripts/deb-upgrades.sh share. They source this file in the chroot of scripts/deb-test.sh: a
+# running nginx with the live stream open/plain, and the steps of the README that protect a second stream.
 
 work=$(mktemp -d)
 chmod 755 "$work"

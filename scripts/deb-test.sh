@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# deb-test.sh DEBS [RELEASE]: checks the packages of DEBS with lintian, installs them in a chroot of RELEASE beside a running nginx with a live
-# stream and uses them: first key to restart, upgrade, removal, purge. Also checks what an installation costs. Needs root. Without the network
-# once everything is downloaded.
+# deb-test.sh DEBS [RELEASE]: checks the packages of DEBS with lintian, installs them in a chroot of RELEASE beside a running nginx with a
+# live stream and uses them: first key to restart, upgrade, removal, purge. Also checks what an installation costs. Needs root. Without the
+# network once everything is downloaded.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -21,8 +21,8 @@ most_module=$((3 * 1024 * 1024))
 
 command -v lintian >/dev/null || die "the package lintian is missing: apt-get install lintian"
 # These tags are not faults here: no upload to Debian's archive closes a bug of it; lintian takes machine code and the texts of crates for
-# misspelt words; it misses fortified functions of the C library, which Rust does not call; and the daemon needs systemd's isolation of ffmpeg, so
-# there is no init script.
+# misspelt words; it misses fortified functions of the C library, which Rust does not call; and the daemon needs systemd's isolation of
+# ffmpeg, so there is no init script.
 not_ours=initial-upload-closes-no-bugs,spelling-error-in-binary,hardening-no-fortify-functions,package-supports-alternative-init-but-no-init.d-script
 lintian --allow-root --pedantic --display-info --fail-on error,warning,info,pedantic --suppress-tags "$not_ours" "$debs"/*.deb ||
     die "lintian finds faults in the packages"
