@@ -2,7 +2,7 @@
 //! The code uses no clock and no I/O: `T` is the media of a fragment, and callers pass times as arguments.
 //!
 //! A part contains some fragments, and a segment contains several parts. A segment begins with a keyframe, unless the
-//! next keyframe is too late.
+//! next keyframe is too late. A pause of the publisher is in no part: a discontinuity follows.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -16,18 +16,28 @@ const LEAST_SEGMENT: i64 = 1900;
 const MOST_SEGMENT: i64 = 4450;
 /// Maximum duration of a part if frames are frequent enough, in milliseconds.
 const MOST_PART: i64 = 334;
+/// The longest segment whose rounded duration is at most [`TARGET_S`], in milliseconds.
+const LONGEST_SEGMENT: i64 = TARGET_S as i64 * 1000 + 499;
 /// `PART-TARGET` for such parts, in milliseconds. A part must have at least 85 % of it (RFC 8216bis, 4.4.4.9).
 const PART_TARGET: i64 = 340;
+/// How much longer `PART-TARGET` is than the parts, in milliseconds.
+const SPARE: i64 = PART_TARGET - MOST_PART;
 /// Duration of a playlist, in milliseconds: longer than the part that a delta update may omit.
 const WINDOW: i64 = 32_000;
-/// The number of segments that can still be fetched after they have left the playlist.
-const BEHIND_WINDOW: usize = 4;
+/// A segment can be fetched while this duration of media or less follows it, in milliseconds: after a segment has left
+/// the playlist, for its duration and that of the longest playlist (RFC 8216bis, 6.2.2).
+const KEPT: i64 = 2 * WINDOW + 3 * MOST_SEGMENT;
 /// The playlist lists parts up to this time before its end, in milliseconds (RFC 8216bis, 4.4.4.9).
 const PARTS_LISTED: i64 = 3 * TARGET_S as i64 * 1000;
 /// A delta update omits older segments, in milliseconds.
 const SKIP_UNTIL: i64 = 6 * TARGET_S as i64 * 1000;
-/// Maximum size of all stored media, in bytes.
-const MOST_BYTES: usize = 64 << 20;
+/// Maximum size of all stored media, in bytes: [`KEPT`] of 14 Mbit/s, and [`WINDOW`] of 33 Mbit/s.
+const MOST_BYTES: usize = 128 << 20;
+/// Longest interval between two fragments before the duration of parts is known, in milliseconds. A longer interval is a
+/// pause of the publisher, and so is an interval that does not fit in a part.
+const PAUSE: i64 = 1500;
+/// Interval between fragments until it is known, in milliseconds.
+const USUAL: i64 = 40;
 
 /// The facts about a new fragment.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +60,8 @@ pub struct Shelf<T> {
     breaks: u64,
     part: Option<Open<T>>,
     part_target: i64,
+    /// The newest interval between fragments without a pause, in milliseconds.
+    usual: i64,
     bytes: usize,
     /// Offset from a start to the time of day.
     epoch: i64,
@@ -80,11 +92,15 @@ struct Part<T> {
 
 #[derive(Debug)]
 struct Open<T> {
-    pieces: Vec<T>,
+    pieces: Vec<(T, Facts)>,
     start: i64,
     last: i64,
-    is_independent: bool,
-    bytes: usize,
+}
+
+impl<T> Open<T> {
+    fn of(piece: T, facts: Facts) -> Self {
+        Self { pieces: vec![(piece, facts)], start: facts.start, last: facts.start }
+    }
 }
 
 /// The result of a look-up by number.
@@ -96,6 +112,23 @@ pub enum Found<T> {
     NotYet,
     /// The media are gone, or too far in the future.
     Nowhere,
+}
+
+/// Returns `PART-TARGET` for the first part and its last frame interval: if frames are rare, parts are shorter or longer than
+/// usual.
+fn target(interval: i64, length: i64) -> i64 {
+    let fits = (MOST_PART / interval).max(1) * interval;
+    if !is_short(fits, PART_TARGET) && fits <= PART_TARGET {
+        return PART_TARGET.max(length + SPARE);
+    }
+    let longest = fits.max(length);
+    // Such frames seldom come at equal intervals.
+    longest + (longest / 10).max(SPARE)
+}
+
+/// Returns whether only the last part of a segment may have this duration.
+fn is_short(length: i64, target: i64) -> bool {
+    length * 100 < target * 85
 }
 
 impl<T> Segment<T> {
@@ -114,6 +147,7 @@ impl<T: Clone> Shelf<T> {
             breaks: 0,
             part: None,
             part_target: PART_TARGET,
+            usual: USUAL,
             bytes: 0,
             epoch: 0,
             init: None,
@@ -123,79 +157,130 @@ impl<T: Clone> Shelf<T> {
 
     /// Sets the initialization segment of the following fragments.
     pub fn init(&mut self, init: T) {
-        let end = self.part.as_ref().map(|part| part.last + 40);
-        if let Some(end) = end {
+        self.end();
+        self.init = Some((self.next, init));
+    }
+
+    /// Closes the open part and the open segment: no media follows for now. A discontinuity precedes later media.
+    pub fn end(&mut self) {
+        if let Some((start, last)) = self.part.as_ref().map(|part| (part.start, part.last)) {
+            let end = last + self.usual;
+            if !self.has_parts() {
+                self.part_target = self.part_target.max(end - start + SPARE);
+            }
+            self.fit(end);
             self.close_part(end);
         }
         self.close_segment();
-        self.init = Some((self.next, init));
         self.is_new_run = true;
     }
 
-    /// Adds the next fragment, at this time of day.
-    pub fn push(&mut self, piece: T, facts: Facts, now: Timestamp) {
-        let Some(init) = self.init.clone() else { return };
+    /// Adds the next fragment, which arrived at this time of day.
+    pub fn push(&mut self, piece: T, facts: Facts, at: Timestamp) {
+        if self.init.is_none() {
+            return;
+        }
+        let interval = self.part.as_ref().map(|part| (facts.start - part.last).max(1));
+        let longest = if self.has_parts() { self.part_target } else { PAUSE };
+        let is_pause = interval.is_some_and(|interval| interval > longest);
+        if is_pause {
+            self.end();
+        } else if self.is_new_run && !facts.is_key {
+            return;
+        }
         if self.is_new_run {
-            if !facts.is_key {
-                return;
-            }
-            self.epoch = i64::try_from(now.as_millis()).unwrap_or_default() - facts.start;
+            self.epoch = i64::try_from(at.as_millis()).unwrap_or_default() - facts.start;
         }
-        if let Some(part) = &self.part {
-            let interval = (facts.start - part.last).max(1);
-            let begun = self.segments.back().map_or(facts.start, |segment| segment.start);
-            let length = facts.start - begun;
-            let ends = (facts.is_key && length >= LEAST_SEGMENT) || length + interval > MOST_SEGMENT;
-            let is_full = facts.start - part.start + interval > MOST_PART;
-            if ends || is_full {
-                self.learn(interval);
-                self.close_part(facts.start);
+        if let Some(interval) = interval.filter(|_| !is_pause) {
+            self.advance(facts, interval);
+        }
+        match &mut self.part {
+            Some(part) => {
+                part.pieces.push((piece, facts));
+                part.last = facts.start;
             }
-            if ends {
-                self.close_segment();
+            None => {
+                self.begin_segment(facts.start);
+                self.part = Some(Open::of(piece, facts));
             }
         }
-        if self.segments.back().is_none_or(|segment| segment.is_complete) {
-            let breaks = std::mem::take(&mut self.is_new_run) && !self.segments.is_empty();
-            let (number, at) = (self.next, self.epoch + facts.start);
-            self.next += 1;
-            self.segments.push_back(Segment {
-                number,
-                init,
-                breaks,
-                start: facts.start,
-                at,
-                parts: Vec::new(),
-                is_complete: false,
-            });
-        }
-        let part = self.part.get_or_insert_with(|| Open {
-            pieces: Vec::new(),
-            start: facts.start,
-            last: facts.start,
-            is_independent: facts.is_key,
-            bytes: 0,
-        });
-        part.pieces.push(piece);
-        part.last = facts.start;
-        part.bytes += facts.bytes;
     }
 
-    /// Learns the duration of parts from the first frame interval: if frames are rare, parts are shorter or longer than
-    /// usual.
-    fn learn(&mut self, interval: i64) {
-        let is_first = self.segments.iter().all(|segment| segment.parts.is_empty());
-        let fits = (MOST_PART / interval).max(1) * interval;
-        if is_first && !(PART_TARGET * 85 / 100..=PART_TARGET).contains(&fits) {
-            self.part_target = fits + 6;
+    /// Closes the part, and the segment, that end at the start of a fragment.
+    fn advance(&mut self, facts: Facts, interval: i64) {
+        self.usual = interval;
+        self.fit(facts.start);
+        let (Some(part), Some(segment)) = (&self.part, self.segments.back()) else { return };
+        let length = facts.start - segment.start;
+        let ends = (facts.is_key && length >= LEAST_SEGMENT) || length + interval > MOST_SEGMENT;
+        let part_length = facts.start - part.start;
+        // A part that is too short stays open: the next frame may come sooner than this one.
+        let target = if self.has_parts() { self.part_target } else { target(interval, part_length) };
+        let is_full = part_length + interval > self.part_target - SPARE && !is_short(part_length, target);
+        if ends || is_full {
+            self.part_target = target;
+            self.close_part(facts.start);
         }
+        if ends {
+            self.close_segment();
+        }
+    }
+
+    /// Closes the open part before its last fragment if it would be too long with it, because frames do not come at equal
+    /// intervals. A part that is then too short must be the last one of its segment (RFC 8216bis, 4.4.4.9).
+    fn fit(&mut self, end: i64) {
+        let (has_parts, target) = (self.has_parts(), self.part_target);
+        let (Some(part), Some(segment)) = (&mut self.part, self.segments.back()) else { return };
+        let is_long = has_parts && end - part.start > target;
+        let ends = end - segment.start > LONGEST_SEGMENT;
+        if !is_long && !ends {
+            return;
+        }
+        let at = part.last;
+        let last = if part.pieces.len() > 1 { part.pieces.pop() } else { None };
+        match last {
+            Some((piece, facts)) => {
+                let length = at - part.start;
+                self.close_part(at);
+                if ends || is_short(length, target) {
+                    self.close_segment();
+                }
+                self.begin_segment(at);
+                self.part = Some(Open::of(piece, facts));
+            }
+            // The segment ends before this part.
+            None if !segment.parts.is_empty() => {
+                self.close_segment();
+                self.begin_segment(at);
+            }
+            None => {}
+        }
+    }
+
+    /// Begins a segment at this time, unless one is open.
+    fn begin_segment(&mut self, start: i64) {
+        let Some(init) = self.init.clone() else { return };
+        if self.segments.back().is_some_and(|segment| !segment.is_complete) {
+            return;
+        }
+        let breaks = std::mem::take(&mut self.is_new_run) && !self.segments.is_empty();
+        let (number, at) = (self.next, self.epoch + start);
+        self.next += 1;
+        let parts = Vec::new();
+        self.segments.push_back(Segment { number, init, breaks, start, at, parts, is_complete: false });
+    }
+
+    fn has_parts(&self) -> bool {
+        self.segments.iter().any(|segment| !segment.parts.is_empty())
     }
 
     fn close_part(&mut self, end: i64) {
         let (Some(part), Some(segment)) = (self.part.take(), self.segments.back_mut()) else { return };
         let duration = (end - part.start).max(1);
-        self.bytes += part.bytes;
-        let Open { pieces, is_independent, bytes, .. } = part;
+        let bytes = part.pieces.iter().map(|(_, facts)| facts.bytes).sum();
+        let is_independent = part.pieces.first().is_some_and(|(_, facts)| facts.is_key);
+        self.bytes += bytes;
+        let pieces = part.pieces.into_iter().map(|(piece, _)| piece).collect();
         segment.parts.push(Part { pieces, duration, is_independent, bytes });
     }
 
@@ -203,7 +288,12 @@ impl<T: Clone> Shelf<T> {
         if let Some(segment) = self.segments.back_mut() {
             segment.is_complete = true;
         }
-        while self.segments.len() > 1 && (self.first_listed() > BEHIND_WINDOW || self.bytes > MOST_BYTES) {
+        let mut after: i64 = self.segments.iter().map(Segment::duration).sum();
+        while self.segments.len() > 1 {
+            after -= self.segments.front().map_or(0, Segment::duration);
+            if after <= KEPT && self.bytes <= MOST_BYTES {
+                break;
+            }
             let Some(gone) = self.segments.pop_front() else { return };
             self.bytes -= gone.parts.iter().map(|part| part.bytes).sum::<usize>();
             self.breaks += u64::from(self.segments.front().is_some_and(|segment| segment.breaks));
@@ -378,91 +468,4 @@ fn write_segment<T>(text: &mut String, segment: &Segment<T>, with_parts: bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// One frame per 40 ms, with these keyframes.
-    fn filled(count: i64, is_key: impl Fn(i64) -> bool) -> Shelf<i64> {
-        let mut shelf = Shelf::new(100);
-        shelf.init(-1);
-        for n in 0..count {
-            let facts = Facts { start: n * 40, is_key: is_key(n), bytes: 1000 };
-            shelf.push(n, facts, Timestamp::from_millis(1_700_000_000_000 + n.unsigned_abs() * 40));
-        }
-        shelf
-    }
-
-    #[test]
-    fn parts_are_even_and_segments_begin_with_key_frames() {
-        let shelf = filled(130, |n| n % 50 == 0);
-        let text = shelf.playlist(false, false);
-        let expected = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:4\n\
-            #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.020,CAN-SKIP-UNTIL=24.0\n\
-            #EXT-X-PART-INF:PART-TARGET=0.340\n#EXT-X-MEDIA-SEQUENCE:100\n#EXT-X-MAP:URI=\"init-100.mp4\"\n\
-            #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.000Z\n\
-            #EXT-X-PART:DURATION=0.320,URI=\"100.0.m4s\",INDEPENDENT=YES\n";
-        assert!(text.starts_with(expected), "{text}");
-        assert!(
-            text.contains("#EXTINF:2.000,\n100.m4s\n#EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:22.000Z\n"),
-            "{text}"
-        );
-        assert!(text.ends_with("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"102.3.m4s\"\n"), "{text}");
-        assert_eq!(shelf.part(100, 0), Found::There((0..8).collect()));
-        assert_eq!(shelf.segment(101), Found::There((50..100).collect()));
-        assert_eq!(shelf.init_of(100), Some(-1));
-    }
-
-    #[test]
-    fn without_key_frames_a_segment_ends_all_the_same() {
-        let text = filled(300, |n| n == 0).playlist(false, false);
-        assert!(text.contains("#EXTINF:4.440,"), "{text}");
-        assert_eq!(text.matches("INDEPENDENT=YES").count(), 1, "{text}");
-    }
-
-    #[test]
-    fn what_is_asked_for_is_there_or_soon_or_nowhere() {
-        let shelf = filled(130, |n| n % 50 == 0);
-        let there = Found::There(());
-        for (number, part, expected) in [
-            (99, None, there),
-            (101, None, there),
-            (102, None, Found::NotYet),
-            (103, None, Found::NotYet),
-            (104, None, Found::Nowhere),
-            (102, Some(2), there),
-            (102, Some(3), Found::NotYet),
-            (101, Some(99), there),
-            (103, Some(0), Found::NotYet),
-        ] {
-            assert_eq!(shelf.has(number, part), expected, "{number} {part:?}");
-        }
-        assert_eq!((shelf.part(102, 3), shelf.part(102, 4)), (Found::NotYet, Found::Nowhere));
-        assert_eq!((shelf.segment(102), shelf.segment(103)), (Found::NotYet, Found::Nowhere));
-    }
-
-    #[test]
-    fn a_delta_update_leaves_out_what_is_old() {
-        let shelf = filled(1500, |n| n % 50 == 0);
-        let (whole, delta) = (shelf.playlist(false, false), shelf.playlist(true, false));
-        let skipped: usize =
-            delta.split("SKIPPED-SEGMENTS=").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
-        assert!(skipped > 0 && !delta.contains("EXT-X-MAP"), "{delta}");
-        assert_eq!(whole.matches("#EXTINF").count(), skipped + delta.matches("#EXTINF").count());
-        let length = whole.matches("#EXTINF").count() * 2;
-        assert!((28..=34).contains(&length), "{whole}");
-    }
-
-    #[test]
-    fn another_init_segment_is_a_discontinuity() {
-        let mut shelf = filled(60, |n| n % 50 == 0);
-        shelf.init(-2);
-        for n in 60..120 {
-            let facts = Facts { start: n * 40, is_key: n % 50 == 10, bytes: 1000 };
-            shelf.push(n, facts, Timestamp::from_millis(1_700_000_100_000));
-        }
-        let text = shelf.playlist(false, true);
-        assert!(text.contains("101.m4s\n#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init-102.mp4\"\n"), "{text}");
-        assert!(text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
-        assert_eq!((shelf.init_of(100), shelf.init_of(102)), (Some(-1), Some(-2)));
-    }
-}
+mod tests;

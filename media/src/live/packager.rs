@@ -87,6 +87,8 @@ pub struct Packager {
     sequence: u32,
     /// Offset that is added to the times of frames.
     offset: i64,
+    /// The offset of the next run, if other packagers have the same.
+    aligned: Option<i64>,
     /// End of the newest fragment, in milliseconds.
     end: i64,
     is_new_run: bool,
@@ -125,6 +127,22 @@ impl Packager {
         self.pending = Samples::default();
     }
 
+    /// Sets the offset that is added to the times of the next run, so that streams with a common clock have common times. The
+    /// packager uses another one if times would decrease.
+    pub fn align(&mut self, offset: i64) {
+        self.aligned = Some(offset);
+    }
+
+    /// Returns whether it has had no frame.
+    pub fn is_new(&self) -> bool {
+        self.end == 0
+    }
+
+    /// Returns the offset that is added to the times of frames.
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+
     /// Processes the next step.
     pub fn take(&mut self, step: Step, out: &mut Vec<Output>) {
         match step {
@@ -161,7 +179,10 @@ impl Packager {
             self.is_new_run = false;
             // After a change of the clock or the connection, times continue from the end of the last fragment.
             let is_behind = frame.time + self.offset < self.end;
-            if std::mem::take(&mut self.follows) || is_behind || self.end == 0 {
+            let follows = std::mem::take(&mut self.follows) || is_behind || self.end == 0;
+            if let Some(offset) = self.aligned.take().filter(|offset| frame.time + offset >= self.end) {
+                self.offset = offset;
+            } else if follows {
                 self.offset = self.end - frame.time;
             }
         }

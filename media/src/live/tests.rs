@@ -91,6 +91,34 @@ fn a_fragment_is_a_picture_with_the_sound_before_it() {
 }
 
 #[test]
+fn a_rendition_has_the_times_of_its_source_and_they_never_decrease() {
+    let starts = |outputs: &[Output]| -> Vec<i64> {
+        let start = |output: &Output| match output {
+            Output::Fragment(fragment) if fragment.has_picture => Some(fragment.start),
+            _ => None,
+        };
+        outputs.iter().filter_map(start).collect()
+    };
+    let (mut source, mut rendition) = (Packager::default(), Packager::default());
+    source.align(0);
+    let first = starts(&package(&mut source, stream(1_000_000, 100)));
+    // Somebody asks for the rendition later.
+    rendition.align(source.offset());
+    let late = starts(&package(&mut rendition, stream(1_001_000, 75)));
+    assert!(late.iter().all(|start| first.contains(start)), "{first:?} {late:?}");
+    // The publisher returns, with another clock.
+    source.reconnected();
+    let first = starts(&package(&mut source, stream(20_000, 50)));
+    rendition.reconnected();
+    rendition.align(source.offset());
+    assert_eq!(starts(&package(&mut rendition, stream(20_000, 50))), first);
+    rendition.reconnected();
+    rendition.align(source.offset());
+    let again = starts(&package(&mut rendition, stream(20_000, 50)));
+    assert!(again[0] > first[49], "{first:?} {again:?}");
+}
+
+#[test]
 fn another_connection_goes_on_where_the_last_picture_ended() {
     for (begin, again) in [(7_000_000, 0), (20_000, 50_000_000), (0, 4_294_960_000)] {
         let mut packager = Packager::default();

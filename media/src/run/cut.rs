@@ -116,6 +116,12 @@ impl Cut {
         }
     }
 
+    /// Uses the same times as each other reader of the stream.
+    pub fn with_common_times(mut self) -> Self {
+        self.timeline = Timeline::common();
+        self
+    }
+
     /// Changes the media to feed, which begins another run.
     pub fn want(&mut self, wanted: Wanted) {
         self.wanted = wanted;

@@ -30,6 +30,7 @@ pub struct Timeline {
     pictures: Option<Track>,
     /// The largest lead of media time over real time.
     lead: i64,
+    is_common: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,12 @@ struct Track {
 }
 
 impl Timeline {
+    /// Returns a timeline whose output differs from the received times by the same amount for each reader of a stream,
+    /// whenever it begins to read.
+    pub fn common() -> Self {
+        Self { is_common: true, ..Self::default() }
+    }
+
     /// Returns the time of a tag with the received time `raw`, in milliseconds. It is later than the previous time of
     /// the same kind.
     pub fn time(&mut self, kind: TagKind, raw: u32, now: Duration) -> i64 {
@@ -96,7 +103,11 @@ impl Timeline {
 
     fn begin(&mut self, raw: u32, now: i64) -> Track {
         let long = i64::from(raw);
-        let out = if (FIRST..LATEST_START).contains(&long) { long } else { FIRST };
+        let out = match long {
+            ..LATEST_START if self.is_common => long + FIRST,
+            FIRST..LATEST_START => long,
+            _ => FIRST,
+        };
         self.lead = out - now;
         Track { raw, long, offset: out - long, out, at: now }
     }
@@ -190,6 +201,16 @@ mod tests {
         // Frames arrive faster than real time.
         for n in 1..1000_u32 {
             assert_eq!(at(VIDEO, 41_000 + n * 40, 22_001 + u64::from(n)), i64::from(41_000 + n * 40));
+        }
+    }
+
+    #[test]
+    fn readers_of_a_stream_have_the_same_times() {
+        for raw in [0, 700, 20_000, 900_000_000] {
+            let (mut early, mut late) = (Timeline::common(), Timeline::common());
+            early.time(VIDEO, raw, Duration::ZERO);
+            let now = Duration::from_secs(12);
+            assert_eq!(early.time(VIDEO, raw + 12_000, now), late.time(VIDEO, raw + 12_000, now), "{raw}");
         }
     }
 
