@@ -261,6 +261,8 @@ pub enum MediaMessage {
     Ended,
     /// The publisher has returned.
     Discontinuity,
+    /// The answer to `ping`.
+    Pong,
 }
 
 impl FrontMessage {
@@ -318,7 +320,7 @@ impl MediaMessage {
     }
 
     /// Returns a message of each type.
-    pub fn one_of_each() -> [MediaMessage; 4] {
+    pub fn one_of_each() -> [MediaMessage; 5] {
         [
             Self::Init {
                 codecs: "avc1.64001f,mp4a.40.2".to_owned(),
@@ -331,6 +333,7 @@ impl MediaMessage {
             Self::Skipped { fragments: 25 },
             Self::Ended,
             Self::Discontinuity,
+            Self::Pong,
         ]
     }
 }

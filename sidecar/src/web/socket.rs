@@ -17,13 +17,15 @@ use crate::live::station::Viewer;
 use crate::relay::paths::Paths;
 use crate::streams::StreamId;
 
-/// Maximum size of a message from a viewer, in bytes; viewers have nothing to send.
+/// Maximum size of a message from a viewer, in bytes; viewers send only [`ASKS`].
 const MAX_MESSAGE: usize = 1024;
 /// Buffer sizes per viewer, in bytes: with the default of 128 kB each, the buffers would be most of a viewer's memory.
 const READ_BUFFER: usize = 2048;
 const WRITE_BUFFER: usize = 16 << 10;
-/// Maximum number of messages from a viewer.
+/// Maximum number of messages from a viewer between two pings.
 const MOST_MESSAGES: u32 = 100;
+/// Text of a viewer that asks for an answer: a browser cannot send pings.
+const ASKS: &str = "ping";
 /// Time after which a viewer that reads nothing is disconnected.
 const STALL: Duration = Duration::from_secs(10);
 /// Maximum number of skips per viewer within [`PATIENCE`].
@@ -147,10 +149,18 @@ async fn send(socket: &mut WebSocket, viewer: &mut Viewer, paths: &Paths) -> End
                     Some(Ok(_)) if heard > MOST_MESSAGES => {
                         return End::Told(close_code::POLICY, "too many messages");
                     }
+                    Some(Ok(Message::Text(text))) if text.as_str() == ASKS => {
+                        if !feed(socket, self::text(&MediaMessage::Pong)).await
+                            || !matches!(timeout(STALL, socket.flush()).await, Ok(Ok(())))
+                        {
+                            return End::Gone;
+                        }
+                    }
                     Some(Ok(_)) => {}
                 }
             }
             _ = ping.tick() => {
+                heard = 0;
                 if !feed(socket, Message::Ping(Default::default())).await
                     || !matches!(timeout(STALL, socket.flush()).await, Ok(Ok(())))
                 {

@@ -53,7 +53,7 @@ impl Drop for Noise {
 }
 
 /// Makes the daemon's pages reachable from another network; returns the port.
-fn forward(net: &Netns, to: u16) -> u16 {
+pub(crate) fn forward(net: &Netns, to: u16) -> u16 {
     let listener = TcpListener::bind((net.host(), 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     spawn(move || {

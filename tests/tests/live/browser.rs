@@ -59,6 +59,51 @@ fn it_plays_low_latency_hls_and_ordinary_hls() {
 }
 
 #[test]
+fn it_returns_from_ordinary_hls_to_low_latency_hls_when_that_works_again() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    // While a file is there, this proxy refuses the requests of low latency.
+    let proxy = open()
+        .file("off", "")
+        .http(&format!(
+            "location / {{ set $low $arg__HLS_part; if (-f @DIR@/off) {{ set $low off$low; }}\n\
+             if ($low ~ ^off[0-9]) {{ return 404; }}\nproxy_pass http://127.0.0.1:{}; }}",
+            sidecar.web()
+        ))
+        .start();
+    let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    let browser = Browser::start();
+    browser.open(&proxy.url("/embed/live/show?tech=llhls,hls"));
+    wait_playing(&browser, "hls");
+    std::fs::remove_file(proxy.path("off")).unwrap();
+    wait_playing(&browser, "llhls");
+}
+
+#[test]
+fn it_plays_again_after_another_device_has_played() {
+    let (_nginx, sidecar, _publisher) = start("[web]\n");
+    let browser = Browser::start();
+    // The page plays on another device with an element of its own.
+    browser.begin_with(
+        "const make = document.createElement.bind(document);
+         document.createElement = (name) => {
+           const made = make(name);
+           if (name === 'video') {
+             Object.defineProperty(made, 'remote', { value: new EventTarget() });
+             window.distant = made;
+           }
+           return made;
+         };",
+    );
+    browser.open(&format!("http://127.0.0.1:{}/watch/live/show", sidecar.web()));
+    wait_playing(&browser, "ws");
+    browser.run("distant.remote.dispatchEvent(new Event('connect'))");
+    assert_eq!(data(&browser, "state"), "STOPPED");
+    browser.run("distant.remote.dispatchEvent(new Event('disconnect'))");
+    wait_playing(&browser, "ws");
+}
+
+#[test]
 fn it_falls_back_when_websocket_is_blocked() {
     // This proxy does not support WebSocket.
     let nginx = open().start();

@@ -60,6 +60,19 @@ fn time(message: &Message) -> Option<u64> {
 }
 
 #[test]
+fn a_viewer_can_find_out_whether_the_connection_works() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let _publisher = super::publish(&nginx, "show");
+    let mut viewer = watch(&sidecar, "show");
+    for _ in 0..3 {
+        viewer.send("ping").unwrap();
+        let mut received = std::iter::from_fn(|| viewer.receive()).take(500);
+        assert!(received.any(|message| super::kind(&message) == "pong"));
+    }
+}
+
+#[test]
 fn a_viewer_that_says_too_much_is_closed() {
     let nginx = open().start();
     let sidecar = Sidecar::start(&nginx, "[web]\n");

@@ -30,6 +30,11 @@ const SILENT_MS = 800;
 const ASK_MS = 250;
 const WARM_MS = 450;
 const REACH_MS = 3000;
+// Time without a message over WebSocket after which the player asks the server for one, and longest wait for it. A network path may fail
+// without closing the connection. A server that has answered is asked less often until media arrives.
+const PING_MS = 1000;
+const PONG_MS = 1500;
+const PING_AGAIN_MS = 5000;
 // Buffer ahead of the current position, in seconds: AIM is the target, which grows after a stall up to MOST_AIM.
 const AIM = 0.35;
 const MOST_AIM = 1.5;
@@ -260,9 +265,7 @@ export class WeirPlayer extends EventTarget {
       if (!this.#isCurrent(turn)) return;
       if (seen === "away" && this.#options.edges) return this.#move();
       if (seen === "off" || seen === "away") {
-        if (this.#state !== "STOPPED") this.#enter("PENDING", "the stream is not live");
-        this.#later(() => this.#try(), POLL_MS);
-        return;
+        return this.#wait(seen === "away" ? "the server does not answer" : "the stream is not live");
       }
       const asked = this.#base;
       if (!(await this.#settle(turn))) return;
@@ -273,7 +276,7 @@ export class WeirPlayer extends EventTarget {
     const way = new WAYS[tech](this.#video, this, {
       playing: () => way === this.#way && this.#playing(),
       stopped: () => way === this.#way && this.#enter("STOPPED", "the publisher is gone"),
-      quiet: () => way === this.#way && this.#quiet(way),
+      quiet: (mayWait = false) => way === this.#way && this.#quiet(way, mayWait),
       silent: () => way === this.#way && this.#silent(way),
       skipped: () => way === this.#way && this.#skipped(),
       failed: (reason) => way === this.#way && this.#failed(reason),
@@ -300,11 +303,20 @@ export class WeirPlayer extends EventTarget {
     if (performance.now() >= this.#slowUntil) this.#enter("PLAYING");
   }
 
-  // Nothing arrives: if the stream is live, the network path is broken.
-  async #quiet(way) {
+  // Tries again in a moment.
+  #wait(reason) {
+    this.#end();
+    if (this.#state !== "STOPPED") this.#enter("PENDING", reason);
+    this.#later(() => this.#try(), POLL_MS);
+  }
+
+  // Nothing arrives: if the stream is live, the network path is broken. With `mayWait`, media may also be late.
+  async #quiet(way, mayWait) {
+    const { arrivals } = way;
     const seen = await this.#look();
-    if (!this.#running || way !== this.#way) return;
-    if (seen === "away" && this.#options.edges) return this.#move();
+    if (!this.#running || way !== this.#way || way.arrivals !== arrivals) return;
+    if (seen === "away") return this.#options.edges ? this.#move() : this.#wait("the server does not answer");
+    if (mayWait && seen !== "off") return;
     if (seen === "live" || seen === "elsewhere") return this.#failed("nothing new comes");
     this.#enter("STOPPED", "the publisher is gone");
   }
@@ -367,10 +379,11 @@ export class WeirPlayer extends EventTarget {
   async #failed(reason) {
     const hadPlayed = this.#way?.hasPlayed;
     this.#end();
+    if (this.#state !== "STOPPED") this.#enter("PENDING", reason);
     const turn = this.#turn;
     const seen = await this.#look();
     if (!this.#isCurrent(turn)) return;
-    if (seen === "away" && this.#options.edges) return this.#move();
+    if (seen === "away") return this.#options.edges ? this.#move() : this.#wait("the server does not answer");
     const isRefused = await this.#isRefused();
     if (!this.#isCurrent(turn)) return;
     if (isRefused) return this.#enter("FAILED", "the link is not valid, or has expired");
@@ -379,7 +392,6 @@ export class WeirPlayer extends EventTarget {
       this.#tech = (this.#tech + 1) % this.#techs.length;
       if (this.#tech === 0) this.#rounds += 1;
     }
-    if (this.#state !== "STOPPED") this.#enter("PENDING", reason);
     // If no transport plays, the pauses between attempts grow.
     const nothingPlays = !hadPlayed && this.#tech === 0 && this.#rounds > 0;
     this.#later(() => this.#try(), nothingPlays ? Math.min(5000, 500 * 2 ** this.#rounds) : hadPlayed ? 300 : 100);
@@ -541,6 +553,24 @@ class OverWebRtc {
   }
 }
 
+// Returns the STUN and TURN servers of a Link header (RFC 9725, 4.6).
+function iceServersOf(link) {
+  const quoted = (text, name) => new RegExp(`;\\s*${name}="((?:[^"\\\\]|\\\\.)*)"`).exec(text)?.[1].replace(/\\(.)/g, "$1");
+  const links = (link ?? "").match(/<[^>]*>(?:"(?:[^"\\]|\\.)*"|[^,"])*/g) ?? [];
+  return links.filter((one) => /;\s*rel="?ice-server"?/.test(one)).map((one) => {
+    const [urls, username, credential] = [one.slice(1, one.indexOf(">")), quoted(one, "username"), quoted(one, "credential")];
+    return username === undefined ? { urls } : { urls, username, credential };
+  });
+}
+
+// Begins to connect. A browser takes the servers only before it gathers addresses, and it gathers them from `setLocalDescription` on.
+export async function connect(peer, offer, response) {
+  const iceServers = iceServersOf(response.headers.get("Link"));
+  if (iceServers.length > 0) peer.setConfiguration({ ...peer.getConfiguration(), iceServers });
+  await peer.setLocalDescription(offer);
+  await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+}
+
 // A WHEP session.
 class Session {
   peer = new RTCPeerConnection();
@@ -558,7 +588,6 @@ class Session {
     const offer = await this.peer.createOffer();
     // The server sends stereo; a browser that does not ask for it plays one channel.
     offer.sdp = offer.sdp.replace(/useinbandfec=1/g, "useinbandfec=1;stereo=1");
-    await this.peer.setLocalDescription(offer);
     const headers = { "Content-Type": "application/sdp" };
     const response = await fetch(this.#url, { method: "POST", headers, body: offer.sdp });
     if (response.status !== 201) {
@@ -567,7 +596,7 @@ class Session {
     }
     this.#location = new URL(response.headers.get("Location"), this.#url).href;
     if (this.#ended) return this.end();
-    await this.peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    await connect(this.peer, offer, response);
   }
 
   end() {
@@ -593,8 +622,12 @@ class OverWebSocket {
   #aim = AIM;
   #position = 0;
   #stuck = 0;
-  // Time of the last message.
+  // Time of the last media, of the last message, and of a request for a message that is not answered yet.
   #heard = performance.now();
+  #answered = performance.now();
+  #asked = 0;
+  // Whether the last message was an answer to such a request.
+  #isPong = false;
   // Whether the publisher is gone; the rest of the buffer still plays.
   #isOver = false;
   #waiting = () => (this.#aim = Math.min(MOST_AIM, this.#aim + 0.1));
@@ -640,9 +673,12 @@ class OverWebSocket {
     this.#socket.binaryType = "arraybuffer";
     this.#heard = performance.now();
     this.#socket.onmessage = ({ data }) => {
+      const event = typeof data === "string" ? JSON.parse(data) : null;
+      [this.#answered, this.#asked, this.#isPong] = [performance.now(), 0, event?.type === "pong"];
+      if (this.#isPong) return;
       this.#heard = performance.now();
       this.arrivals += 1;
-      if (typeof data === "string") this.#event(JSON.parse(data));
+      if (event) this.#event(event);
       else this.#append(data);
     };
     this.#socket.onclose = () => this.#on.failed("the connection was closed");
@@ -714,12 +750,25 @@ class OverWebSocket {
     if (buffer.buffered.start(0) < end - KEEP_BEHIND) buffer.remove(0, end);
   }
 
+  // Asks a silent server for a message; fails if none comes.
+  #ping() {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    const now = performance.now();
+    if (this.#asked > 0) {
+      if (now - this.#asked > PONG_MS) this.#on.failed("the server does not answer");
+    } else if (now - this.#answered > (this.#isPong ? PING_AGAIN_MS : PING_MS)) {
+      this.#asked = now;
+      this.#socket.send("ping");
+    }
+  }
+
   // Keeps the distance to live by changing the playback rate; jumps over gaps, and if the distance is too large.
   #steer() {
     if (this.hasPlayed && performance.now() - this.#heard > (this.#isOver ? 4 : 1) * SILENT_MS) {
       this.#heard = performance.now();
       this.#on.silent();
     }
+    this.#ping();
     const video = this.#video;
     const { buffered } = video;
     if (buffered.length === 0) return;
@@ -763,7 +812,7 @@ class OverHls {
   #still = 0;
   #closed = false;
 
-  // HLS is the last fallback, so the player never returns to it from a worse transport.
+  // Ordinary HLS is the last fallback, so the player never returns to it from a worse transport.
   static async probe() {
     return false;
   }
@@ -836,12 +885,22 @@ class OverHls {
     this.#still = moves || this.#video.paused ? 0 : this.#still + 1;
     if (moves && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.#on.playing();
     if (this.#still === 9 && this.hasPlayed) this.#on.silent();
+    // The server may be away; or the publisher pauses, and the player waits for a while.
+    if (this.#still === 25 && this.hasPlayed) this.#on.quiet(true);
     if (this.#still === 80 && this.hasPlayed) this.#on.failed("nothing new comes");
   }
 }
 
 class OverLowLatencyHls extends OverHls {
   static lowLatency = true;
+
+  // Returns whether the server answers with a playlist. The browser's own player makes no difference between both kinds of HLS.
+  static async probe(player) {
+    await loadHls(player.asset("hls.min.js"));
+    if (!globalThis.Hls?.isSupported()) return false;
+    const response = await fetch(player.url("llhls/master.m3u8"), { cache: "no-store", signal: AbortSignal.timeout(START_MS) });
+    return response.ok;
+  }
 }
 
 const WAYS = { whep: OverWebRtc, ws: OverWebSocket, llhls: OverLowLatencyHls, hls: OverHls };

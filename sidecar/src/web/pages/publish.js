@@ -3,6 +3,7 @@
 // States: ESTABLISHED (connected, media will follow), PUBLISHING, UNPUBLISHED (ended by the user), DISCONNECTED (the connection is
 // lost; the page retries), FAILED (refused, or no camera).
 
+import { connect } from "./player.js";
 import { t } from "./texts.js";
 
 const WORDS = {
@@ -135,7 +136,6 @@ class Session {
     this.peer.addEventListener("connectionstatechange", () => this.changed());
     const offer = await this.peer.createOffer();
     offer.sdp = offer.sdp.replace(/useinbandfec=1/g, "useinbandfec=1;stereo=1");
-    await this.peer.setLocalDescription(offer);
     const headers = { "Content-Type": "application/sdp" };
     if (key) headers.Authorization = `Bearer ${key}`;
     const [app, name] = [field("app").value.trim(), field("name").value.trim()];
@@ -150,7 +150,7 @@ class Session {
     }
     this.location = new URL(response.headers.get("Location"), url).href;
     if (this.ended) return this.end();
-    await this.peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    await connect(this.peer, offer, response);
   }
 
   changed() {

@@ -116,7 +116,7 @@ distant.remote?.addEventListener?.("connect", () => {
   player.stop();
   distant.play().catch(() => {});
 });
-distant.remote?.addEventListener?.("disconnect", () => player.play(app, name));
+distant.remote?.addEventListener?.("disconnect", () => player.start());
 // The user may select no device.
 field("cast").addEventListener("click", () => distant.remote.prompt().catch(() => {}));
 
