@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use weir_model::Timestamp;
 use weir_model::snapshot::{StreamSnapshot, Viewers};
 
+use super::clocks::Clocks;
 use crate::demand::{self, Demand};
 use crate::streams::{Live, StreamId};
 
@@ -35,13 +36,15 @@ impl Entry {
 #[derive(Debug)]
 pub(crate) struct Board {
     live: watch::Sender<Arc<Vec<Entry>>>,
+    /// The clocks of watched streams.
+    pub(super) clocks: Clocks,
     /// Streams that start on demand.
     pub demand: Arc<Demand>,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self { live: watch::channel(Arc::default()).0, demand: Arc::default() }
+        Self { live: watch::channel(Arc::default()).0, clocks: Clocks::default(), demand: Arc::default() }
     }
 }
 

@@ -2,28 +2,41 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use super::board::{Board, Entry};
 use super::source;
 use super::station::{Counts, Station, Viewer, ViewerKind};
+use crate::config::Config;
 use crate::context::Context;
 use crate::streams::StreamId;
 
+/// Time for which Low-Latency HLS of a stream that is over can be played to its end.
+const REMAINS: Duration = Duration::from_secs(30);
 /// Most streams that are played although nobody watches them.
 const MOST_WARM: usize = 32;
+
+/// A function that returns the stream that a rendition is of.
+pub(crate) type SourceOf = fn(&Config, &StreamId) -> Option<StreamId>;
 
 /// The watched streams.
 #[derive(Debug)]
 pub(crate) struct Hub {
     context: Arc<Context>,
     board: Arc<Board>,
+    /// Returns the stream that a rendition is of.
+    source_of: SourceOf,
     stations: Mutex<BTreeMap<StreamId, Arc<Station>>>,
+    /// Stations whose stream is over, and the time of that.
+    over: Mutex<BTreeMap<StreamId, (Arc<Station>, Instant)>>,
 }
 
 impl Hub {
     /// Returns a hub without stations.
-    pub(crate) fn new(context: Arc<Context>, board: Arc<Board>) -> Arc<Self> {
-        Arc::new(Self { context, board, stations: Mutex::default() })
+    pub(crate) fn new(context: Arc<Context>, board: Arc<Board>, source_of: SourceOf) -> Arc<Self> {
+        Arc::new(Self { context, board, source_of, stations: Mutex::default(), over: Mutex::default() })
     }
 
     /// Plays streams although nobody watches them yet, so that the first edge that asks gets the newest group of pictures immediately.
@@ -60,12 +73,21 @@ impl Hub {
         self.with_station(id, |station| station.enter(kind))
     }
 
-    /// Returns the station of a stream for a Low-Latency HLS request, or `None` if the stream is not live.
+    /// Returns the station of a stream for a Low-Latency HLS request, or `None` if the stream is not live. The station of a stream that
+    /// has just ended remains for a while, so that players reach the end.
     pub(crate) fn station(self: &Arc<Self>, id: &StreamId) -> Option<Arc<Station>> {
-        self.with_station(id, |station| {
+        let station = self.with_station(id, |station| {
             station.touch();
             station.clone()
-        })
+        });
+        station.or_else(|| self.over().get(id).map(|(station, _)| station.clone()))
+    }
+
+    /// Returns the stations whose stream has ended less than [`REMAINS`] ago.
+    fn over(&self) -> MutexGuard<'_, BTreeMap<StreamId, (Arc<Station>, Instant)>> {
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        over.retain(|_, (_, since)| since.elapsed() < REMAINS);
+        over
     }
 
     fn with_station<T>(self: &Arc<Self>, id: &StreamId, act: impl FnOnce(&Arc<Station>) -> T) -> Option<T> {
@@ -83,7 +105,8 @@ impl Hub {
         stations.insert(id.clone(), station.clone());
         let hub = self.clone();
         tokio::spawn(async move {
-            source::run(&station, &hub.context, &hub.board, || hub.leave(&station)).await;
+            let family = || (hub.source_of)(&hub.context.config(), &station.id);
+            source::run(&station, &hub.context, &hub.board, family, || hub.leave(&station)).await;
             hub.forget(&station);
         });
         Some(found)
@@ -99,12 +122,20 @@ impl Hub {
         is_idle
     }
 
-    fn forget(&self, station: &Arc<Station>) {
+    fn forget(self: &Arc<Self>, station: &Arc<Station>) {
         let mut stations = self.stations();
         if stations.get(&station.id).is_some_and(|known| Arc::ptr_eq(known, station)) {
             stations.remove(&station.id);
         }
         station.close();
+        if station.is_away() && station.newest_part().is_some() {
+            self.over().insert(station.id.clone(), (station.clone(), Instant::now()));
+            let hub = self.clone();
+            tokio::spawn(async move {
+                sleep(REMAINS).await;
+                drop(hub.over());
+            });
+        }
     }
 
     /// Returns the station of a stream that is watched.

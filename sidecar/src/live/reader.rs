@@ -22,7 +22,12 @@ pub(super) struct Reader {
 impl Reader {
     /// Returns a reader for a new connection.
     pub(super) fn new(wanted: Wanted) -> Self {
-        Self { cut: Cut::new(wanted), wanted, seen: Wanted { video: false, audio: false }, since: None }
+        Self {
+            cut: Cut::new(wanted).with_common_times(),
+            wanted,
+            seen: Wanted { video: false, audio: false },
+            since: None,
+        }
     }
 
     /// Takes the next tag.

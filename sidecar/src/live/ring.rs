@@ -61,6 +61,8 @@ struct Kept {
     item: Item,
     /// Time of arrival, since any fixed moment.
     at: Duration,
+    /// The initialization segment that a fragment needs.
+    init: Option<Arc<Start>>,
 }
 
 /// The newest media.
@@ -203,7 +205,7 @@ impl Ring {
     }
 
     fn put(&mut self, item: Item, now: Duration) {
-        self.items.push_back(Kept { item, at: now });
+        self.items.push_back(Kept { item, at: now, init: self.init.clone() });
         while let Some(first) = self.items.front() {
             let is_needed = self.newest_key.is_some_and(|key| key <= self.base);
             let is_young = first.at + KEPT > now;
@@ -216,6 +218,19 @@ impl Ring {
             self.base += 1;
             self.newest_key = self.newest_key.filter(|key| *key >= self.base);
         }
+    }
+
+    /// Returns the newest group of pictures with the times of arrival, its initialization segment first; without a group, that of the
+    /// next one.
+    pub(crate) fn newest_group(&self) -> Vec<(Item, Duration)> {
+        let first = self.newest_key.and_then(|key| usize::try_from(key - self.base).ok());
+        let group = || first.into_iter().flat_map(|first| self.items.range(first..));
+        let (init, at) = match group().next() {
+            Some(kept) => (&kept.init, kept.at),
+            None => (&self.init, Duration::ZERO),
+        };
+        let init = init.clone().map(|init| (Item::Init(init), at));
+        init.into_iter().chain(group().map(|kept| (kept.item.clone(), kept.at))).collect()
     }
 
     /// Returns the number of the next item.
@@ -247,7 +262,7 @@ impl Ring {
                 }
                 Item::Fragment(piece) if !cursor.needs_key || piece.is_key => {
                     if cursor.needs_key {
-                        self.begin(cursor, &mut taken);
+                        begin(cursor, kept.init.as_ref(), &mut taken);
                     }
                     bytes += piece.bytes.len();
                     taken.items.push(kept.item.clone());
@@ -258,15 +273,6 @@ impl Ring {
             cursor.next += 1;
         }
         taken
-    }
-
-    /// Adds the initialization segment if a decoder needs it here.
-    fn begin(&self, cursor: &mut Cursor, taken: &mut Taken) {
-        cursor.needs_key = false;
-        if let Some(init) = self.init.as_ref().filter(|init| init.number != cursor.init) {
-            cursor.init = init.number;
-            taken.items.push(Item::Init(init.clone()));
-        }
     }
 
     /// Moves a viewer that is too far behind.
@@ -286,6 +292,15 @@ impl Ring {
         cursor.needs_key = true;
         // Media that arrives from now on is not late.
         cursor.joined = now;
+    }
+}
+
+/// Adds the initialization segment if a decoder needs it here.
+fn begin(cursor: &mut Cursor, init: Option<&Arc<Start>>, taken: &mut Taken) {
+    cursor.needs_key = false;
+    if let Some(init) = init.filter(|init| init.number != cursor.init) {
+        cursor.init = init.number;
+        taken.items.push(Item::Init(init.clone()));
     }
 }
 
@@ -361,6 +376,21 @@ mod tests {
         (190..600).for_each(|n| _ = ring.push(fragment(n), ms(n * 40)));
         let taken = ring.read(&mut slow, ms(600 * 40));
         assert_eq!((taken.skipped, numbers(&taken)[0]), (385, 575));
+    }
+
+    #[test]
+    fn pictures_that_wait_for_a_viewer_come_with_their_own_initialization_segment() {
+        let mut ring = filled(30);
+        let mut cursor = ring.join(ms(1200));
+        ring.push(init(), ms(1200));
+        (50..52).for_each(|n| _ = ring.push(fragment(n), ms(1200)));
+        let taken = ring.read(&mut cursor, ms(1200));
+        let inits = |item: &Item| match item {
+            Item::Init(start) => Some(start.number),
+            _ => None,
+        };
+        assert_eq!(numbers(&taken), [-1, 25, 26, 27, 28, 29, -1, 50, 51]);
+        assert_eq!(taken.items.iter().filter_map(inits).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

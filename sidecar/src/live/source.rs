@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep};
-use weir_media::live::Packager;
+use weir_media::live::{Output, Packager};
 use weir_media::run::cut::Wanted;
 use weir_rtmp::client::ClientEvent;
 use weir_rtmp::url::Url;
@@ -17,6 +17,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::publisher::link::Link;
 use crate::relay::recent::Overlap;
+use crate::streams::StreamId;
 use crate::supervise::backoff::Backoff;
 
 /// Time for which a stream is still played after its last viewer has left.
@@ -45,7 +46,14 @@ enum End {
 }
 
 /// Plays until `leave` returns true because nobody watches, or until the publisher has been away too long.
-pub(super) async fn run(station: &Arc<Station>, context: &Context, board: &Board, leave: impl Fn() -> bool) {
+/// `family` returns the stream that this one is a rendition of.
+pub(super) async fn run(
+    station: &Arc<Station>,
+    context: &Context,
+    board: &Board,
+    family: impl Fn() -> Option<StreamId>,
+    leave: impl Fn() -> bool,
+) {
     let mut live = board.watch();
     let mut packager = Packager::default();
     let mut gone_at: Option<Instant> = None;
@@ -65,7 +73,9 @@ pub(super) async fn run(station: &Arc<Station>, context: &Context, board: &Board
         };
         gone_at = None;
         let began = Instant::now();
-        let end = play(station, context, &entry, &mut live, &mut packager, &mut told, &leave).await;
+        let clock =
+            Clock::of(board, family().and_then(|source| board.find(&source)).as_ref().unwrap_or(&entry));
+        let end = play(station, context, &entry, &mut live, (&mut packager, &clock), &mut told, &leave).await;
         if began.elapsed() >= GOOD {
             failures = 0;
         }
@@ -85,6 +95,36 @@ pub(super) async fn run(station: &Arc<Station>, context: &Context, board: &Board
     }
 }
 
+/// The clock of a stream and its renditions.
+struct Clock<'b> {
+    board: &'b Board,
+    id: StreamId,
+    session: String,
+}
+
+impl<'b> Clock<'b> {
+    /// Returns the clock of a source.
+    fn of(board: &'b Board, source: &Entry) -> Self {
+        Self { board, id: source.id(), session: source.live.session.clone() }
+    }
+
+    /// Sets the times of the following media.
+    fn align(&self, packager: &mut Packager) {
+        let known = self.board.clocks.of(&self.id, &self.session);
+        if let Some(offset) = known.or(packager.is_new().then_some(0)) {
+            packager.align(offset);
+        }
+    }
+
+    /// Notes the times of new media, for other streams with this clock.
+    fn note(&self, packager: &Packager) {
+        if self.board.clocks.of(&self.id, &self.session).is_none() && !packager.is_new() {
+            let is_live = |id: &StreamId| self.board.find(id).is_some();
+            self.board.clocks.note(&self.id, &self.session, packager.offset(), is_live);
+        }
+    }
+}
+
 fn find(live: &mut watch::Receiver<Arc<Vec<Entry>>>, station: &Station) -> Option<Entry> {
     live.borrow_and_update().iter().find(|entry| entry.id() == station.id).cloned()
 }
@@ -94,7 +134,7 @@ async fn play(
     context: &Context,
     entry: &Entry,
     live: &mut watch::Receiver<Arc<Vec<Entry>>>,
-    packager: &mut Packager,
+    (packager, clock): (&mut Packager, &Clock<'_>),
     told: &mut Option<Instant>,
     leave: &impl Fn() -> bool,
 ) -> End {
@@ -112,6 +152,7 @@ async fn play(
     tracing::info!(stream = path, "the stream is played for viewers of the daemon");
     let wanted = Wanted { video: entry.live.video.is_some(), audio: entry.live.audio.is_some() };
     let (mut reader, origin) = (Reader::new(wanted), Instant::now());
+    clock.align(packager);
     let mut look = interval(Duration::from_secs(1));
     let mut outputs = Vec::new();
     let (mut recents, mut overlap) = (Some(&context.recents), Overlap::default());
@@ -153,6 +194,9 @@ async fn play(
             }
         }
         if !outputs.is_empty() {
+            if outputs.iter().any(|output| matches!(output, Output::Fragment(_))) {
+                clock.note(packager);
+            }
             station.put(std::mem::take(&mut outputs));
         }
         // The last media of the old publisher was taken before this check.

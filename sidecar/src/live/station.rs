@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use weir_media::live::Output;
 use weir_media::live::hls::{Facts, Shelf};
+use weir_model::Timestamp;
 
 use super::ring::{Cursor, Item, Ring, Start, Taken};
 use crate::clock;
@@ -19,6 +20,10 @@ use crate::streams::StreamId;
 const PRESENT: Duration = Duration::from_secs(10);
 /// Most Low-Latency HLS clients that are counted.
 const MOST_ASKING: usize = 100_000;
+/// Interval at which clients that are gone are removed.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Time after which segments that nobody has asked for are removed.
+const FORGET: Duration = Duration::from_secs(60);
 
 /// Kind of a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +62,20 @@ pub(crate) struct Station {
     viewers: [AtomicUsize; KINDS],
     /// Time at which the last viewer left.
     empty_since: Mutex<Instant>,
-    /// Segments and parts of Low-Latency HLS, from the first request on.
+    /// Segments and parts of Low-Latency HLS, from the first request until nobody has asked for a while.
     hls: Mutex<Option<Shelf<Bytes>>>,
-    /// Low-Latency HLS clients, and the time of their last request.
-    asked: Mutex<HashMap<u64, Instant>>,
+    /// Time of the last request for Low-Latency HLS.
+    touched: Mutex<Instant>,
+    asked: Mutex<Asked>,
     closed: watch::Sender<bool>,
+}
+
+/// Low-Latency HLS clients.
+#[derive(Debug)]
+struct Asked {
+    /// The time of the last request of each client.
+    clients: HashMap<u64, Instant>,
+    swept: Instant,
 }
 
 impl Station {
@@ -76,7 +90,8 @@ impl Station {
             viewers: Default::default(),
             empty_since: Mutex::new(now),
             hls: Mutex::default(),
-            asked: Mutex::default(),
+            touched: Mutex::new(now),
+            asked: Mutex::new(Asked { clients: HashMap::new(), swept: now }),
             closed: watch::channel(false).0,
         })
     }
@@ -87,66 +102,79 @@ impl Station {
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.ring)
     }
 
     /// Takes media of the stream, and wakes viewers.
     pub(crate) fn put(&self, outputs: Vec<Output>) {
         let end = {
             let (mut ring, mut hls) = (self.ring(), self.hls());
-            for output in outputs {
-                let item = ring.push(output, self.now());
-                if let Some(shelf) = &mut *hls {
-                    shelve(shelf, item);
-                }
+            let now = self.now();
+            let items: Vec<_> = outputs.into_iter().map(|output| (ring.push(output, now), now)).collect();
+            if locked(&self.touched).elapsed() >= FORGET {
+                *hls = None;
+            }
+            if let Some(shelf) = &mut *hls {
+                shelve(shelf, items, self.began());
             }
             ring.end()
         };
         self.news.send_replace(end);
     }
 
+    /// Returns the time of day at which the station was created, in milliseconds.
+    fn began(&self) -> i64 {
+        let ms = |ms: u128| i64::try_from(ms).unwrap_or_default();
+        ms(clock::now().as_millis().into()) - ms(self.now().as_millis())
+    }
+
     /// Notes that the publisher is gone.
     pub(super) fn publisher_gone(&self) {
         let end = {
-            let mut ring = self.ring();
+            let (mut ring, mut hls) = (self.ring(), self.hls());
             ring.publisher_gone(self.now());
+            if let Some(shelf) = &mut *hls {
+                shelf.end();
+            }
             ring.end()
         };
         self.news.send_if_modified(|news| std::mem::replace(news, end) != end);
     }
 
     fn hls(&self) -> MutexGuard<'_, Option<Shelf<Bytes>>> {
-        self.hls.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.hls)
     }
 
     /// Counts a Low-Latency HLS client, which a number identifies.
     pub(crate) fn ask(&self, who: u64) {
         let now = Instant::now();
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.retain(|_, at| now - *at < PRESENT);
-        if asked.len() < MOST_ASKING {
-            asked.insert(who, now);
+        let mut asked = locked(&self.asked);
+        if now - asked.swept >= SWEEP {
+            asked.swept = now;
+            asked.clients.retain(|_, at| now - *at < PRESENT);
+        }
+        if asked.clients.len() < MOST_ASKING || asked.clients.contains_key(&who) {
+            asked.clients.insert(who, now);
         }
     }
 
     /// Handles a request for Low-Latency HLS: it keeps the station for a while. The first request puts the newest group of pictures on
     /// the shelf.
     pub(super) fn touch(&self) {
-        *self.empty_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let now = Instant::now();
+        (*locked(&self.empty_since), *locked(&self.touched)) = (now, now);
         let (ring, mut hls) = (self.ring(), self.hls());
         if hls.is_none() {
-            // Segments last longer than a second, so numbers that start at the current second are new to caches.
-            let mut shelf = Shelf::new(clock::now().as_seconds());
-            let mut cursor = ring.join(self.now());
-            loop {
-                let taken = ring.read(&mut cursor, self.now());
-                if taken.items.is_empty() {
-                    break;
-                }
-                taken.items.into_iter().for_each(|item| shelve(&mut shelf, item));
-            }
+            // There are fewer than ten segments per second, so these numbers are new to caches.
+            let mut shelf = Shelf::new(clock::now().as_millis() / 100);
+            shelve(&mut shelf, ring.newest_group(), self.began());
             *hls = Some(shelf);
         }
+    }
+
+    /// Returns whether the publisher is gone and has not returned.
+    pub(super) fn is_away(&self) -> bool {
+        self.ring().has_ended()
     }
 
     /// Returns the newest part of Low-Latency HLS: the number of its segment, and its index in the segment.
@@ -163,17 +191,23 @@ impl Station {
     pub(crate) async fn look<T>(
         &self,
         patience: Duration,
-        mut look: impl FnMut(&Shelf<Bytes>, bool) -> Option<T>,
+        mut look: impl FnMut(&Shelf<Bytes>, Liveness) -> Option<T>,
     ) -> Option<T> {
+        let _waiting = Waiting::of(self);
         let (mut news, mut closed) = (self.news.subscribe(), self.closed.subscribe());
         let deadline = Instant::now() + patience;
         loop {
             news.mark_unchanged();
-            let has_ended = self.ring().has_ended();
-            if let Some(found) = self.hls().as_ref().and_then(|shelf| look(shelf, has_ended)) {
+            let is_closed = *closed.borrow();
+            let liveness = match self.ring().has_ended() {
+                _ if is_closed => Liveness::Over,
+                true => Liveness::Away,
+                false => Liveness::Live,
+            };
+            if let Some(found) = self.hls().as_ref().and_then(|shelf| look(shelf, liveness)) {
                 return Some(found);
             }
-            if *closed.borrow() {
+            if is_closed {
                 return None;
             }
             tokio::select! {
@@ -219,14 +253,14 @@ impl Station {
 
     fn asking(&self) -> usize {
         let now = Instant::now();
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.values().filter(|at| now - **at < PRESENT).count()
+        let asked = locked(&self.asked);
+        asked.clients.values().filter(|at| now - **at < PRESENT).count()
     }
 
     /// Returns the time for which nobody has watched, or `None` if somebody watches.
     pub(super) fn idle(&self) -> Option<Duration> {
         let is_watched = self.counts() != Counts::default() || self.taking(ViewerKind::Uncounted) > 0;
-        let since = *self.empty_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *locked(&self.empty_since);
         (!is_watched).then(|| since.elapsed())
     }
 
@@ -309,18 +343,63 @@ impl Viewer {
 impl Drop for Viewer {
     fn drop(&mut self) {
         let station = &self.station;
-        *station.empty_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *locked(&station.empty_since) = Instant::now();
         station.viewers[self.kind as usize].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-fn shelve(shelf: &mut Shelf<Bytes>, item: Item) {
-    match item {
-        Item::Init(start) => shelf.init(start.bytes.clone()),
-        Item::Fragment(piece) => {
-            let facts = Facts { start: piece.start, is_key: piece.is_key, bytes: piece.bytes.len() };
-            shelf.push(piece.bytes, facts, clock::now());
-        }
-        Item::Ended => {}
+/// Whether media of a stream will follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    /// The publisher is there.
+    Live,
+    /// The publisher is gone, and may return.
+    Away,
+    /// The publisher did not return in time: no media follows.
+    Over,
+}
+
+/// A request that waits: the station stays for it.
+struct Waiting<'s>(&'s Station);
+
+impl<'s> Waiting<'s> {
+    fn of(station: &'s Station) -> Self {
+        station.viewers[ViewerKind::Uncounted as usize].fetch_add(1, Ordering::Relaxed);
+        Self(station)
     }
 }
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        *locked(&self.0.empty_since) = Instant::now();
+        self.0.viewers[ViewerKind::Uncounted as usize].fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts items with their times of arrival on a shelf. `began` is the time of day from which these times count, in milliseconds.
+fn shelve(shelf: &mut Shelf<Bytes>, items: Vec<(Item, Duration)>, began: i64) {
+    // Media that has waited elsewhere arrives all at once: the newest has waited least, and tells the time of day of all.
+    let offset = |(item, at): &(Item, Duration)| match item {
+        Item::Fragment(piece) => Some(i64::try_from(at.as_millis()).unwrap_or_default() - piece.start),
+        _ => None,
+    };
+    let epoch = began + items.iter().filter_map(offset).min().unwrap_or_default();
+    for (item, _) in items {
+        match item {
+            Item::Init(start) => shelf.init(start.bytes.clone()),
+            Item::Fragment(piece) => {
+                let facts = Facts { start: piece.start, is_key: piece.is_key, bytes: piece.bytes.len() };
+                let at = Timestamp::from_millis((epoch + piece.start).max(0).unsigned_abs());
+                shelf.push(piece.bytes, facts, at);
+            }
+            Item::Ended => shelf.end(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

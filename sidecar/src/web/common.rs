@@ -12,6 +12,7 @@ use crate::cluster::origin::Origin;
 use crate::cluster::pair::Pair;
 use crate::config::Config;
 use crate::context::Context;
+use crate::ladder::family::source_of;
 use crate::live::board::Board;
 use crate::live::hub::Hub;
 use crate::streams::StreamId;
@@ -70,7 +71,7 @@ impl Web {
         let most = config.edge.as_ref().map_or(0, |edge| edge.max_chat_connections);
         // One client cannot take all of them.
         let guests = Shares::new(most, most.div_ceil(4), |_| false);
-        let hub = Hub::new(context.clone(), board.clone());
+        let hub = Hub::new(context.clone(), board.clone(), source_of);
         let webrtc = ports.map(|ports| webrtc::Engine::start(ports, &context, &hub)).transpose()?;
         let (guesses, news) = (Guesses::default(), news::Newsroom::default());
         let (meter, pair) = (Meter::default(), running.pair.clone());

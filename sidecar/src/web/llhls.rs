@@ -18,7 +18,7 @@ use super::access::Admitted;
 use super::common::Web;
 use super::renditions::{address, family};
 use super::{answer, compress};
-use crate::live::station::Station;
+use crate::live::station::{Liveness, Station};
 use crate::streams::StreamId;
 
 /// Maximum wait of a blocking request (RFC 8216bis, 6.2.5.2: three target durations).
@@ -153,13 +153,13 @@ async fn variant(text: &mut String, address: &str, station: &Arc<Station>, patie
     Some(())
 }
 
-/// Adds the newest part of each other rendition that has viewers (RFC 8216bis, 4.4.5.4).
+/// Adds the newest part of each other rendition (RFC 8216bis, 4.4.5.4). All of them are kept ready, so that a player can change.
 fn reports(web: &Web, id: &StreamId, text: &mut String) {
     if text.ends_with("#EXT-X-ENDLIST\n") {
         return;
     }
-    for other in family(&web.context.config(), &web.board, id) {
-        let newest = web.hub.known(&other).filter(|_| other != *id).and_then(|station| station.newest_part());
+    for other in family(&web.context.config(), &web.board, id).into_iter().filter(|other| other != id) {
+        let newest = web.hub.station(&other).and_then(|station| station.newest_part());
         if let Some((number, part)) = newest {
             let address = address(id, &other);
             let _ = writeln!(
@@ -179,12 +179,15 @@ async fn index(station: &Arc<Station>, asked: &Asked<'_>) -> Result<(String, Kee
         if part.is_some() {
             return Err(Error::BadRequest);
         }
-        let look = station.look(PATIENCE, |shelf, has_ended| {
-            (shelf.is_ready() || has_ended).then(|| shelf.playlist(skips, false))
+        let look = station.look(PATIENCE, |shelf, liveness| {
+            let is_ready = shelf.is_ready() || liveness != Liveness::Live;
+            is_ready.then(|| shelf.playlist(skips, liveness == Liveness::Over))
         });
         return look.await.map(|text| (text, Keep::Briefly)).ok_or(Error::Late);
     };
-    let look = station.look(PATIENCE, |shelf, _| match shelf.has(msn, part) {
+    let look = station.look(PATIENCE, |shelf, liveness| match shelf.has(msn, part) {
+        // Nothing follows, so nobody waits.
+        _ if liveness == Liveness::Over => Some(Ok(shelf.playlist(skips, true))),
         Found::There(()) => Some(Ok(shelf.playlist(skips, false))),
         Found::Nowhere => Some(Err(Error::BadRequest)),
         Found::NotYet => None,

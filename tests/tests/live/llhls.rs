@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use weir_rtmp::flv::Tag;
 use weir_tests::harness::ffmpeg::probe;
-use weir_tests::harness::{Sidecar, until};
+use weir_tests::harness::{Publisher, Sidecar, until};
 
 use super::{Answer, ask, open, publish};
 
@@ -153,6 +154,124 @@ fn text(answer: &Answer) -> String {
     String::from_utf8(answer.body.clone()).unwrap()
 }
 
+/// Returns whether the newest segment is complete, and the lines after it.
+fn tail(text: &str) -> (bool, Vec<&str>) {
+    let lines: Vec<&str> = text.lines().collect();
+    let whole = lines.iter().rposition(|line| !line.starts_with('#')).map_or(0, |at| at + 1);
+    (!lines[whole..].iter().any(|line| line.starts_with("#EXT-X-PART:")), lines[whole..].to_vec())
+}
+
+#[test]
+fn the_last_seconds_of_a_stream_are_a_segment_and_the_publisher_may_return() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let publisher = publish(&nginx, "show");
+    let path = "/stream/live/show/llhls/index.m3u8";
+    until("there are a segment and parts of the next one", 20.0, || {
+        let answer = ask(sidecar.web(), path, &[]);
+        let parts = tail(&text(&answer)).1.iter().filter(|line| line.starts_with("#EXT-X-PART:")).count();
+        answer.status == 200 && text(&answer).contains("#EXTINF") && parts >= 2
+    });
+    drop(publisher);
+    sidecar.wait_log("stream has ended");
+    let ended = until("the last segment is complete", 10.0, || {
+        Some(text(&ask(sidecar.web(), path, &[]))).filter(|text| tail(text).0)
+    });
+    assert!(!ended.contains("ENDLIST"), "{ended}");
+    let before = read(&ended);
+    let _publisher = publish(&nginx, "show");
+    let after = until("it goes on", 20.0, || {
+        let text = text(&ask(sidecar.web(), path, &[]));
+        (text.matches("#EXT-X-DISCONTINUITY\n").count() == 1).then_some(text)
+    });
+    compare(&before, &read(&after));
+}
+
+#[test]
+fn a_pause_of_the_publisher_is_in_no_segment() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    // The clock of this publisher jumps by two seconds.
+    let _publisher = Publisher::to(nginx.rtmp(), "live/show")
+        .edited(|tag| Some(Tag { timestamp: tag.timestamp + u32::from(tag.timestamp > 8000) * 2000, ..tag }))
+        .start()
+        .started();
+    let path = "/stream/live/show/llhls/index.m3u8";
+    let mut before = None;
+    until("segments follow the pause", 40.0, || {
+        let answer = ask(sidecar.web(), path, &[]);
+        let text = text(&answer);
+        if answer.status != 200 || !text.contains("#EXT-X-PART:") {
+            return false;
+        }
+        // Each playlist is checked.
+        let list = read(&text);
+        if let Some(before) = before.replace(list.clone()) {
+            compare(&before, &list);
+        }
+        let mut parts = text.splitn(2, "#EXT-X-DISCONTINUITY\n");
+        parts.nth(1).is_some_and(|after| after.contains("#EXTINF"))
+    });
+}
+
+#[test]
+#[ignore = "takes more than a minute"]
+fn a_publisher_that_does_not_return_ends_the_playlist() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let publisher = publish(&nginx, "show");
+    let path = "/stream/live/show/llhls/index.m3u8";
+    until("there are segments", 20.0, || {
+        let answer = ask(sidecar.web(), path, &[]);
+        answer.status == 200 && text(&answer).contains("#EXTINF")
+    });
+    drop(publisher);
+    let (begun, mut end) = (Instant::now(), String::new());
+    until("the playlist has its end", 90.0, || {
+        end = text(&ask(sidecar.web(), path, &[]));
+        end.ends_with("#EXT-X-ENDLIST\n")
+    });
+    assert!(begun.elapsed() > Duration::from_secs(50));
+    let last = tail(end.trim_end_matches("#EXT-X-ENDLIST\n")).0;
+    assert!(last && !end.contains("PRELOAD-HINT"), "{end}");
+    let segment = end.lines().rfind(|line| !line.starts_with('#')).unwrap();
+    assert!(!get(&sidecar, segment).body.is_empty());
+    until("it is gone", 45.0, || ask(sidecar.web(), path, &[]).status == 404);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn each_playlist_of_a_minute_keeps_to_the_rules() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let _publisher = publish(&nginx, "show");
+    let first = until("there is a playlist", 20.0, || {
+        let answer = ask(sidecar.web(), "/stream/live/show/llhls/index.m3u8", &[]);
+        (answer.status == 200).then(|| read(&text(&answer)))
+    });
+    let (_, waited) = follow(&sidecar, first, Duration::from_secs(60));
+    assert!(waited > 150, "{waited}");
+}
+
+/// Waits for each part of a run, and checks each playlist. Returns the last one and their number.
+fn follow(sidecar: &Sidecar, mut list: Playlist, time: Duration) -> (Playlist, usize) {
+    let begun = Instant::now();
+    let mut waited = 0;
+    while begun.elapsed() < time {
+        let hint = list.hint.clone();
+        let (number, part) = hint.strip_suffix(".m4s").unwrap().split_once('.').unwrap();
+        let answer = get(sidecar, &format!("index.m3u8?_HLS_msn={number}&_HLS_part={part}"));
+        assert_eq!(answer.header("cache-control"), Some("public, max-age=24"));
+        let next = read(&text(&answer));
+        let listed = next.segments.values().flat_map(|segment| &segment.parts).any(|(uri, ..)| *uri == hint);
+        assert!(listed, "{hint} in {next:?}");
+        compare(&list, &next);
+        list = next;
+        waited += 1;
+    }
+    (list, waited)
+}
+
 #[test]
 fn each_playlist_of_a_run_keeps_to_the_rules() {
     let nginx = open().start();
@@ -170,21 +289,7 @@ fn each_playlist_of_a_run_keeps_to_the_rules() {
     assert_eq!(first.header("cache-control"), Some("public, max-age=1"));
     assert_eq!(first.header("access-control-allow-origin"), Some("*"));
     assert_eq!(first.header("content-type"), Some("application/vnd.apple.mpegurl"));
-    let mut list = read(&text(&first));
-    let begun = Instant::now();
-    let mut waited = 0;
-    while begun.elapsed() < Duration::from_secs(32) {
-        let hint = list.hint.clone();
-        let (number, part) = hint.strip_suffix(".m4s").unwrap().split_once('.').unwrap();
-        let answer = get(&sidecar, &format!("index.m3u8?_HLS_msn={number}&_HLS_part={part}"));
-        assert_eq!(answer.header("cache-control"), Some("public, max-age=24"));
-        let next = read(&text(&answer));
-        let listed = next.segments.values().flat_map(|segment| &segment.parts).any(|(uri, ..)| *uri == hint);
-        assert!(listed, "{hint} in {next:?}");
-        compare(&list, &next);
-        list = next;
-        waited += 1;
-    }
+    let (list, waited) = follow(&sidecar, read(&text(&first)), Duration::from_secs(32));
     // A part lasts 0.3 s.
     assert!((80..140).contains(&waited), "{waited}");
     let delta = read(&text(&get(&sidecar, "index.m3u8?_HLS_skip=YES")));
