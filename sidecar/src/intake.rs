@@ -33,8 +33,21 @@ pub(crate) struct Intake {
     sets: (Vec<u8>, Vec<u8>),
     /// Time of the last keyframe.
     key: Option<Instant>,
-    /// Video was lost; video continues with the next keyframe.
+    gate: Gate,
+}
+
+/// Decides which pictures are sent: after a loss, video continues with the next keyframe.
+#[derive(Debug, Default)]
+struct Gate {
     skips: bool,
+}
+
+impl Gate {
+    /// Takes a picture, and returns whether it is sent. `room`: there is room for it. `follows`: no picture is missing before it.
+    fn opens(&mut self, is_key: bool, room: bool, follows: bool) -> bool {
+        self.skips = !room || ((self.skips || !follows) && !is_key);
+        !self.skips
+    }
 }
 
 impl Intake {
@@ -48,7 +61,7 @@ impl Intake {
             record: Vec::new(),
             sets: Default::default(),
             key: None,
-            skips: false,
+            gate: Gate::default(),
         }
     }
 
@@ -57,13 +70,18 @@ impl Intake {
         self.key
     }
 
+    /// Returns whether video waits for a keyframe, because some of it was lost.
+    pub(crate) fn needs_key(&self) -> bool {
+        self.gate.skips
+    }
+
     /// Returns the next AAC frame, or the AAC configuration. Cancel-safe: the future may be dropped and the method called again.
     pub(crate) async fn sound(&mut self) -> Tag {
         self.encoder.next().await
     }
 
-    /// Takes media and returns the tags to send now; audio follows through [`sound`](Self::sound). Without `room`, video is left
-    /// out up to the next keyframe.
+    /// Takes media and returns the tags to send now; audio follows through [`sound`](Self::sound). Without `room`, or after
+    /// a loss, video is left out up to the next keyframe.
     pub(crate) fn take(&mut self, data: &MediaData, room: bool) -> Vec<Tag> {
         let began = *self.began.get_or_insert(data.network_time);
         let arrived = data.network_time.saturating_duration_since(began).as_millis();
@@ -87,7 +105,7 @@ impl Intake {
         match data.params.spec().codec {
             Codec::H264 => {
                 let at = self.pictures.place(came);
-                self.picture(&data.data, at, room)
+                self.picture(&data.data, at, room, data.contiguous)
             }
             Codec::Opus => {
                 let at = self.sound.place(came);
@@ -98,7 +116,7 @@ impl Intake {
         }
     }
 
-    fn picture(&mut self, stream: &[u8], at: i64, room: bool) -> Vec<Tag> {
+    fn picture(&mut self, stream: &[u8], at: i64, room: bool, follows: bool) -> Vec<Tag> {
         let picture = Picture::read(stream);
         // The timestamp wraps after 49 days, as it does for every publisher.
         let timestamp = at as u32;
@@ -128,11 +146,38 @@ impl Intake {
         if picture.is_key {
             self.key = Some(Instant::now());
         }
-        self.skips = !room || (self.skips && !picture.is_key);
-        if !self.skips {
+        if self.gate.opens(picture.is_key, room, follows) {
             let first = if picture.is_key { KEY } else { OTHER };
             tags.push(tag(&[first, 1, 0, 0, 0], &picture.data));
         }
         tags
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_loss_video_continues_with_a_keyframe() {
+        let mut gate = Gate::default();
+        // Whether it is a keyframe, whether there is room, whether it follows the last picture; whether it is sent.
+        for (nth, (is_key, room, follows, expected)) in [
+            (true, true, true, true),
+            (false, true, true, true),
+            (false, true, false, false),
+            (false, true, true, false),
+            (true, true, true, true),
+            (true, true, false, true),
+            (false, false, true, false),
+            (false, true, true, false),
+            (true, false, true, false),
+            (true, true, true, true),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_eq!(gate.opens(is_key, room, follows), expected, "{nth}");
+        }
     }
 }

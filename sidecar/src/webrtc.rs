@@ -173,6 +173,18 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Returns an error if a client may not open another session now.
+    pub(crate) fn check_room(&self, client: IpAddr) -> Result<(), Refused> {
+        Ok(self.sessions.check_room(client, self.limits())?)
+    }
+
+    fn limits(&self) -> Limits {
+        self.context.config().webrtc.as_ref().map_or(Limits::default(), |settings| Limits {
+            all: settings.max_sessions,
+            per_client: settings.max_sessions_per_address,
+        })
+    }
+
     /// Opens a session in which a client watches the stream of `viewer` for as long as `may_stay` allows. `start` is the beginning of the
     /// stream.
     pub(crate) fn watch(
@@ -239,11 +251,7 @@ impl Engine {
         client: IpAddr,
         offer: &sdp::Offer,
     ) -> Result<(Rtc, Seat, peer::Packets), Refused> {
-        let limits = self.context.config().webrtc.as_ref().map_or(Limits::default(), |settings| Limits {
-            all: settings.max_sessions,
-            per_client: settings.max_sessions_per_address,
-        });
-        let (seat, packets) = self.sessions.open(client, stream, offer.ufrag.clone(), limits)?;
+        let (seat, packets) = self.sessions.open(client, stream, offer.ufrag.clone(), self.limits())?;
         let creds = IceCreds { ufrag: seat.ufrag.clone(), pass: seat.password.clone() };
         let mut rtc = RtcConfig::new()
             .set_ice_lite(true)

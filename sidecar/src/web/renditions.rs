@@ -1,9 +1,31 @@
 //! The renditions of a stream that viewers can choose from.
 
+use std::net::IpAddr;
+
+use axum::http::HeaderMap;
+
+use super::access::{Admitted, Denied};
+use super::common::Web;
 use crate::config::Config;
 use crate::ladder::family::{rungs, source_of};
 use crate::live::board::Board;
 use crate::streams::StreamId;
+
+/// Admits a viewer to a stream. A token for a stream is also valid for the renditions of its ladder.
+pub(super) fn admit(
+    web: &Web,
+    id: &StreamId,
+    query: &str,
+    headers: &HeaderMap,
+    client: IpAddr,
+) -> Result<Admitted, Denied> {
+    let admit = |id: &StreamId| web.doors.admit(id, query, headers, client);
+    admit(id).or_else(|denied| {
+        let source = source_of(&web.context.config(), id).filter(|_| matches!(denied, Denied::Token(_)));
+        let by_source = source.and_then(|source| admit(&source).ok());
+        by_source.filter(|admitted| admitted.pass.is_some()).ok_or(denied)
+    })
+}
 
 /// Returns the live streams of a ladder, the source first. If the stream has no ladder over RTMP, returns only the stream itself.
 pub(super) fn family(config: &Config, board: &Board, id: &StreamId) -> Vec<StreamId> {

@@ -1,6 +1,6 @@
 //! A publisher: its H.264 is copied and its Opus becomes AAC; nginx receives both as an ordinary encoder's stream.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use str0m::media::{KeyframeRequestKind, MediaData, MediaKind, Mid};
 use str0m::{Event, RtcError};
@@ -22,6 +22,8 @@ use crate::streams::StreamId;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Interval of keyframes.
 const KEY_FRAMES: Duration = Duration::from_secs(2);
+/// Shortest time between two requests for a keyframe.
+const BETWEEN: Duration = Duration::from_millis(500);
 
 /// Reason why nginx does not accept a stream.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +81,8 @@ pub(super) async fn run(mut peer: Peer, mut link: Link, context: &Context, id: S
 struct Publish {
     intake: Intake,
     video: Option<Mid>,
+    /// Time of the last request for a keyframe.
+    asked: Option<Instant>,
     is_connected: bool,
     /// nginx has closed the publish.
     is_closed: bool,
@@ -86,7 +90,7 @@ struct Publish {
 
 impl Publish {
     fn new(encoder: Encoder) -> Self {
-        Self { intake: Intake::new(encoder), video: None, is_connected: false, is_closed: false }
+        Self { intake: Intake::new(encoder), video: None, asked: None, is_connected: false, is_closed: false }
     }
 
     /// Publishes until the end, and returns its reason in words.
@@ -103,6 +107,7 @@ impl Publish {
                         if let Err(error) = self.take(link, &data) {
                             return Ok(error.to_string());
                         }
+                        self.ask_for_key(peer)?;
                     }
                     _ => {}
                 }
@@ -143,15 +148,16 @@ impl Publish {
         }
     }
 
-    /// Asks for a keyframe every two seconds, so that players can begin there.
+    /// Asks for a keyframe every two seconds, so that players can begin there; and immediately if video was lost.
     fn ask_for_key(&mut self, peer: &mut Peer) -> Result<(), RtcError> {
-        let is_due = self.intake.key().is_none_or(|key| key.elapsed() >= KEY_FRAMES);
-        if !self.is_connected || !is_due {
+        let age = |at: Option<Instant>| at.map(|at| at.elapsed());
+        if !self.is_connected || !is_due(self.intake.needs_key(), age(self.intake.key()), age(self.asked)) {
             return Ok(());
         }
         let Some(mut writer) = self.video.and_then(|mid| peer.rtc.writer(mid)) else { return Ok(()) };
         if writer.is_request_keyframe_possible(KeyframeRequestKind::Pli) {
             writer.request_keyframe(None, KeyframeRequestKind::Pli)?;
+            self.asked = Some(Instant::now());
         }
         Ok(())
     }
@@ -161,5 +167,33 @@ impl Publish {
             link.client.send_tag(tag.kind, tag.timestamp, &tag.payload)?;
         }
         Ok(())
+    }
+}
+
+/// Returns whether to ask for a keyframe, given the times since the last keyframe and since the last request for one.
+fn is_due(is_lost: bool, key: Option<Duration>, asked: Option<Duration>) -> bool {
+    let is_wanted = is_lost || key.is_none_or(|since| since >= KEY_FRAMES);
+    is_wanted && asked.is_none_or(|since| since >= BETWEEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyframe_is_asked_for_in_time_and_not_too_often() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        for (is_lost, key, asked, expected) in [
+            (false, None, None, true),
+            (false, ms(1999), None, false),
+            (false, ms(2000), ms(1990), true),
+            (false, ms(2100), ms(100), false),
+            (true, ms(10), ms(1990), true),
+            (true, ms(10), None, true),
+            (true, ms(700), ms(499), false),
+            (true, ms(700), ms(500), true),
+        ] {
+            assert_eq!(is_due(is_lost, key, asked), expected, "{is_lost} {key:?} {asked:?}");
+        }
     }
 }

@@ -100,6 +100,18 @@ struct Session {
 }
 
 impl Table {
+    fn check_room(&self, client: [u8; 16], limits: Limits) -> Result<(), Full> {
+        let own = || self.sessions.values().filter(|session| session.client == client);
+        if self.sessions.len() >= limits.all {
+            return Err(Full::Server);
+        }
+        let own_pending = own().filter(|session| !session.is_connected).count();
+        if own().count() >= limits.per_client || own_pending >= MOST_PENDING_PER_CLIENT {
+            return Err(Full::Client);
+        }
+        Ok(())
+    }
+
     /// Ends the oldest unconnected session, so that a client that only sends offers cannot lock out others.
     fn make_room(&self) {
         let waits = |session: &&Session| !session.is_connected && !*session.stop.borrow();
@@ -118,6 +130,11 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns an error if a client may not open another session now.
+    pub(super) fn check_room(&self, client: IpAddr, limits: Limits) -> Result<(), Full> {
+        self.table().check_room(attempt_bucket(client), limits)
+    }
+
     /// Reserves a place for a session until the seat is dropped. Also returns the session's packets.
     pub(super) fn open(
         self: &Arc<Self>,
@@ -132,14 +149,7 @@ impl Sessions {
         let password = HEXLOWER.encode(&random[24..]);
         let mut table = self.table();
         let client = attempt_bucket(client);
-        let own = || table.sessions.values().filter(|session| session.client == client);
-        if table.sessions.len() >= limits.all {
-            return Err(Full::Server);
-        }
-        let own_pending = own().filter(|session| !session.is_connected).count();
-        if own().count() >= limits.per_client || own_pending >= MOST_PENDING_PER_CLIENT {
-            return Err(Full::Client);
-        }
+        table.check_room(client, limits)?;
         table.make_room();
         table.opened += 1;
         let number = table.opened;

@@ -82,11 +82,18 @@ impl Transcodes {
     }
 }
 
-/// Runs ffmpeg, and restarts it until nobody watches or the stream is over.
+/// Runs ffmpeg, and restarts it until nobody watches or the stream is over. While the publisher is away, waits for its return.
 async fn encode(context: Arc<Context>, hub: Arc<Hub>, station: Arc<Station>) {
     let helper = context.helpers.enter(station.id.clone(), "webrtc", "h264");
     let (mut packager, mut pause) = (Packager::default(), FIRST_PAUSE);
-    while let Some(mut viewer) = hub.watch(&station.id, ViewerKind::Uncounted) {
+    loop {
+        let Some(mut viewer) = hub.watch(&station.id, ViewerKind::Uncounted) else {
+            if hub.known(&station.id).is_none() {
+                break;
+            }
+            sleep(FIRST_PAUSE).await;
+            continue;
+        };
         if helper.may_start(context.config().jobs.max_processes) {
             let began = Instant::now();
             match run(&context, &helper, &mut viewer, &station, &mut packager).await {

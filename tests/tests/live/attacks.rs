@@ -5,16 +5,19 @@ use serde_json::json;
 use weir_model::Timestamp;
 use weir_model::token::{Action, Claims, Signer};
 use weir_tests::harness::nginx::Config;
+use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Publisher, Sidecar, WebSocket, until};
 
-use super::{SECRET, ask, kind, open, publish};
+use super::whep::{SDP, offer};
+use super::{SECRET, ask, kind, open, publish, request};
 
 /// Paths with media of `live/show`.
-const PATHS: [&str; 4] = [
+const PATHS: [&str; 5] = [
     "/stream/live/show/ws",
     "/stream/live/show/llhls/master.m3u8",
     "/stream/live/show/llhls/index.m3u8",
     "/stream/live/show/llhls/init-0.mp4",
+    "/stream/live/show/whep",
 ];
 
 pub(super) fn claims() -> Claims {
@@ -38,8 +41,17 @@ pub(super) fn token(subject: &str) -> String {
     signed(&Claims { sub: subject.parse().unwrap(), ..claims() })
 }
 
-/// Returns the status of an answer; 101 counts as 200.
+/// Returns the settings of WebRTC on a port.
+fn webrtc(port: &Port) -> String {
+    format!("[webrtc]\nlisten = \"127.0.0.1:{}\"\n", port.number())
+}
+
+/// Returns the status of an answer; 101 and 201 count as 200.
 pub(super) fn status(port: u16, path: &str, headers: &[&str]) -> u16 {
+    if path.split('?').next().unwrap().ends_with("/whep") {
+        let answer = request(port, "POST", path, &[&[SDP][..], headers].concat(), &offer());
+        return if answer.status == 201 { 200 } else { answer.status };
+    }
     if !path.split('?').next().unwrap().ends_with("/ws") {
         return ask(port, path, headers).status;
     }
@@ -66,8 +78,8 @@ pub(super) fn protected() -> Config {
 
 #[test]
 fn what_nginx_protects_needs_a_token_here_too() {
-    let nginx = protected().start();
-    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let (nginx, udp) = (protected().start(), Port::reserve());
+    let sidecar = Sidecar::start(&nginx, &format!("[web]\n{}", webrtc(&udp)));
     let port = sidecar.web();
     let _show = publish(&nginx, "show");
     let good = token("live/show");
@@ -82,7 +94,7 @@ fn what_nginx_protects_needs_a_token_here_too() {
     let _free = Publisher::to(nginx.rtmp(), "free/show").start().started();
     until("another application is open", 10.0, || status(port, "/stream/free/show/ws", &[]) == 200);
     // Only an explicit `play = "open"` opens it.
-    sidecar.reload("[web]\nplay = \"open\"\n");
+    sidecar.reload(&format!("[web]\nplay = \"open\"\n{}", webrtc(&udp)));
     until("it is open", 10.0, || status(port, PATHS[0], &[]) == 200);
 }
 
@@ -117,9 +129,9 @@ fn end(viewer: &mut WebSocket) -> String {
 
 #[test]
 fn each_wrong_token_is_refused_for_each_kind_of_media() {
-    let nginx = open().start();
-    let config = "[web]\nplay = \"token\"\ntrusted_proxies = [\"192.0.2.1\"]\n";
-    let sidecar = Sidecar::start(&nginx, config);
+    let (nginx, udp) = (open().start(), Port::reserve());
+    let config = format!("[web]\nplay = \"token\"\ntrusted_proxies = [\"192.0.2.1\"]\n{}", webrtc(&udp));
+    let sidecar = Sidecar::start(&nginx, &config);
     let port = sidecar.web();
     let (_show, _other) = (publish(&nginx, "show"), publish(&nginx, "other"));
     let good = token("live/show");

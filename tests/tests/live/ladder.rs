@@ -6,9 +6,11 @@ use std::process::Command;
 
 use serde_json::json;
 use weir_tests::harness::nginx::Config;
+use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, until};
 
-use super::{Answer, SECRET, ask, open, publish};
+use super::whep::{SDP, offer};
+use super::{Answer, SECRET, ask, open, publish, request};
 
 const LLHLS: &str = "/stream/live/show/llhls";
 
@@ -25,10 +27,12 @@ fn each_rendition_of_a_ladder_is_in_the_master_playlist_and_knows_the_others() {
         .app("live", "weir_publish open;")
         .app("abr", "weir_publish key;")
         .start();
+    let port = Port::reserve();
+    let webrtc = format!("[webrtc]\nlisten = \"127.0.0.1:{}\"\n", port.number());
     let config = "[web]\nplay = \"token\"\n[rung.low]\nheight = 90\nbitrate = \"100k\"\n[ladder.one]\n\
                   rungs = [\"low\"]\n[[stream]]\napp = \"live\"\nstream = \"*\"\nladder = \"one\"\ndeliver = \"rtmp\"\n\
                   to_app = \"abr\"\n";
-    let sidecar = Sidecar::start(&nginx, config);
+    let sidecar = Sidecar::start(&nginx, &format!("{config}{webrtc}"));
     let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
     until("the rendition is live", 30.0, || nginx.api().stream("abr", "show_low"));
     let listed = || {
@@ -62,6 +66,10 @@ fn each_rendition_of_a_ladder_is_in_the_master_playlist_and_knows_the_others() {
     assert!(report.contains("URI=\"../../../live/show/llhls/index.m3u8"), "{report}");
     assert!(report.contains("LAST-MSN=") && report.contains("LAST-PART="), "{report}");
     assert_eq!([get(low, &other).status, ask(sidecar.web(), low, &[]).status], [403, 403]);
+    let play = |token: &str| {
+        request(sidecar.web(), "POST", &format!("/stream/abr/show_low/whep?token={token}"), &[SDP], &offer())
+    };
+    assert_eq!([play(&token).status, play(&other).status], [201, 403], "{:?}", play(&token));
 }
 
 /// Starts an nginx in front of the daemon that caches all cacheable answers, and logs its requests.

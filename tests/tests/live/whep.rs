@@ -136,6 +136,27 @@ fn a_stream_with_b_frames_is_refused_in_clear_words_and_the_player_takes_another
 }
 
 #[test]
+fn an_encoded_stream_goes_on_in_the_same_session_when_its_publisher_returns() {
+    let setup = setup("", "transcode = true\n");
+    let url = format!("rtmp://127.0.0.1:{}/live/show", setup.nginx.rtmp());
+    let publisher = Ffmpeg::publish_with_b_frames(&url);
+    until("the stream has B-frames", 20.0, || {
+        setup.post(&[SDP], &offer());
+        setup.sidecar.log().contains("ffmpeg encodes the stream")
+    });
+    let browser = Browser::start();
+    browser.open(&setup.embed("?tech=whep"));
+    wait_playing(&browser, "whep");
+    drop(publisher);
+    until("the end is shown", 20.0, || data(&browser, "state") == "STOPPED");
+    until("the encoder has ended", 60.0, || setup.sidecar.ffmpegs().is_empty());
+    let _publisher = Ffmpeg::publish_with_b_frames(&url);
+    wait_playing(&browser, "whep");
+    let sessions = "return performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/whep')).length";
+    assert_eq!(browser.run(sessions), 1, "{}", setup.sidecar.log());
+}
+
+#[test]
 fn requests_are_answered_as_rfc_9725_says_and_a_session_is_its_owners() {
     let setup = setup("", "ice_servers = [\"stun:stun.example.org:3478\", \"turn:u:p@turn.example.org\"]\n");
     let answer = setup.post(&[SDP], &offer());
