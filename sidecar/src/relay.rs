@@ -52,8 +52,9 @@ impl Relay {
     async fn over_websocket(&self, shared: &Shared, playable: impl Fn()) -> Result<(), Error> {
         let mut closing = shared.closing();
         let token = self.token()?;
+        let asking = self.paths.asking(&self.id());
         let mut socket = tokio::select! {
-            socket = Socket::connect(&self.origin, token.as_ref()) => socket?,
+            socket = Socket::connect(&self.origin, token.as_ref(), &asking) => socket?,
             () = told(&mut closing) => return Ok(()),
         };
         let mut run = Run { relay: self, unpacker: None, path: Vec::new(), out: None };

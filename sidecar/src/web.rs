@@ -8,6 +8,7 @@
 //!   Low-Latency HLS, with [`renditions`] of a ladder and [`compress`]; [`still`]: stills; [`sessions`]: WebRTC for viewers
 //!   ([`whep`]) and publishers ([`whip`], with [`guesses`]); [`offers`]: their shared functions
 //! - [`pages`]: the HTML pages; [`schedule`]: planned events
+//! - [`wake`]: starts streams that start on demand
 //! - [`talk`]: messages to front ends over `/v1/ws`; [`news`] holds them and a [`reporter`] collects them
 //! - [`reports`]: the regular exchange with nginx
 //! - [`edge`]: sends viewers to edges, and receives reports of edges; [`elsewhere`]: the edges that a page may use; [`node`]: the
@@ -63,6 +64,7 @@ mod socket;
 mod still;
 mod stream;
 mod talk;
+mod wake;
 mod whep;
 mod whip;
 

@@ -3,13 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use axum::http::HeaderMap;
 use data_encoding::HEXLOWER;
 
 use crate::streams::StreamId;
 
+/// Header with nodes, separated by commas: of an answer, those that the stream has passed; of a request, those that it comes from.
+pub(crate) const VIA: &str = "weir-via";
+
 /// Most nodes of a path. A longer chain is a mistake.
 const MOST_HOPS: usize = 16;
+/// Most nodes of a path that are read, and most bytes of a node's name.
+const MOST_VIA: usize = 64;
+const MOST_NAME: usize = 64;
+/// Time for which a request for a stream is known.
+const ASKED: Duration = Duration::from_secs(60);
 
 /// Reason why a stream must not be relayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +38,16 @@ pub(crate) struct Paths {
     /// Name of this node for other nodes: a random number of this process.
     node: String,
     relayed: Mutex<BTreeMap<StreamId, (u64, Vec<String>)>>,
+    /// The newest request of another node for each stream that was not live: its time, and the nodes that it comes from.
+    asked: Mutex<BTreeMap<StreamId, (Instant, Vec<String>)>>,
+}
+
+/// Returns the nodes that a header names.
+pub(crate) fn via(headers: &HeaderMap) -> Vec<String> {
+    let text = headers.get(VIA).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let names = text.split(',').map(str::trim);
+    let names = names.filter(|node| !node.is_empty() && node.len() <= MOST_NAME).take(MOST_VIA);
+    names.map(str::to_owned).collect()
 }
 
 impl Paths {
@@ -39,7 +59,11 @@ impl Paths {
     pub(crate) fn new() -> Result<Arc<Self>, getrandom::Error> {
         let mut random = [0; 8];
         getrandom::fill(&mut random)?;
-        Ok(Arc::new(Self { node: HEXLOWER.encode(&random), relayed: Mutex::default() }))
+        Ok(Arc::new(Self {
+            node: HEXLOWER.encode(&random),
+            relayed: Mutex::default(),
+            asked: Mutex::default(),
+        }))
     }
 
     fn relayed(&self) -> MutexGuard<'_, BTreeMap<StreamId, (u64, Vec<String>)>> {
@@ -52,8 +76,25 @@ impl Paths {
         std::iter::once(self.node.clone()).chain(before).collect()
     }
 
-    /// Checks that a stream with this path may be relayed.
-    pub(super) fn check(&self, path: &[String]) -> Result<(), Loop> {
+    /// Notes a request of another node for a stream that is not live. This node asks the next one on its behalf.
+    pub(crate) fn ask(&self, id: &StreamId, via: Vec<String>) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|_, (at, _)| at.elapsed() < ASKED);
+        // A viewer of this node is no part of a loop, whatever other requests say.
+        if asked.get(id).is_none_or(|(_, known)| via.len() <= known.len()) {
+            asked.insert(id.clone(), (Instant::now(), via));
+        }
+    }
+
+    /// Returns the nodes that a request of this node for a stream comes from. This node is the first.
+    pub(super) fn asking(&self, id: &StreamId) -> Vec<String> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = asked.get(id).filter(|(at, _)| at.elapsed() < ASKED).map(|(_, via)| via.clone());
+        std::iter::once(self.node.clone()).chain(before.unwrap_or_default()).collect()
+    }
+
+    /// Checks that a stream with this path may be relayed, or that a request which comes from these nodes may ask others.
+    pub(crate) fn check(&self, path: &[String]) -> Result<(), Loop> {
         match path {
             _ if path.contains(&self.node) => Err(Loop::Here),
             _ if path.len() >= MOST_HOPS => Err(Loop::Long),
@@ -107,5 +148,19 @@ mod tests {
         drop(entry);
         assert_eq!(a.check(&b.of(&id)), Ok(()));
         assert_eq!(a.check(&vec!["x".to_owned(); MOST_HOPS]), Err(Loop::Long));
+    }
+
+    #[test]
+    fn a_request_that_returns_is_known() {
+        let (a, b, c) = (Paths::new().unwrap(), Paths::new().unwrap(), Paths::new().unwrap());
+        let id: StreamId = ("live".parse().unwrap(), "show".parse().unwrap());
+        b.ask(&id, a.asking(&id));
+        c.ask(&id, b.asking(&id));
+        assert_eq!(a.check(&c.asking(&id)), Err(Loop::Here));
+        let other = ("live".parse().unwrap(), "other".parse().unwrap());
+        assert_eq!(a.check(&c.asking(&other)), Ok(()));
+        let mut headers = HeaderMap::new();
+        headers.insert(VIA, "a, b,,c".parse().unwrap());
+        assert_eq!(via(&headers), ["a", "b", "c"]);
     }
 }

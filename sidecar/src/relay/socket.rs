@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use weir_model::Secret;
 use weir_model::front::MediaMessage;
 
+use super::paths::VIA;
 use super::said::{body, clean, explain};
 use crate::config::origin::{Origin, host_of};
 use crate::http;
@@ -99,8 +100,15 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Connects, and waits until the far end has the stream.
-    pub(super) async fn connect(origin: &Origin, token: Option<&Secret>) -> Result<Self, Error> {
-        let stream = open(&origin.url, token, HeaderMap::new(), MOST_BYTES).await?;
+    /// `asking` names the nodes that the request comes from.
+    pub(super) async fn connect(
+        origin: &Origin,
+        token: Option<&Secret>,
+        asking: &[String],
+    ) -> Result<Self, Error> {
+        let via =
+            HeaderValue::from_str(&asking.join(",")).ok().map(|via| (HeaderName::from_static(VIA), via));
+        let stream = open(&origin.url, token, via.into_iter().collect(), MOST_BYTES).await?;
         Ok(Self { stream, host: origin.host(), breaks: false })
     }
 
@@ -140,6 +148,7 @@ impl Socket {
                 return Some(Message::Init { via, breaks: std::mem::take(&mut self.breaks) });
             }
             Ok(MediaMessage::Ended) => return Some(Message::Ended),
+            Ok(MediaMessage::Pong) => {}
             Ok(MediaMessage::Skipped { .. }) => {
                 tracing::warn!("{} drops frames: the network is too slow", self.host);
             }

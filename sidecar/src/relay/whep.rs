@@ -47,7 +47,8 @@ pub(super) async fn run(relay: &Relay, shared: &Shared, playable: &impl Fn()) ->
     let token = relay.token()?;
     let begin = async {
         let (peer, offer) = Peer::offer(&relay.origin).await?;
-        let (session, answered) = Session::begin(&relay.origin, token.as_ref(), offer).await?;
+        let asking = relay.paths.asking(&relay.id());
+        let (session, answered) = Session::begin(&relay.origin, token.as_ref(), &asking, offer).await?;
         Ok::<_, Error>((peer, session, answered))
     };
     let (mut peer, session, answered) = tokio::select! {

@@ -9,15 +9,13 @@ use axum::extract::{ConnectInfo, Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use super::access::Denied;
 use super::asker::asker;
 use super::common::Web;
 use super::names::{Part, part};
 use super::patience::Inbound;
-use super::{answer, llhls, offers, socket, still};
-use crate::ladder::family::source_of;
+use super::wake::wake;
+use super::{answer, llhls, offers, renditions, socket, still};
 use crate::live::station::ViewerKind;
-use crate::streams::StreamId;
 
 /// Serves everything below `/stream/`.
 pub(super) async fn get(
@@ -51,18 +49,13 @@ async fn respond(
     let settings = &web.context.config().web;
     let asker = asker(peer, &headers, &settings.trusted_proxies, &settings.base);
     let query = query.unwrap_or_default();
-    let admit = |id: &StreamId| web.doors.admit(id, &query, &headers, asker.client);
-    // A token for a stream is also valid for the renditions of its ladder.
-    let by_source = || source_of(&web.context.config(), &id).and_then(|source| admit(&source).ok());
-    let admitted = match admit(&id) {
+    let admitted = match renditions::admit(&web, &id, &query, &headers, asker.client) {
         Ok(admitted) => admitted,
-        Err(denied @ Denied::Token(_)) => match by_source().filter(|admitted| admitted.pass.is_some()) {
-            Some(admitted) => admitted,
-            None => return denied.answer(),
-        },
         Err(denied) => return denied.answer(),
     };
-    web.board.wait_for(&id).await;
+    if let Err(refused) = wake(&web, &id, &headers).await {
+        return *refused;
+    }
     match part {
         Part::Ws => {
             let Ok(upgrade) = upgrade else {

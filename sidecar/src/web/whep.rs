@@ -5,11 +5,13 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 
-use super::answer;
 use super::asker::asker;
 use super::offers::{Request, SDP, check_accepted, check_type, created, off, refusal, retry, text};
+use super::wake::wake;
+use super::{answer, renditions};
 use crate::live::station::ViewerKind;
-use crate::relay::whep::signal::{MEDIA, VIA};
+use crate::relay::paths::VIA;
+use crate::relay::whep::signal::MEDIA;
 use crate::streams::StreamId;
 use crate::webrtc::MayStay;
 
@@ -22,11 +24,13 @@ pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Respons
     let engine = web.webrtc.as_ref().ok_or_else(off)?;
     let settings = &web.context.config().web;
     let client = asker(peer, &headers, &settings.trusted_proxies, &settings.base).client;
-    let admitted = web.doors.admit(id, &query, &headers, client).map_err(|denied| denied.answer())?;
+    let admitted = renditions::admit(web, id, &query, &headers, client).map_err(|denied| denied.answer())?;
     check_type(&headers, SDP)?;
     check_accepted(&headers)?;
     let offer = text(body).await?;
-    web.board.wait_for(id).await;
+    // A client without room does not wake the stream.
+    engine.check_room(client).map_err(|refused| refusal(&refused))?;
+    wake(web, id, &headers).await?;
     let viewer = web.hub.watch(id, ViewerKind::Uncounted).ok_or_else(answer::not_live)?;
     let start = viewer.station().begun(BEGINNING).await.ok_or_else(|| {
         retry(answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the stream has not begun yet"))

@@ -109,6 +109,21 @@ fn a_loop_is_refused_and_named() {
     first.wait_log(&format!("input failed: {error}"));
 }
 
+#[test]
+fn nodes_that_name_each_other_do_not_keep_each_other_awake() {
+    let (a, b) = (ingest().start(), keyed().start());
+    let config = |sidecar: &Sidecar| {
+        input(&format!("weir+ws://127.0.0.1:{}", sidecar.web()), "start = \"on-demand\"\n[web]\n")
+    };
+    let first = Sidecar::start(&a, "[web]\n");
+    let second = Sidecar::start(&b, &config(&first));
+    first.reload(&config(&second).replace("@DIR@", &a.folder().to_string_lossy()));
+    // There is no publisher.
+    assert_eq!(WebSocket::connect(first.web(), PATH, &[]).map(|_| ()).unwrap_err().0, 404);
+    second.wait_log("input failed: 409 from");
+    until("both are asleep", 60.0, || first.find(INPUT).is_none() && second.find(INPUT).is_none());
+}
+
 /// A far end with the fault that the name of the stream selects.
 const LIAR: &str = r#"
 import base64, hashlib, socket, struct, sys, threading, time

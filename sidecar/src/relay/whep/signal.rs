@@ -10,13 +10,12 @@ use weir_model::Secret;
 use super::answer::MOST_BYTES;
 use crate::config::origin::Origin;
 use crate::http;
+use crate::relay::paths::{self, VIA};
 use crate::relay::said::{body, explain};
 use crate::relay::socket::Error;
 
 /// Content type of an offer and an answer.
 const SDP: &str = "application/sdp";
-/// Header of an answer with the nodes that the stream has passed.
-pub(crate) const VIA: &str = "weir-via";
 /// Time limit of the connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Time limit of the whole answer: the far end may have to fetch the stream itself first.
@@ -25,9 +24,6 @@ const ANSWER: Duration = Duration::from_secs(20);
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Header of an answer with the kinds of media of the stream, such as `video,audio`.
 pub(crate) const MEDIA: &str = "weir-media";
-/// Most nodes of a path, and most bytes of a node's name.
-const MOST_VIA: usize = 64;
-const MOST_NAME: usize = 64;
 
 /// A session at the far end.
 pub(super) struct Session {
@@ -47,10 +43,11 @@ pub(super) struct Answered {
 }
 
 impl Session {
-    /// Sends an offer, and reads the answer.
+    /// Sends an offer, and reads the answer. `asking` names the nodes that the request comes from.
     pub(super) async fn begin(
         origin: &Origin,
         token: Option<&Secret>,
+        asking: &[String],
         offer: String,
     ) -> Result<(Self, Answered), Error> {
         let failed = |why: String| Error::Connect { host: origin.host(), why };
@@ -58,7 +55,7 @@ impl Session {
             .connect_timeout(CONNECT)
             .build()
             .map_err(|error| failed(http::innermost(&error)))?;
-        let exchanged = timeout(ANSWER, exchange(&client, origin, token, offer)).await;
+        let exchanged = timeout(ANSWER, exchange(&client, origin, token, asking, offer)).await;
         let (place, answered) =
             exchanged.map_err(|_| failed(format!("no answer for {} s", ANSWER.as_secs())))??;
         Ok((Self { client, place, token: token.cloned() }, answered))
@@ -79,6 +76,7 @@ async fn exchange(
     client: &Client,
     origin: &Origin,
     token: Option<&Secret>,
+    asking: &[String],
     offer: String,
 ) -> Result<(Option<Url>, Answered), Error> {
     let host = || origin.host();
@@ -87,6 +85,7 @@ async fn exchange(
         .post(origin.url.clone())
         .header(header::CONTENT_TYPE, SDP)
         .header(header::ACCEPT, SDP)
+        .header(VIA, asking.join(","))
         .body(offer);
     if let Some(token) = token {
         // The token is not in the URL, which the far end's web server logs.
@@ -103,9 +102,7 @@ async fn exchange(
     }
     let said = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
     let place = said("location").and_then(|location| origin.url.join(location).ok());
-    let via = said(VIA).unwrap_or_default().split(',').map(str::trim);
-    let via = via.filter(|node| !node.is_empty() && node.len() <= MOST_NAME).take(MOST_VIA);
-    let via = via.map(str::to_owned).collect();
+    let via = paths::via(response.headers());
     let has_audio = said(MEDIA).unwrap_or_default().split(',').any(|kind| kind.trim() == "audio");
     // The token is for this server alone, so a session at another origin is not used.
     let place = place.filter(|place| place.origin() == origin.url.origin());

@@ -1,0 +1,22 @@
+//! Starts streams that start on demand.
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+
+use super::answer;
+use super::common::Web;
+use crate::relay::paths::via;
+use crate::streams::StreamId;
+
+/// Waits for a stream that starts on demand. Refuses a request that comes from this node over other nodes: without a publisher, such nodes
+/// would keep each other awake.
+pub(super) async fn wake(web: &Web, id: &StreamId, headers: &HeaderMap) -> Result<(), Box<Response>> {
+    if web.board.find(id).is_some() {
+        return Ok(());
+    }
+    let (paths, via) = (&web.context.paths, via(headers));
+    paths.check(&via).map_err(|error| answer::error(StatusCode::CONFLICT, "conflict", &error.to_string()))?;
+    paths.ask(id, via);
+    web.board.wait_for(id).await;
+    Ok(())
+}
