@@ -8,6 +8,7 @@ mod edge;
 mod join;
 mod keys;
 mod ladder;
+mod live;
 mod pinger;
 mod players;
 mod protected;
@@ -28,6 +29,7 @@ use std::sync::LazyLock;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
+use crate::harness::process::Process;
 use crate::harness::{Nginx, products};
 
 /// One comparison.
@@ -135,6 +137,11 @@ pub const ROWS: [Row; 21] = [
         what: "what the chat costs weir serve: its time and its memory",
         measure: chat::chat,
     },
+    Row {
+        name: "live",
+        what: "viewers over WebSocket: the servers' time, from the connection to the first frame, and memory per viewer",
+        measure: live::live,
+    },
 ];
 
 /// Compares this module with that of an earlier commit, which `WEIR_BASE_MODULE` names. Runs only on request.
@@ -173,6 +180,15 @@ fn part<'a>(servers: impl Iterator<Item = &'a Nginx>) {
         nginx.workers().iter().for_each(|worker| pin(worker.0, first));
     }
     pin(0, second);
+}
+
+/// Pins all threads of a server to the core of the servers.
+fn pin_all(process: Process) {
+    let [first, _, ..] = *cores() else { return };
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.0)).unwrap();
+    for task in tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok()) {
+        pin(task, first);
+    }
 }
 
 /// Pins a process (0 is the caller's thread) to one core.

@@ -53,7 +53,7 @@ pub(super) fn join() -> Table {
 }
 
 /// From the command `play` to the first keyframe.
-fn first_keyframe(nginx: &Nginx) -> Duration {
+pub(super) fn first_keyframe(nginx: &Nginx) -> Duration {
     let url = format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()).parse().unwrap();
     let mut client = Client::play(&url, Options::default());
     let mut socket = TcpStream::connect(("127.0.0.1", nginx.rtmp())).unwrap();

@@ -7,13 +7,14 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use super::ports::Port;
+use super::process::Process;
 use super::{files, products, wait};
 
 /// A running server; killed when dropped.
 pub struct NodeMediaServer {
     child: Child,
     port: Port,
-    _http: Port,
+    http: Port,
     folder: TempDir,
 }
 
@@ -34,10 +35,25 @@ impl NodeMediaServer {
             .stderr(log)
             .spawn()
             .unwrap();
-        let server = Self { child, port, _http: http, folder };
+        let server = Self { child, port, http, folder };
         let up = wait::until_ok(60.0, || TcpStream::connect(("127.0.0.1", server.port.number())).is_ok());
         assert!(up.is_some(), "no RTMP server:\n{}", server.log());
         server
+    }
+
+    /// The process.
+    pub fn process(&self) -> Process {
+        Process(self.child.id().cast_signed())
+    }
+
+    /// The port of RTMP.
+    pub fn rtmp(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// The port of HTTP and WebSocket.
+    pub fn http(&self) -> u16 {
+        self.http.number()
     }
 
     /// The URL of a stream there.
