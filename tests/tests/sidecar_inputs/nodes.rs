@@ -118,9 +118,11 @@ fn nodes_that_name_each_other_do_not_keep_each_other_awake() {
     let first = Sidecar::start(&a, "[web]\n");
     let second = Sidecar::start(&b, &config(&first));
     first.reload(&config(&second).replace("@DIR@", &a.folder().to_string_lossy()));
-    // There is no publisher.
-    assert_eq!(WebSocket::connect(first.web(), PATH, &[]).map(|_| ()).unwrap_err().0, 404);
-    second.wait_log("input failed: 409 from");
+    // There is no publisher. The first requests may come before the node knows its input.
+    until("a request comes back", 60.0, || {
+        assert_eq!(WebSocket::connect(first.web(), PATH, &[]).map(|_| ()).unwrap_err().0, 404);
+        second.log().contains("input failed: 409 from")
+    });
     until("both are asleep", 60.0, || first.find(INPUT).is_none() && second.find(INPUT).is_none());
 }
 

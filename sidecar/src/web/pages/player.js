@@ -36,7 +36,7 @@ const PING_MS = 1000;
 const PONG_MS = 1500;
 const PING_AGAIN_MS = 5000;
 // Buffer ahead of the current position, in seconds: AIM is the target, which grows after a stall up to MOST_AIM.
-const AIM = 0.35;
+const AIM = 0.3;
 const MOST_AIM = 1.5;
 const LOST = 3;
 const KEEP_BEHIND = 10;
@@ -778,8 +778,9 @@ class OverWebSocket {
     if (video.currentTime < start || distance > LOST || distance < 0) {
       const to = Math.max(start, end - this.#aim);
       if (end - start > 0.05 && Math.abs(to - video.currentTime) > 0.02) video.currentTime = to;
-    } else if (distance > this.#aim + 0.15) {
-      video.playbackRate = distance > this.#aim + 0.6 ? 1.25 : 1.08;
+    } else if (distance > this.#aim + (video.playbackRate > 1 ? 0.03 : 0.12)) {
+      // Once it is faster, it stays so until the distance is right.
+      video.playbackRate = distance > this.#aim + 0.6 ? 1.25 : distance > this.#aim + 0.15 ? 1.08 : 1.04;
     } else if (distance < this.#aim - 0.2) {
       video.playbackRate = 0.95;
     } else {
