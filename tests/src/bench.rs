@@ -43,7 +43,7 @@ pub struct Row {
 }
 
 /// All comparisons.
-pub const ROWS: [Row; 21] = [
+pub const ROWS: [Row; 22] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
