@@ -86,7 +86,7 @@ fn an_open_dashboard_costs_little() {
     let full: Vec<_> = heaps.iter().filter(|(at, ..)| *at >= FULL).collect();
     // Between the collection of garbage and the measurement, an answer of the daemon may arrive. What the page keeps is in every sample.
     let kept = |of: fn(&(Duration, f64, f64)) -> f64| -> Vec<f64> {
-        full.chunks(WINDOW).map(|some| some.iter().map(of).fold(f64::INFINITY, f64::min)).collect()
+        full.chunks(WINDOW).map(|some| some.iter().copied().map(of).fold(f64::INFINITY, f64::min)).collect()
     };
     for kept in [kept(|(_, heap, _)| *heap), kept(|(.., nodes)| *nodes)] {
         assert!(kept.iter().all(|now| now / kept[0] < FLAT), "{kept:?} of {full:?}");
