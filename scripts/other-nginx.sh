@@ -61,7 +61,7 @@ rtmp_module=$dir/$name/objs/ngx_rtmp_module.so
 NGINX_SOURCE_DIR=$dir/$name/src NGINX_BUILD_DIR=$dir/$name/objs NGINX_RTMP_SOURCE_DIR=$rtmp CARGO_TARGET_DIR=$dir/target \
     "$cargo" build --locked -p weir-ngx-module --manifest-path "$root_dir/Cargo.toml"
 
-"$nginx" -V 2>&1 | head -n 1
+"$nginx" -V 2>&1 | sed -n 1p
 
 # The module looks for the thread pool when the configuration has a zone.
 bare=$dir/bare
