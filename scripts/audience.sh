@@ -25,10 +25,16 @@ for name in 1 2; do
 done
 
 # The pages of `weir serve` answer a moment after nginx.
-until exec 3<>"/dev/tcp/127.0.0.1/$port"; do sleep 0.5; done
-printf 'GET /tv/v1/ws HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: d2VpcmQgYXVkaWVuY2U4MA==\r\n\r\n' "$port" >&3
+connect() {
+    local status line
+    exec 3<>"/dev/tcp/127.0.0.1/$port" || return 1
+    printf 'GET /tv/v1/ws HTTP/1.1\r\nHost: 127.0.0.1:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: d2VpcmQgYXVkaWVuY2U4MA==\r\n\r\n' "$port" >&3
+    read -r status <&3 || return 1
+    [[ $status == *" 101 "* ]] || return 1
+    while read -r line <&3 && [ "$line" != $'\r' ]; do :; done
+}
+until connect; do sleep 0.5; done
 # The bytes after the mask are the text itself, because the mask is zero.
-while read -r line <&3 && [ "$line" != $'\r' ]; do :; done
 frame '{"type":"join","app":"live","stream":"test","name":"Weir"}' >&3
 frame '{"type":"chat","text":"Hello. This chat is on the watch page."}' >&3
 cat <&3 >/dev/null &

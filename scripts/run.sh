@@ -18,11 +18,12 @@ for port in {8090..8189}; do
     [ -n "$(ss -Hltn "sport = :$port")" ] || web_port=$port
 done
 export WEB_PORT=$web_port
-# Port of WebRTC (UDP): WEBRTC_PORT, or the first free port from 8189 on.
+# Port of WebRTC (UDP and TCP): WEBRTC_PORT, or the first free port from 99 above WEB_PORT on, so that runs that start together differ.
 webrtc_port=${WEBRTC_PORT:-}
-for port in {8189..8288}; do
+first=$((web_port < 65300 ? web_port + 99 : web_port - 299))
+for port in $(seq "$first" $((first + 99))); do
     [ -z "$webrtc_port" ] || break
-    [ -n "$(ss -Hlun "sport = :$port")" ] || webrtc_port=$port
+    [ -n "$(ss -Hltun "sport = :$port")" ] || webrtc_port=$port
 done
 weir=${WEIR_BIN:-$root_dir/build/weir}
 api=http://127.0.0.1:$http_port/api
