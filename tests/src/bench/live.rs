@@ -48,7 +48,9 @@ pub(super) fn live() -> Report {
 }
 
 fn config() -> Config {
-    Config::weir().with_api().app("live", "weir_publish open;").connections(1024)
+    // The guard would disconnect a publisher while another server is measured.
+    let config = Config::weir().with_api().server("weir_guard off;");
+    config.app("live", "weir_publish open;").connections(1024)
 }
 
 /// A publisher of 2 Mbit/s, which sends when it is told to.
