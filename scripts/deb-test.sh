@@ -105,7 +105,7 @@ say 'from make install to packages:'
 mkdir "$chroot/source" "$chroot/source/build"
 (cd "$root_dir" && tar -cf - Makefile Cargo.toml ./*.md LICENSE docs nginx-conf) | tar -xf - -C "$chroot/source"
 dpkg-deb --fsys-tarfile "$debs"/weir_*.deb | tar -xOf - ./usr/bin/weir >"$chroot/source/build/weir"
-dpkg-deb --fsys-tarfile "$debs"/weir_*.deb | tar -xOf - ./usr/share/doc/weir/THIRD-PARTY-NOTICES >"$chroot/source/build/THIRD-PARTY-NOTICES"
+dpkg-deb --fsys-tarfile "$debs"/weir_*.deb | tar -xOf - --wildcards './usr/share/doc/weir/THIRD-PARTY-NOTICES*' | zcat -f >"$chroot/source/build/THIRD-PARTY-NOTICES"
 dpkg-deb --fsys-tarfile "$debs"/libnginx-mod-rtmp-weir_*.deb | tar -xOf - ./usr/lib/nginx/modules/ngx_rtmp_weir_module.so >"$chroot/source/build/ngx_rtmp_weir_module.so"
 chmod 755 "$chroot/source/build/weir"
 # `weir` needs the library of the package.
