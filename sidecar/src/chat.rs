@@ -9,7 +9,7 @@
 //! The chat replaces an address with a keyed hash before any other use. Messages are plain text: no code here turns them into
 //! markup.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use std::time::Duration;
 use axum::extract::ws::Utf8Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use tokio::sync::broadcast;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use weir_model::event::daemon::DaemonEvent;
 use weir_model::event::daemon::fields::{ChatCounts, ChatSaid};
 use weir_model::front::{ChatMessage, ChatNames, FrontMessage, Place};
@@ -50,6 +50,10 @@ const BEHIND: usize = 256;
 const PEOPLE: Duration = Duration::from_secs(2);
 /// Most rooms, for an unused room to stay open until its counts of people are reported.
 const MOST_COUNTED: usize = 100;
+/// Most counts that are reported per [`PEOPLE`] interval.
+const PORTION: usize = 50;
+/// How long a person waits for the stored messages of a room.
+const READING: Duration = Duration::from_secs(5);
 /// Number of [`PEOPLE`] intervals between counts for the history.
 const MINUTE: u32 = 30;
 
@@ -64,6 +68,8 @@ pub(crate) struct Chat {
     reading: Arc<tokio::sync::Mutex<()>>,
     key: Mutex<Vec<u8>>,
     shared: Shared,
+    /// Counts of the last minute that are not reported yet.
+    counted: Mutex<VecDeque<ChatCounts>>,
     next: AtomicU64,
 }
 
@@ -74,6 +80,8 @@ struct Open {
     told: broadcast::Sender<Utf8Bytes>,
     /// Number of people that was last reported.
     people: usize,
+    /// Whether the stream is or was live. Anybody may open the room of an invented stream.
+    is_known: bool,
 }
 
 /// Action of a moderator.
@@ -104,6 +112,8 @@ pub(crate) struct Visitor {
     pub is_verified: bool,
     /// Whether a token states that the person is a moderator.
     pub is_moderator: bool,
+    /// Whether the stream is or was live.
+    pub stream_is_known: bool,
 }
 
 /// A person in a room. Dropping it removes the person from the room.
@@ -127,7 +137,7 @@ impl Drop for Presence {
         if let Some(open) = rooms.get_mut(&self.id) {
             open.room.leave(self.number);
             // Anybody may open any room, so unused rooms are removed. A few stay until their counts are reported.
-            let stays = open.room.has_counts() && of_all <= MOST_COUNTED;
+            let stays = open.is_known && open.room.has_counts() && of_all <= MOST_COUNTED;
             if open.room.is_unused() && !stays {
                 rooms.remove(&self.id);
             }
@@ -146,6 +156,7 @@ impl Chat {
             reading: Arc::default(),
             key: Mutex::default(),
             shared: Shared::default(),
+            counted: Mutex::default(),
             next: AtomicU64::new(0),
         });
         chat.open(&config.chat);
@@ -239,11 +250,12 @@ impl Chat {
             None => None,
         };
         let name = name.filter(|_| visitor.has_token || settings.names == ChatNames::Open);
-        let Visitor { is_verified, is_moderator, .. } = visitor;
+        let Visitor { is_verified, is_moderator, stream_is_known, .. } = visitor;
         let person = Person { name, is_verified, is_moderator, mark: self.mark(client) };
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let came = |open: &mut Open| {
             open.room.enter(number, person.clone())?;
+            open.is_known |= stream_is_known;
             let welcome = FrontMessage::ChatWelcome {
                 place: place(id),
                 name: person.name.clone(),
@@ -282,7 +294,8 @@ impl Chat {
                 }
             }
             let of = id.clone();
-            let kept = self.read(move |reader| reader.messages(&of)).await;
+            // A person does not wait for a disk that hangs.
+            let kept = timeout(READING, self.read(move |reader| reader.messages(&of))).await.ok().flatten();
             read = Some(kept.unwrap_or_default());
         }
     }
@@ -312,7 +325,7 @@ impl Chat {
         for (ban, until) in time_outs {
             room.time_out(ban, now + shared::left(until, clock));
         }
-        Open { room, told: broadcast::channel(BEHIND).0, people: 0 }
+        Open { room, told: broadcast::channel(BEHIND).0, people: 0, is_known: false }
     }
 
     fn keep(&self, change: Change) {
@@ -324,18 +337,24 @@ impl Chat {
     /// Reports the number of people to the rooms and the counts of a minute to the history, and removes empty rooms.
     fn count(&self, is_minute: bool) {
         let mut rooms = self.lock();
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, open) in rooms.iter_mut() {
             let people = open.room.people();
             if people != open.people {
                 open.people = people;
                 open.tell(&FrontMessage::ChatPeople { place: place(id), people });
             }
-            if is_minute && open.room.has_counts() {
+            // The people who wait for a stream count when it is live, or when somebody has written.
+            if is_minute && open.room.has_counts() && (open.is_known || open.room.has_messages()) {
                 let [messages, joined, left, peak] = open.room.take_counts();
                 let (app, stream) = names(id);
-                let counts = ChatCounts { at: clock::now(), app, joined, left, messages, peak, stream };
-                self.bus.tell(&DaemonEvent::ChatCounts(counts));
+                counted.push_back(ChatCounts { at: clock::now(), app, joined, left, messages, peak, stream });
             }
+        }
+        // Listeners of the bus keep up: a portion at a time.
+        let portion = counted.len().min(PORTION);
+        for counts in counted.drain(..portion) {
+            self.bus.tell(&DaemonEvent::ChatCounts(counts));
         }
         if is_minute {
             let now = Instant::now();

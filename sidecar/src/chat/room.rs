@@ -389,6 +389,11 @@ impl Room {
         self.counts[..3].iter().any(|count| *count > 0)
     }
 
+    /// Returns whether anybody has written since the last minute.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.counts[0] > 0
+    }
+
     /// Removes expired time-outs.
     pub(crate) fn tidy(&mut self, now: Instant) {
         self.silenced.retain(|(_, until)| *until > now);

@@ -14,8 +14,13 @@ fn chat(folder: &Path) -> (Arc<Chat>, Arc<Bus>) {
 }
 
 async fn enter(chat: &Arc<Chat>, stream: &str, name: &str) -> Presence {
-    let visitor =
-        Visitor { name: Some(name.to_owned()), has_token: true, is_verified: true, is_moderator: true };
+    let visitor = Visitor {
+        name: Some(name.to_owned()),
+        has_token: true,
+        is_verified: true,
+        is_moderator: true,
+        stream_is_known: true,
+    };
     chat.enter(&id(stream), visitor, "192.0.2.1".parse().unwrap()).await.unwrap()
 }
 

@@ -116,6 +116,7 @@ impl Newsroom {
         let mut told = Vec::new();
         for (id, machine) in &mut known.streams {
             let facts = live.get(id).map(|entry| Facts {
+                session: number_of(&entry.live.session),
                 is_ready: machine.is_ready() || is_ready(entry),
                 is_slate: entry.live.slate,
             });
@@ -154,6 +155,11 @@ impl Known {
         let slate = is_slate(id) || of_source.as_ref().is_some_and(is_slate);
         Nature::of(source, slate)
     }
+}
+
+/// Returns the number of a publish from its text form, such as `s1a`.
+fn number_of(session: &str) -> u64 {
+    u64::from_str_radix(session.trim_start_matches('s'), 16).unwrap_or_default()
 }
 
 /// Returns the stream that a rendition shows.

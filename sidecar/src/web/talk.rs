@@ -329,13 +329,14 @@ async fn join(web: &Arc<Web>, about: &Caller, request: Request, far: Option<Far>
         let refusal = far.is_none().then(|| error("unavailable", full));
         return Reply::Joined(Box::new(Joined { id, pass, presence: None, far }), refusal);
     }
+    let stream_is_known = web.news.has_known(&id);
     let visitor = match person {
         Some(ChatClaims { name, moderator: is_moderator, .. }) => {
             // A token without a name lets its bearer choose one.
             let (is_verified, name) = (name.is_some(), name.or(request.name));
-            Visitor { name, has_token: true, is_verified, is_moderator }
+            Visitor { name, has_token: true, is_verified, is_moderator, stream_is_known }
         }
-        None => Visitor { name: request.name, ..Visitor::default() },
+        None => Visitor { name: request.name, stream_is_known, ..Visitor::default() },
     };
     match web.context.chat.enter(&id, visitor, client).await {
         Ok(presence) => {

@@ -22,6 +22,8 @@ pub(super) enum News {
 /// Facts about a stream that is live.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
+    /// The publish.
+    pub(super) session: u64,
     /// All renditions can be played.
     pub(super) is_ready: bool,
     /// The stream is a slate that replaces a lost publisher.
@@ -36,6 +38,8 @@ pub(super) enum Machine {
     Off,
     /// The stream can be played.
     Live {
+        /// The publish.
+        session: u64,
         /// Whether nginx reported that the publisher's connection was lost.
         is_lost: bool,
         /// Whether all renditions could be played since the start.
@@ -64,7 +68,7 @@ impl Machine {
     /// within which a lost publisher may return without ending the stream.
     pub(super) fn see(&mut self, live: Option<Facts>, linger: Duration, now: Instant) -> Vec<News> {
         let before = *self;
-        let Some(Facts { is_ready, is_slate }) = live else {
+        let Some(Facts { session, is_ready, is_slate }) = live else {
             return match before {
                 Self::Live { is_lost: true, is_ready, .. } if !linger.is_zero() => {
                     *self = Self::Away { until: now + linger, was_ready: is_ready };
@@ -79,6 +83,8 @@ impl Machine {
             };
         };
         let (was_ready, begin) = match before {
+            // A slate alone is no publisher.
+            Self::Off if is_slate => (false, Some(News::Interrupted)),
             Self::Off => (false, Some(News::Started)),
             // Another publisher may use the name by now.
             Self::Live { is_slate: was_slate, is_ready, .. } => match (was_slate, is_slate) {
@@ -89,7 +95,10 @@ impl Machine {
             Self::Away { was_ready, .. } if is_slate => (was_ready, Some(News::Interrupted)),
             Self::Away { was_ready, .. } => (was_ready, Some(News::Resumed)),
         };
-        *self = Self::Live { is_lost: false, is_ready: was_ready || is_ready, is_slate };
+        // The list of live streams may still have the publish that was reported as lost.
+        let is_lost = matches!(before, Self::Live { session: of, is_lost: true, .. } if of == session);
+        let is_ready = is_ready && !is_slate;
+        *self = Self::Live { session, is_lost, is_ready: was_ready || is_ready, is_slate };
         begin.into_iter().chain((is_ready && !was_ready).then_some(News::Ready)).collect()
     }
 
@@ -127,9 +136,10 @@ mod tests {
     use super::*;
 
     const LINGER: Duration = Duration::from_secs(30);
-    const READY: Option<Facts> = Some(Facts { is_ready: true, is_slate: false });
-    const BEGUN: Option<Facts> = Some(Facts { is_ready: false, is_slate: false });
-    const SLATE: Option<Facts> = Some(Facts { is_ready: true, is_slate: true });
+    const READY: Option<Facts> = Some(Facts { session: 1, is_ready: true, is_slate: false });
+    const BEGUN: Option<Facts> = Some(Facts { session: 1, is_ready: false, is_slate: false });
+    const OTHER: Option<Facts> = Some(Facts { session: 3, is_ready: true, is_slate: false });
+    const SLATE: Option<Facts> = Some(Facts { session: 2, is_ready: true, is_slate: true });
 
     #[test]
     fn a_publisher_that_returns_in_time_has_interrupted_the_stream() {
@@ -156,13 +166,33 @@ mod tests {
         // The publisher was lost, and another one started before the loss was noticed.
         machine.see(READY, LINGER, start);
         machine.lost();
-        assert_eq!(machine.see(READY, LINGER, start), []);
+        assert_eq!(machine.see(OTHER, LINGER, start), []);
         assert_eq!(machine.see(None, LINGER, start), [News::Ended]);
         assert_eq!((machine.deadline(), machine.now()), (None, News::Ended));
         // Without `linger`, a loss is an end.
         machine.see(READY, LINGER, start);
         machine.lost();
         assert_eq!(machine.see(None, Duration::ZERO, start), [News::Ended]);
+    }
+
+    #[test]
+    fn a_loss_is_known_before_the_list_has_changed() {
+        let (mut machine, start) = (Machine::default(), Instant::now());
+        machine.see(READY, LINGER, start);
+        machine.lost();
+        // Something else changed, and the list still has the stream.
+        assert_eq!(machine.see(READY, LINGER, start), []);
+        assert_eq!(machine.see(None, LINGER, start), [News::Interrupted]);
+    }
+
+    #[test]
+    fn a_slate_after_the_end_is_no_publisher() {
+        let (mut machine, start) = (Machine::default(), Instant::now());
+        machine.see(READY, Duration::ZERO, start);
+        machine.lost();
+        assert_eq!(machine.see(None, Duration::ZERO, start), [News::Ended]);
+        assert_eq!(machine.see(SLATE, Duration::ZERO, start), [News::Interrupted]);
+        assert_eq!(machine.see(READY, Duration::ZERO, start), [News::Resumed, News::Ready]);
     }
 
     #[test]

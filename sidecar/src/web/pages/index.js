@@ -40,8 +40,15 @@ function waiting(stream) {
   return card(page(stream, stream.name), stream.name, "", null);
 }
 
-// A rendition has no card: its viewers count for its source.
-const isOf = (other, stream) => other === stream || (other.source?.app === stream.app && other.source?.name === stream.name);
+// A rendition has no card: its viewers count for its source. An edge does not know the ladders of its origin: there, a name such as
+// NAME_480p tells a rendition.
+function isRenditionOf(other, stream) {
+  if (other.source) {
+    return other.source.app === stream.app && other.source.name === stream.name;
+  }
+  return other.name.startsWith(`${stream.name}_`) && /^\d+p$/.test(other.name.slice(stream.name.length + 1));
+}
+const isOf = (other, stream) => other === stream || isRenditionOf(other, stream);
 
 function live(stream, all) {
   const counts = all.filter((other) => isOf(other, stream)).flatMap(({ viewers }) => Object.values(viewers));
@@ -56,7 +63,7 @@ async function refresh() {
   try {
     const response = await fetch("v1/live", { cache: "no-store" });
     const { streams: all, on_demand: others } = await response.json();
-    const streams = all.filter(({ kind }) => kind !== "rendition");
+    const streams = all.filter((one) => one.kind !== "rendition" && !all.some((stream) => isRenditionOf(one, stream)));
     // The list is replaced only if it changed, so that nobody loses the focus.
     const shown = JSON.stringify([all, others]);
     if (shown !== list.dataset.shown) list.replaceChildren(...streams.map((stream) => live(stream, all)), ...others.map(waiting));

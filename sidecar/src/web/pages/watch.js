@@ -122,6 +122,14 @@ field("cast").addEventListener("click", () => distant.remote.prompt().catch(() =
 
 // Quality: renditions over RTMP are separate streams.
 
+// An edge does not know the ladders of its origin. There, a name such as NAME_480p tells a rendition.
+function isRendition(other) {
+  if (other.source) {
+    return other.source.app === app && other.source.name === name;
+  }
+  return other.name.startsWith(`${name}_`) && /^\d+p$/.test(other.name.slice(name.length + 1));
+}
+
 async function lookAtLive() {
   try {
     const { streams } = await (await fetch(`${player.base}/v1/live`, { cache: "no-store" })).json();
@@ -133,7 +141,7 @@ async function lookAtLive() {
     if (own && select.options.length === 0) {
       select.append(new Option(t("auto"), ""), new Option(`${own.video?.height ?? 0}p`, "source"));
     }
-    const others = streams.filter(({ source }) => source?.app === app && source?.name === name);
+    const others = streams.filter(isRendition);
     for (const other of others) {
       if (![...select.options].some((option) => option.value === `${other.app}/${other.name}`)) {
         select.append(new Option(`${other.video?.height ?? 0}p`, `${other.app}/${other.name}`));
