@@ -96,7 +96,7 @@ pub(crate) struct Accounts {
     /// Mark by which a node of a pair recognizes the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mark: Option<String>,
-    /// Number of administrators that were added. The daemon's own link is valid until it changes.
+    /// Number of times that an account became an administrator, here or on the other node of a pair. The daemon's own link is valid until it changes.
     #[serde(default, skip_serializing_if = "is_zero")]
     added: u64,
 }
@@ -136,7 +136,7 @@ impl Accounts {
         self.accounts.iter().any(|account| account.role == Role::Admin)
     }
 
-    /// Returns the number of administrators that were added.
+    /// Returns the number of times that an account became an administrator.
     pub(crate) fn added(&self) -> u64 {
         self.added
     }
@@ -349,7 +349,8 @@ impl Store {
                 match is {
                     None => accounts.remove(name),
                     Some(is) => {
-                        accounts.added += u64::from(is.role == Role::Admin && !accounts.has_admin());
+                        let was_admin = was.is_some_and(|was| was.role == Role::Admin);
+                        accounts.added += u64::from(is.role == Role::Admin && !was_admin);
                         accounts.accounts.retain(|account| account.name != *name);
                         accounts.accounts.push(is);
                     }

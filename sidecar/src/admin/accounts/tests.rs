@@ -115,3 +115,23 @@ fn a_link_makes_one_administrator() {
     assert!(matches!(set_up(&next), Err(Error::Link)));
     set_up(&of(store.accounts().unwrap().added())).unwrap();
 }
+
+#[test]
+fn each_new_administrator_of_the_other_node_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(&folder.path().join("admins"));
+    store.put(&name("ana"), None, &Secret::new("password 1")).unwrap();
+    let ana = store.accounts().unwrap().find("ana").cloned().unwrap();
+    let added = || store.accounts().unwrap().added();
+    let of = |role| Account { name: name("bo"), role, ..ana.clone() };
+    let (viewer, admin) = (of(Role::Viewer), of(Role::Admin));
+    assert_eq!(added(), 1);
+    assert!(store.replicate(&name("bo"), None, Some(admin.clone())).unwrap());
+    assert_eq!(added(), 2, "there is another administrator already");
+    let changed = Account { password: "another hash".into(), ..admin.clone() };
+    assert!(store.replicate(&name("bo"), Some(&admin), Some(changed.clone())).unwrap());
+    assert!(store.replicate(&name("bo"), Some(&changed), Some(viewer.clone())).unwrap());
+    assert_eq!(added(), 2, "nobody became an administrator");
+    assert!(store.replicate(&name("bo"), Some(&viewer), Some(admin)).unwrap());
+    assert_eq!(added(), 3);
+}
