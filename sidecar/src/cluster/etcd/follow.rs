@@ -13,6 +13,9 @@ use crate::cluster::record::{EdgeId, Record};
 use crate::cluster::store::REMEMBERED;
 use crate::supervise::backoff::Backoff;
 
+#[cfg(test)]
+mod tests;
+
 /// Range of the keys: the first key, and the end.
 const FIRST: &str = "/weir/";
 const LAST: &str = "/weir0";
@@ -144,6 +147,8 @@ fn put(inner: &Inner, key: Key, kv: &Value) {
                 inner.board.look(|table| table.edges.get(&id).is_none_or(|known| known.sent < record.sent));
             inner.held(|held| held.found(&id, number(&kv["mod_revision"]), record.sent));
             if is_news {
+                // The edge has renewed at another origin, so its lease in etcd decides from now on.
+                inner.held(|held| held.alone.remove(&id));
                 inner.keep(record);
             }
         }

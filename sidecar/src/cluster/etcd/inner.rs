@@ -204,14 +204,17 @@ impl Inner {
         Ok(())
     }
 
-    /// Notes that etcd is away. The table stays as it is, without the edges that have renewed here and no longer do.
+    /// Notes that etcd is away. The table stays as it is, without the edges that have renewed here within the last [`LEASE`] and no longer
+    /// do. An edge whose last renewal here is older renews at another origin.
     pub(super) fn lost(&self, why: &str) {
         let news = self.board.change(|table| table.stale.replace(why.to_owned()).is_none());
         if news {
             let there: Vec<EdgeId> = self.board.look(|table| table.edges.keys().cloned().collect());
-            let until = Instant::now() + LEASE;
+            let now = Instant::now();
+            let until = now + LEASE;
             self.held(|held| {
-                let own = there.into_iter().filter(|id| held.renewed.contains_key(id));
+                let is_own = |id: &EdgeId| held.renewed.get(id).is_some_and(|at| now - *at < LEASE);
+                let own = there.into_iter().filter(is_own);
                 for id in own.collect::<Vec<_>>() {
                     held.alone.entry(id).or_insert(until);
                 }
