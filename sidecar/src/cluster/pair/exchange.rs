@@ -204,7 +204,8 @@ impl Mail {
         }
     }
 
-    /// Drops a publish. Returns false if it has ended: another publisher may have its name by now.
+    /// Drops a publish. Returns false if it has ended: another publisher may have its name by now. The check and the drop are two requests
+    /// to nginx: a publisher that takes the name between them is dropped instead, and can publish again.
     async fn drop_publish(&self, one: &OnAir) -> Result<bool, crate::nginx::Error> {
         let streams = self.nginx.streams().await?.value.streams;
         let Some(stream) = streams.iter().find(|stream| one.is_on(stream)) else { return Ok(false) };
