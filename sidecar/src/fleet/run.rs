@@ -21,6 +21,8 @@ use crate::cluster::origin::View;
 use crate::config::fleet::Fleet;
 
 mod follow;
+#[cfg(test)]
+mod tests;
 
 /// Interval between two checks of edges that are not ready.
 const LOOK: Duration = Duration::from_secs(1);
@@ -228,11 +230,22 @@ impl Runner {
         let began = Instant::now();
         loop {
             let servers = self.look().await?;
-            let waits = match self.origin.edges().await {
-                Ok(edges) => self.announce(&servers, &edges).await,
-                Err(error) => vec![error.to_string()],
+            let (waits, drained) = match self.origin.edges().await {
+                Ok(edges) => {
+                    let (drained, others) = self.split(&servers, &edges);
+                    (self.announce(&others, &edges).await, drained)
+                }
+                Err(error) => (vec![error.to_string()], Vec::new()),
             };
             if waits.is_empty() {
+                // Only the person who has drained an edge knows when it serves again.
+                let reason = |server: Server| {
+                    format!("{0}: {1}", server.name, NotServing::Drained(server.name.clone()))
+                };
+                let reasons: Vec<String> = drained.into_iter().map(reason).collect();
+                if !reasons.is_empty() {
+                    self.say(reasons.join("; "));
+                }
                 return Ok(());
             }
             if began.elapsed() >= self.fleet.boot {
@@ -245,6 +258,14 @@ impl Runner {
             self.say(waits.join("; "));
             sleep(LOOK).await;
         }
+    }
+
+    /// Returns the servers whose edges somebody else has drained, and the others.
+    fn split(&self, servers: &[Server], edges: &[View]) -> (Vec<Server>, Vec<Server>) {
+        servers.iter().cloned().partition(|server| {
+            let is_drained = view(edges, &server.name).is_some_and(|edge| edge.state == "drained");
+            is_drained && !self.leaving.contains_key(&server.name) && !self.ledger.is_leaving(&server.id)
+        })
     }
 
     /// Adds the edges that serve by now to DNS. Returns the reasons why the others do not serve.

@@ -63,7 +63,7 @@ impl Runner {
     }
 
     /// Checks the event once, and acts. Returns all servers if some of them do not serve yet.
-    async fn step(&mut self) -> Result<Vec<Server>, Error> {
+    pub(super) async fn step(&mut self) -> Result<Vec<Server>, Error> {
         let (mut servers, edges) = self.see().await.inspect_err(|_| self.lost.cannot_see(Instant::now()))?;
         for server in &servers {
             // An edge that somebody else has drained stays: the reason may be known to that person alone.
@@ -73,9 +73,10 @@ impl Runner {
             }
         }
         self.replace_lost(&servers, &edges).await;
-        let active: Vec<Server> =
-            servers.iter().filter(|server| !self.leaving.contains_key(&server.name)).cloned().collect();
-        let decision = self.decide(&active, &edges);
+        // A drained edge takes no viewers, so it is no capacity. It still costs money, so it stays in the budget.
+        let (drained, mut active) = self.split(&servers, &edges);
+        active.retain(|server| !self.leaving.contains_key(&server.name));
+        let decision = self.decide(&active, count(&drained), &edges);
         let has = count(&active);
         if decision.edges != has {
             tracing::info!("edges: {has} to {}, reason: {}", decision.edges, decision.reason);
@@ -111,9 +112,13 @@ impl Runner {
         Ok((servers, edges))
     }
 
-    fn decide(&self, active: &[Server], edges: &[View]) -> Decision {
+    /// Decides the number of active edges. `drained` is the number of edges that somebody else has drained.
+    fn decide(&self, active: &[Server], drained: u32, edges: &[View]) -> Decision {
         let Some(rules) = &self.fleet.autoscale else {
-            return Decision { edges: self.fleet.edges, reason: "edges of the file".into() };
+            // The file has the number of servers: a drained one needs no replacement, and no other one is deleted for it.
+            let least = self.fleet.edges.saturating_sub(drained);
+            let edges = count(active).clamp(least, self.fleet.edges);
+            return Decision { edges, reason: "edges of the file".into() };
         };
         let views = || active.iter().filter_map(|server| view(edges, &server.name));
         let seen = Seen {

@@ -1,0 +1,140 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+use super::*;
+use crate::config::fleet::Provider;
+
+/// An event with a provider and an origin that answer from memory.
+struct Stage {
+    runner: Runner,
+    /// First lines of the requests that change something at the origin.
+    posts: Arc<Mutex<Vec<String>>>,
+    _folder: TempDir,
+}
+
+fn server(nth: usize) -> Value {
+    let created = clock::now();
+    json!({ "event": "gala", "id": nth.to_string(), "name": format!("gala-{nth}"), "created": created, "state": "running" })
+}
+
+/// Starts with servers gala-1, gala-2 and so on that have served. Each has a state and a number of viewers at the origin.
+async fn stage(edges: &[(&str, u32)], change: impl FnOnce(&mut Fleet)) -> Stage {
+    let folder = tempfile::tempdir().unwrap();
+    let write =
+        |verb: &str, answer: Value| std::fs::write(folder.path().join(verb), answer.to_string()).unwrap();
+    let count = edges.len();
+    write("list", json!({ "servers": (1..=count).map(server).collect::<Vec<_>>() }));
+    write("create", json!({ "server": server(count + 1) }));
+    write("price", json!({ "hourly": "0.01", "monthly": "6" }));
+    let views = edges.iter().enumerate().map(|(at, (state, viewers))| {
+        json!({
+            "id": format!("gala-{}", at + 1), "address": "http://127.0.0.1:1", "region": null, "state": state,
+            "bandwidth": 1_000_000_000, "egress": 0, "viewers": viewers, "load": 0.0, "version": "1", "streams": [],
+            "listed": false,
+        })
+    });
+    let answer = json!({ "edges": views.collect::<Vec<_>>(), "stale": null, "ticket": "ticket" }).to_string();
+    let socket = folder.path().join("socket");
+    let posts = serve(UnixListener::bind(&socket).unwrap(), answer);
+
+    let text = include_str!("../../../../nginx-conf/fleet/event.toml");
+    let mut fleet = crate::config::fleet::parse(Path::new("event.toml"), text).unwrap();
+    let script = format!("cat '{}'/$1", folder.path().display());
+    let run = ["sh", "-c", &script, "weir"].map(str::to_owned).to_vec();
+    fleet.provider = Provider::Command { run, timeout: Duration::from_secs(60) };
+    (fleet.start, fleet.end, fleet.edges) = (clock::now(), clock::now().plus_seconds(3600), 2);
+    let rules = fleet.autoscale.as_mut().unwrap();
+    (rules.viewers_per_edge, rules.min) = (Some(100), 1);
+    change(&mut fleet);
+    let mut runner = Runner::open(fleet, &folder.path().join("ledger"), &socket).await.unwrap();
+    runner.told = (1..=count).map(|nth| format!("gala-{nth}")).collect();
+    Stage { runner, posts, _folder: folder }
+}
+
+/// Gives each request the same answer.
+fn serve(listener: UnixListener, answer: String) -> Arc<Mutex<Vec<String>>> {
+    let posts = Arc::new(Mutex::new(Vec::new()));
+    let noted = posts.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                match stream.read_u8().await {
+                    Ok(byte) => request.push(byte),
+                    Err(_) => break,
+                }
+            }
+            let request = String::from_utf8_lossy(&request);
+            let line = request.lines().next().unwrap_or_default();
+            if let Some(path) = line.strip_prefix("POST ") {
+                let path = path.split([' ', '?']).next().unwrap_or_default();
+                noted.lock().unwrap().push(path.to_owned());
+            }
+            let head =
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length";
+            let _ = stream.write_all(format!("{head}: {}\r\n\r\n{answer}", answer.len()).as_bytes()).await;
+        }
+    });
+    posts
+}
+
+impl Stage {
+    fn posts(&self) -> Vec<String> {
+        self.posts.lock().unwrap().clone()
+    }
+
+    fn leaving(&self) -> BTreeSet<&str> {
+        self.runner.leaving.keys().map(String::as_str).collect()
+    }
+}
+
+#[tokio::test]
+async fn an_edge_that_was_drained_by_hand_is_no_capacity() {
+    let mut stage = stage(&[("up", 150), ("drained", 0)], |_| {}).await;
+    let servers = stage.runner.step().await.unwrap();
+    assert_eq!(servers.len(), 3, "{}", stage.runner.said);
+    assert_eq!(stage.posts(), ["/v1/edges/gala-3/undrain", "/v1/edges/gala-3/ticket"]);
+    assert_eq!(stage.leaving(), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn an_edge_that_was_drained_by_hand_counts_in_the_budget() {
+    let mut stage = stage(&[("up", 150), ("drained", 0)], |fleet| fleet.max_edges = 2).await;
+    stage.runner.step().await.unwrap();
+    assert_eq!(stage.posts(), [""; 0]);
+    assert!(stage.runner.said.starts_with("1 servers are wanted and 0 fit"), "{}", stage.runner.said);
+}
+
+#[tokio::test]
+async fn an_edge_that_was_drained_by_hand_is_not_deleted_when_there_are_too_many() {
+    let mut stage = stage(&[("up", 60), ("drained", 0), ("up", 10)], |_| {}).await;
+    stage.runner.step().await.unwrap();
+    assert_eq!(stage.leaving(), BTreeSet::from(["gala-3"]));
+    assert_eq!(stage.posts(), ["/v1/edges/gala-3/drain"]);
+}
+
+#[tokio::test]
+async fn a_drain_by_hand_changes_nothing_if_the_number_is_fixed() {
+    for edges in [&[("up", 150), ("drained", 0)][..], &[("up", 60), ("drained", 0), ("up", 10)]] {
+        let mut stage = stage(edges, |fleet| fleet.autoscale = None).await;
+        stage.runner.step().await.unwrap();
+        assert_eq!((stage.leaving(), stage.posts()), (BTreeSet::new(), Vec::new()));
+    }
+}
+
+#[tokio::test]
+async fn up_reports_an_edge_that_was_drained_by_hand_and_does_not_wait_for_it() {
+    let mut stage = stage(&[("up", 0), ("drained", 0)], |fleet| fleet.boot = Duration::ZERO).await;
+    stage.runner.up(true).await.unwrap();
+    assert_eq!(stage.runner.said, "gala-2: somebody has drained it: weir edge undrain gala-2 ends that");
+    assert_eq!(stage.posts(), [""; 0]);
+    // `up` must have looked at what it reports, and not take all edges for ready.
+    stage.runner.told.clear();
+    let waits = stage.runner.up(true).await;
+    assert!(matches!(&waits, Err(Error::NotReady(why)) if why.contains("gala-1") && !why.contains("gala-2")));
+}
