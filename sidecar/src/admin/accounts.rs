@@ -96,7 +96,8 @@ pub(crate) struct Accounts {
     /// Mark by which a node of a pair recognizes the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mark: Option<String>,
-    /// Number of times that an account became an administrator, here or on the other node of a pair. The daemon's own link is valid until it changes.
+    /// Number of times that an account became an administrator, here or on the other node of a pair. The daemon's own link is valid
+    /// until it changes.
     #[serde(default, skip_serializing_if = "is_zero")]
     added: u64,
 }
