@@ -65,8 +65,8 @@ run: ## run Weir on loopback with a test stream: RTMP_PORT=1935 HTTP_PORT=8080 P
 # The tests whose nginx runs under valgrind: they cover sessions, requests, reloads and the end of a worker. The other tests would
 # measure the speed or the processes of valgrind. See tests/src/harness/valgrind.rs.
 SANITIZED := $(addsuffix ::,publish_keys names duplicates takeover one_publish commands tokens secrecy pull hazards \
-	api state_file zone_full statistics control events workers reload failed_reload worker_death gop_cache) \
-	$(addprefix merged::,players_get a_player what_waits)
+	api state_file zone_full statistics control events workers reload failed_reload worker_death) \
+	$(addprefix gop_cache::,a_new a_player_that a_slow a_stream more nothing the_end who with_on) merged::a_player
 
 WITHOUT_ROOT = make test: not root: tests that make network namespaces, mount file systems or run keepalived need root and fail; the others run
 
