@@ -33,11 +33,16 @@ impl Demand {
         *self.relays.lock().unwrap_or_else(PoisonError::into_inner) = streams;
     }
 
-    /// Asks for a stream. Returns false if the stream does not start on demand.
-    pub(crate) fn ask(&self, id: &StreamId) -> bool {
+    /// Returns whether a stream starts on demand.
+    pub(crate) fn offers(&self, id: &StreamId) -> bool {
         let is_in =
             |set: &Mutex<BTreeSet<StreamId>>| set.lock().unwrap_or_else(PoisonError::into_inner).contains(id);
-        let is_offered = is_in(&self.offered) || is_in(&self.relays);
+        is_in(&self.offered) || is_in(&self.relays)
+    }
+
+    /// Asks for a stream. Returns false if the stream does not start on demand.
+    pub(crate) fn ask(&self, id: &StreamId) -> bool {
+        let is_offered = self.offers(id);
         if is_offered {
             self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), Instant::now());
             self.news.notify_one();

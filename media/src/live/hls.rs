@@ -36,6 +36,9 @@ const MOST_BYTES: usize = 128 << 20;
 /// Longest interval between two fragments before the duration of parts is known, in milliseconds. A longer interval is a
 /// pause of the publisher, and so is an interval that does not fit in a part.
 const PAUSE: i64 = 1500;
+/// If so many fragments within this time do not fit in parts, in milliseconds, parts become longer.
+const MANY_MISFITS: usize = 3;
+const OFTEN: i64 = 10_000;
 /// Interval between fragments until it is known, in milliseconds.
 const USUAL: i64 = 40;
 
@@ -62,6 +65,8 @@ pub struct Shelf<T> {
     part_target: i64,
     /// The newest interval between fragments without a pause, in milliseconds.
     usual: i64,
+    /// Starts of the newest fragments that did not fit in parts.
+    misfits: VecDeque<i64>,
     bytes: usize,
     /// Offset from a start to the time of day.
     epoch: i64,
@@ -148,6 +153,7 @@ impl<T: Clone> Shelf<T> {
             part: None,
             part_target: PART_TARGET,
             usual: USUAL,
+            misfits: VecDeque::new(),
             bytes: 0,
             epoch: 0,
             init: None,
@@ -181,6 +187,11 @@ impl<T: Clone> Shelf<T> {
             return;
         }
         let interval = self.part.as_ref().map(|part| (facts.start - part.last).max(1));
+        if let Some(rare) = interval.filter(|interval| self.has_parts() && (self.part_target + 1..=PAUSE).contains(interval))
+            && self.misfits_often(facts.start)
+        {
+            self.part_target = target(rare, rare);
+        }
         let longest = if self.has_parts() { self.part_target } else { PAUSE };
         let is_pause = interval.is_some_and(|interval| interval > longest);
         if is_pause {
@@ -206,6 +217,13 @@ impl<T: Clone> Shelf<T> {
         }
     }
 
+    /// Notes that a fragment does not fit in a part. Returns whether this happens often.
+    fn misfits_often(&mut self, at: i64) -> bool {
+        self.misfits.push_back(at);
+        self.misfits.retain(|earlier| at - earlier < OFTEN);
+        self.misfits.len() >= MANY_MISFITS
+    }
+
     /// Closes the part, and the segment, that end at the start of a fragment.
     fn advance(&mut self, facts: Facts, interval: i64) {
         self.usual = interval;
@@ -229,20 +247,25 @@ impl<T: Clone> Shelf<T> {
     /// Closes the open part before its last fragment if it would be too long with it, because frames do not come at equal
     /// intervals. A part that is then too short must be the last one of its segment (RFC 8216bis, 4.4.4.9).
     fn fit(&mut self, end: i64) {
-        let (has_parts, target) = (self.has_parts(), self.part_target);
-        let (Some(part), Some(segment)) = (&mut self.part, self.segments.back()) else { return };
-        let is_long = has_parts && end - part.start > target;
+        let (has_parts, most) = (self.has_parts(), self.part_target);
+        let (Some(part), Some(segment)) = (&self.part, self.segments.back()) else { return };
+        let is_long = has_parts && end - part.start > most;
         let ends = end - segment.start > LONGEST_SEGMENT;
         if !is_long && !ends {
             return;
         }
-        let at = part.last;
+        let (start, at) = (part.start, part.last);
+        let would_be_short = part.pieces.len() > 1 && is_short(at - start, most);
+        if !ends && would_be_short && self.misfits_often(at) {
+            self.part_target = target(end - at, end - start);
+            return;
+        }
+        let (Some(part), Some(segment)) = (&mut self.part, self.segments.back()) else { return };
         let last = if part.pieces.len() > 1 { part.pieces.pop() } else { None };
         match last {
             Some((piece, facts)) => {
-                let length = at - part.start;
                 self.close_part(at);
-                if ends || is_short(length, target) {
+                if ends || is_short(at - start, most) {
                     self.close_segment();
                 }
                 self.begin_segment(at);
@@ -320,8 +343,12 @@ impl<T: Clone> Shelf<T> {
         let rate = |bytes: usize, ms: i64| bytes as u64 * 8000 / u64::try_from(ms).unwrap_or(1).max(1);
         let bytes = |segment: &Segment<T>| segment.parts.iter().map(|part| part.bytes).sum::<usize>();
         let filled = || self.segments.iter().filter(|segment| !segment.parts.is_empty());
-        let peak = filled().map(|segment| rate(bytes(segment), segment.duration())).max()?;
-        Some((peak, rate(filled().map(bytes).sum(), filled().map(Segment::duration).sum())))
+        filled().next()?;
+        let average = rate(filled().map(bytes).sum(), filled().map(Segment::duration).sum());
+        // A short segment, as before a pause, may be little more than a keyframe (RFC 8216bis, 4.1).
+        let whole = filled().filter(|segment| segment.duration() >= LEAST_SEGMENT / 2);
+        let peak = whole.map(|segment| rate(bytes(segment), segment.duration())).max();
+        Some((peak.unwrap_or(average), average))
     }
 
     /// Returns whether the playlist has this part of this segment, or this whole segment (RFC 8216bis, 6.2.5.2).

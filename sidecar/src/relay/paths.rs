@@ -18,6 +18,8 @@ const MOST_HOPS: usize = 16;
 /// Most nodes of a path that are read, and most bytes of a node's name.
 const MOST_VIA: usize = 64;
 const MOST_NAME: usize = 64;
+/// Most streams whose requests are known.
+const MOST_ASKED: usize = 1000;
 /// Time for which a request for a stream is known.
 const ASKED: Duration = Duration::from_secs(60);
 
@@ -76,12 +78,17 @@ impl Paths {
         std::iter::once(self.node.clone()).chain(before).collect()
     }
 
-    /// Notes a request of another node for a stream that is not live. This node asks the next one on its behalf.
+    /// Notes a request of another node for a stream that starts on demand and is not live. This node asks the next one on its behalf.
     pub(crate) fn ask(&self, id: &StreamId, via: Vec<String>) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.retain(|_, (at, _)| at.elapsed() < ASKED);
+        if asked.len() >= MOST_ASKED && !asked.contains_key(id) {
+            asked.retain(|_, (at, _)| at.elapsed() < ASKED);
+            if asked.len() >= MOST_ASKED {
+                return;
+            }
+        }
         // A viewer of this node is no part of a loop, whatever other requests say.
-        if asked.get(id).is_none_or(|(_, known)| via.len() <= known.len()) {
+        if asked.get(id).is_none_or(|(at, known)| at.elapsed() >= ASKED || via.len() <= known.len()) {
             asked.insert(id.clone(), (Instant::now(), via));
         }
     }

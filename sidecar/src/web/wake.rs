@@ -11,7 +11,7 @@ use crate::streams::StreamId;
 /// Waits for a stream that starts on demand. Refuses a request that comes from this node over other nodes: without a publisher, such nodes
 /// would keep each other awake.
 pub(super) async fn wake(web: &Web, id: &StreamId, headers: &HeaderMap) -> Result<(), Box<Response>> {
-    if web.board.find(id).is_some() {
+    if web.board.find(id).is_some() || !web.board.demand.offers(id) {
         return Ok(());
     }
     let (paths, via) = (&web.context.paths, via(headers));

@@ -193,6 +193,22 @@ fn rare_frames_have_long_parts() {
     }
 }
 
+#[test]
+fn frames_that_become_rare_make_longer_parts_and_not_a_segment_each() {
+    for (rare, count) in [(1000, 120), (500, 240), (213, 500), (250, 400)] {
+        let mut shelf = Shelf::new(100);
+        shelf.init(-1);
+        let intervals = [vec![33; 300], vec![rare; count]].concat();
+        push_all(&mut shelf, 0, &intervals, |nth| nth % 60 == 0);
+        let playlist = shelf.playlist(false, false);
+        let segments = playlist.matches("#EXTINF").count();
+        assert!(segments <= 14, "{rare}: {segments} segments\n{playlist}");
+        // The last half minute of media is in the playlist, and no time is missing.
+        assert_eq!(playlist.matches("DISCONTINUITY\n").count(), 0, "{rare}:\n{playlist}");
+        assert_durations(&shelf);
+    }
+}
+
 proptest! {
     #[test]
     fn parts_are_as_long_as_the_playlist_says_whatever_the_frame_rate_does(

@@ -34,6 +34,7 @@ const REACH_MS = 3000;
 // without closing the connection. A server that has answered is asked less often until media arrives.
 const PING_MS = 1000;
 const PONG_MS = 1500;
+const LOST_MS = 8000;
 const PING_AGAIN_MS = 5000;
 // Buffer ahead of the current position, in seconds: AIM is the target, which grows after a stall up to MOST_AIM.
 const AIM = 0.3;
@@ -626,6 +627,8 @@ class OverWebSocket {
   #heard = performance.now();
   #answered = performance.now();
   #asked = 0;
+  #looked = 0;
+  #hasPonged = false;
   // Whether the last message was an answer to such a request.
   #isPong = false;
   // Whether the publisher is gone; the rest of the buffer still plays.
@@ -675,12 +678,15 @@ class OverWebSocket {
     this.#socket.onmessage = ({ data }) => {
       const event = typeof data === "string" ? JSON.parse(data) : null;
       [this.#answered, this.#asked, this.#isPong] = [performance.now(), 0, event?.type === "pong"];
+      this.#hasPonged ||= this.#isPong;
       if (this.#isPong) return;
       this.#heard = performance.now();
       this.arrivals += 1;
       if (event) this.#event(event);
       else this.#append(data);
     };
+    // Finds out whether this server answers pings.
+    this.#socket.onopen = () => this.#socket.send("ping");
     this.#socket.onclose = () => this.#on.failed("the connection was closed");
   }
 
@@ -755,7 +761,14 @@ class OverWebSocket {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     const now = performance.now();
     if (this.#asked > 0) {
-      if (now - this.#asked > PONG_MS) this.#on.failed("the server does not answer");
+      const late = now - this.#asked;
+      // A large frame on a slow line delays the answer, and older servers give none: they may be reached otherwise.
+      if (late > LOST_MS && this.#hasPonged) {
+        this.#on.failed("the server does not answer");
+      } else if (late > PONG_MS && now - this.#looked > PONG_MS) {
+        this.#looked = now;
+        this.#on.quiet(true);
+      }
     } else if (now - this.#answered > (this.#isPong ? PING_AGAIN_MS : PING_MS)) {
       this.#asked = now;
       this.#socket.send("ping");
