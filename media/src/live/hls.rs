@@ -9,19 +9,17 @@ use std::fmt::Write;
 
 use weir_model::Timestamp;
 
+mod lengths;
+
+use lengths::{PART_TARGET, SPARE, is_short, target};
+
 /// `EXT-X-TARGETDURATION`, in seconds.
 pub const TARGET_S: u64 = 4;
 /// A segment ends with the first keyframe after the first time, and at the latest after the second, in milliseconds.
 const LEAST_SEGMENT: i64 = 1900;
 const MOST_SEGMENT: i64 = 4450;
-/// Maximum duration of a part if frames are frequent enough, in milliseconds.
-const MOST_PART: i64 = 334;
 /// The longest segment whose rounded duration is at most [`TARGET_S`], in milliseconds.
 const LONGEST_SEGMENT: i64 = TARGET_S as i64 * 1000 + 499;
-/// `PART-TARGET` for such parts, in milliseconds. A part must have at least 85 % of it (RFC 8216bis, 4.4.4.9).
-const PART_TARGET: i64 = 340;
-/// How much longer `PART-TARGET` is than the parts, in milliseconds.
-const SPARE: i64 = PART_TARGET - MOST_PART;
 /// Duration of a playlist, in milliseconds: longer than the part that a delta update may omit.
 const WINDOW: i64 = 32_000;
 /// A segment can be fetched while this duration of media or less follows it, in milliseconds: after a segment has left
@@ -67,6 +65,8 @@ pub struct Shelf<T> {
     usual: i64,
     /// Starts of the newest fragments that did not fit in parts.
     misfits: VecDeque<i64>,
+    /// The first segment whose parts are as long as [`Self::part_target`] says.
+    parts_from: u64,
     bytes: usize,
     /// Offset from a start to the time of day.
     epoch: i64,
@@ -119,23 +119,6 @@ pub enum Found<T> {
     Nowhere,
 }
 
-/// Returns `PART-TARGET` for the first part and its last frame interval: if frames are rare, parts are shorter or longer than
-/// usual.
-fn target(interval: i64, length: i64) -> i64 {
-    let fits = (MOST_PART / interval).max(1) * interval;
-    if !is_short(fits, PART_TARGET) && fits <= PART_TARGET {
-        return PART_TARGET.max(length + SPARE);
-    }
-    let longest = fits.max(length);
-    // Such frames seldom come at equal intervals.
-    longest + (longest / 10).max(SPARE)
-}
-
-/// Returns whether only the last part of a segment may have this duration.
-fn is_short(length: i64, target: i64) -> bool {
-    length * 100 < target * 85
-}
-
 impl<T> Segment<T> {
     fn duration(&self) -> i64 {
         self.parts.iter().map(|part| part.duration).sum()
@@ -154,6 +137,7 @@ impl<T: Clone> Shelf<T> {
             part_target: PART_TARGET,
             usual: USUAL,
             misfits: VecDeque::new(),
+            parts_from: 0,
             bytes: 0,
             epoch: 0,
             init: None,
@@ -187,10 +171,11 @@ impl<T: Clone> Shelf<T> {
             return;
         }
         let interval = self.part.as_ref().map(|part| (facts.start - part.last).max(1));
-        if let Some(rare) = interval.filter(|interval| self.has_parts() && (self.part_target + 1..=PAUSE).contains(interval))
+        if let Some(rare) =
+            interval.filter(|interval| self.has_parts() && (self.part_target + 1..=PAUSE).contains(interval))
             && self.misfits_often(facts.start)
         {
-            self.part_target = target(rare, rare);
+            self.grow(target(rare, rare), facts.start);
         }
         let longest = if self.has_parts() { self.part_target } else { PAUSE };
         let is_pause = interval.is_some_and(|interval| interval > longest);
@@ -215,6 +200,15 @@ impl<T: Clone> Shelf<T> {
                 self.part = Some(Open::of(piece, facts));
             }
         }
+    }
+
+    /// Makes parts longer from the next segment on. The playlist then lists no parts of earlier segments, which are too short for it.
+    fn grow(&mut self, target: i64, end: i64) {
+        self.part_target = target.max(self.part_target);
+        self.fit(end);
+        self.close_part(end);
+        self.close_segment();
+        (self.parts_from, self.misfits) = (self.next, VecDeque::new());
     }
 
     /// Notes that a fragment does not fit in a part. Returns whether this happens often.
@@ -257,8 +251,8 @@ impl<T: Clone> Shelf<T> {
         let (start, at) = (part.start, part.last);
         let would_be_short = part.pieces.len() > 1 && is_short(at - start, most);
         if !ends && would_be_short && self.misfits_often(at) {
-            self.part_target = target(end - at, end - start);
-            return;
+            let grown = target(end - at, end - start);
+            return self.grow(grown, end);
         }
         let (Some(part), Some(segment)) = (&mut self.part, self.segments.back()) else { return };
         let last = if part.pieces.len() > 1 { part.pieces.pop() } else { None };
@@ -452,7 +446,7 @@ impl<T: Clone> Shelf<T> {
                 if map != Some(segment.init.0) && !is_known {
                     let _ = writeln!(text, "#EXT-X-MAP:URI=\"init-{}.mp4\"", segment.init.0);
                 }
-                write_segment(&mut text, segment, left < PARTS_LISTED);
+                write_segment(&mut text, segment, left < PARTS_LISTED && segment.number >= self.parts_from);
             }
             map = Some(segment.init.0);
         }
