@@ -52,6 +52,9 @@ const PEOPLE: Duration = Duration::from_secs(2);
 const MOST_COUNTED: usize = 100;
 /// Most counts that are reported per [`PEOPLE`] interval.
 const PORTION: usize = 50;
+/// Most counts that wait to be reported: of rooms of invented streams, and of all.
+const MOST_UNKNOWN: usize = 1000;
+const MOST_WAITING: usize = 10_000;
 /// How long a person waits for the stored messages of a room.
 const READING: Duration = Duration::from_secs(5);
 /// Number of [`PEOPLE`] intervals between counts for the history.
@@ -345,7 +348,8 @@ impl Chat {
                 open.tell(&FrontMessage::ChatPeople { place: place(id), people });
             }
             // The people who wait for a stream count when it is live, or when somebody has written.
-            if is_minute && open.room.has_counts() && (open.is_known || open.room.has_messages()) {
+            let counts = open.is_known || (open.room.has_messages() && counted.len() < MOST_UNKNOWN);
+            if is_minute && open.room.has_counts() && counts && counted.len() < MOST_WAITING {
                 let [messages, joined, left, peak] = open.room.take_counts();
                 let (app, stream) = names(id);
                 counted.push_back(ChatCounts { at: clock::now(), app, joined, left, messages, peak, stream });

@@ -11,7 +11,7 @@ use weir_model::Timestamp;
 
 mod lengths;
 
-use lengths::{PART_TARGET, SPARE, is_short, target};
+use lengths::{PART_TARGET, Rarity, SPARE, is_short, target};
 
 /// `EXT-X-TARGETDURATION`, in seconds.
 pub const TARGET_S: u64 = 4;
@@ -34,9 +34,6 @@ const MOST_BYTES: usize = 128 << 20;
 /// Longest interval between two fragments before the duration of parts is known, in milliseconds. A longer interval is a
 /// pause of the publisher, and so is an interval that does not fit in a part.
 const PAUSE: i64 = 1500;
-/// If so many fragments within this time do not fit in parts, in milliseconds, parts become longer.
-const MANY_MISFITS: usize = 3;
-const OFTEN: i64 = 10_000;
 /// Interval between fragments until it is known, in milliseconds.
 const USUAL: i64 = 40;
 
@@ -63,8 +60,7 @@ pub struct Shelf<T> {
     part_target: i64,
     /// The newest interval between fragments without a pause, in milliseconds.
     usual: i64,
-    /// Starts of the newest fragments that did not fit in parts.
-    misfits: VecDeque<i64>,
+    rarity: Rarity,
     /// The first segment whose parts are as long as [`Self::part_target`] says.
     parts_from: u64,
     bytes: usize,
@@ -136,7 +132,7 @@ impl<T: Clone> Shelf<T> {
             part: None,
             part_target: PART_TARGET,
             usual: USUAL,
-            misfits: VecDeque::new(),
+            rarity: Rarity::default(),
             parts_from: 0,
             bytes: 0,
             epoch: 0,
@@ -173,7 +169,7 @@ impl<T: Clone> Shelf<T> {
         let interval = self.part.as_ref().map(|part| (facts.start - part.last).max(1));
         if let Some(rare) =
             interval.filter(|interval| self.has_parts() && (self.part_target + 1..=PAUSE).contains(interval))
-            && self.misfits_often(facts.start)
+            && self.rarity.is_frequent(facts.start)
         {
             self.grow(target(rare, rare), facts.start);
         }
@@ -204,23 +200,18 @@ impl<T: Clone> Shelf<T> {
 
     /// Makes parts longer from the next segment on. The playlist then lists no parts of earlier segments, which are too short for it.
     fn grow(&mut self, target: i64, end: i64) {
+        self.rarity.begin(self.part_target, end);
         self.part_target = target.max(self.part_target);
         self.fit(end);
         self.close_part(end);
         self.close_segment();
-        (self.parts_from, self.misfits) = (self.next, VecDeque::new());
-    }
-
-    /// Notes that a fragment does not fit in a part. Returns whether this happens often.
-    fn misfits_often(&mut self, at: i64) -> bool {
-        self.misfits.push_back(at);
-        self.misfits.retain(|earlier| at - earlier < OFTEN);
-        self.misfits.len() >= MANY_MISFITS
+        self.parts_from = self.next;
     }
 
     /// Closes the part, and the segment, that end at the start of a fragment.
     fn advance(&mut self, facts: Facts, interval: i64) {
         self.usual = interval;
+        self.rarity.see(interval, facts.start);
         self.fit(facts.start);
         let (Some(part), Some(segment)) = (&self.part, self.segments.back()) else { return };
         let length = facts.start - segment.start;
@@ -235,6 +226,9 @@ impl<T: Clone> Shelf<T> {
         }
         if ends {
             self.close_segment();
+            if let Some(target) = self.rarity.end(facts.start) {
+                (self.part_target, self.parts_from) = (target, self.next);
+            }
         }
     }
 
@@ -250,7 +244,7 @@ impl<T: Clone> Shelf<T> {
         }
         let (start, at) = (part.start, part.last);
         let would_be_short = part.pieces.len() > 1 && is_short(at - start, most);
-        if !ends && would_be_short && self.misfits_often(at) {
+        if !ends && would_be_short && self.rarity.is_frequent(at) {
             let grown = target(end - at, end - start);
             return self.grow(grown, end);
         }
@@ -342,7 +336,7 @@ impl<T: Clone> Shelf<T> {
         // A short segment, as before a pause, may be little more than a keyframe (RFC 8216bis, 4.1).
         let whole = filled().filter(|segment| segment.duration() >= LEAST_SEGMENT / 2);
         let peak = whole.map(|segment| rate(bytes(segment), segment.duration())).max();
-        Some((peak.unwrap_or(average), average))
+        Some((peak.unwrap_or(average).max(average), average))
     }
 
     /// Returns whether the playlist has this part of this segment, or this whole segment (RFC 8216bis, 6.2.5.2).

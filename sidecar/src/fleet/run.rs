@@ -52,6 +52,8 @@ pub(crate) struct Runner {
     changed: Option<Instant>,
     /// The last log line.
     said: String,
+    /// The last line about the number of edges.
+    decided: String,
 }
 
 impl Runner {
@@ -66,8 +68,8 @@ impl Runner {
         let origin = Origin::at(socket)?;
         let price = cloud.price().await?;
         let (told, leaving, lost) = (BTreeSet::new(), BTreeMap::new(), Lost::default());
-        let said = String::new();
-        Ok(Self { fleet, cloud, origin, ledger, price, told, leaving, lost, changed: None, said })
+        let (said, decided) = (String::new(), String::new());
+        Ok(Self { fleet, cloud, origin, ledger, price, told, leaving, lost, changed: None, said, decided })
     }
 
     /// Creates the missing servers, and waits until each of them serves the test stream and is in DNS.
@@ -273,6 +275,11 @@ impl Runner {
         let mut waits = Vec::new();
         for server in servers {
             let name = &server.name;
+            let is_drained = view(edges, name).is_some_and(|edge| edge.state == "drained");
+            if is_drained && !self.ledger.is_leaving(&server.id) {
+                // It is announced again when it serves again.
+                self.told.remove(name);
+            }
             if self.told.contains(name) || self.leaving.contains_key(name) {
                 continue;
             }
@@ -303,6 +310,14 @@ impl Runner {
         }
         trial::segment(&self.fleet.edge, &edge.address, server.address).await?;
         Ok(())
+    }
+
+    /// Logs a line about the number of edges, unless it repeats the last such line.
+    fn say_decision(&mut self, what: String) {
+        if self.decided != what {
+            tracing::info!("{what}");
+            self.decided = what;
+        }
     }
 
     /// Logs a line, unless it repeats the last one.

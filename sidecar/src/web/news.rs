@@ -92,7 +92,7 @@ impl Newsroom {
         if let (Ok(app), Ok(name)) = (ended.app.parse(), ended.name.parse()) {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(machine) = known.streams.get_mut(&(app, name)) {
-                machine.lost();
+                machine.lost(number_of(&ended.session));
             }
         }
     }

@@ -209,6 +209,17 @@ fn frames_that_become_rare_make_longer_parts_and_not_a_segment_each() {
     }
 }
 
+#[test]
+fn parts_are_short_again_when_frames_are_frequent_again() {
+    let mut shelf = Shelf::new(100);
+    shelf.init(-1);
+    let intervals = [vec![33; 300], vec![1000; 20]].concat();
+    let end = push_all(&mut shelf, 0, &intervals, |nth| nth % 60 == 0);
+    assert!(shelf.playlist(false, false).contains("PART-TARGET=1.100"));
+    push_all(&mut shelf, end, &[33; 2200], |nth| nth % 60 == 0);
+    assert!(shelf.playlist(false, false).contains("PART-TARGET=0.340"));
+}
+
 proptest! {
     #[test]
     fn parts_are_as_long_as_the_playlist_says_whatever_the_frame_rate_does(

@@ -81,7 +81,7 @@ impl Runner {
         if decision.edges != has {
             tracing::info!("edges: {has} to {}, reason: {}", decision.edges, decision.reason);
         } else {
-            self.say(format!("edges stay {has}, reason: {}", decision.reason));
+            self.say_decision(format!("edges stay {has}, reason: {}", decision.reason));
         }
         if decision.edges > has {
             let back = self.call_back(&servers, &edges, decision.edges - has).await?;
@@ -101,7 +101,8 @@ impl Runner {
             return Ok(Vec::new());
         }
         self.say(waits.join("; "));
-        Ok(servers)
+        // An edge that somebody has drained may stay so for hours.
+        Ok(if waits.len() > drained.len() { servers } else { Vec::new() })
     }
 
     /// Returns the servers and their edges.

@@ -57,9 +57,11 @@ pub(super) enum Machine {
 }
 
 impl Machine {
-    /// Records the loss of the publisher. nginx reports the reason before the stream leaves the list of live streams.
-    pub(super) fn lost(&mut self) {
-        if let Self::Live { is_lost, .. } = self {
+    /// Records the loss of a publisher, which may be an earlier one. nginx reports the reason before the stream leaves the list of live streams.
+    pub(super) fn lost(&mut self, of: u64) {
+        if let Self::Live { session, is_lost, .. } = self
+            && *session == of
+        {
             *is_lost = true;
         }
     }
@@ -146,14 +148,14 @@ mod tests {
         let (mut machine, start) = (Machine::default(), Instant::now());
         assert_eq!(machine.see(READY, LINGER, start), [News::Started, News::Ready]);
         assert_eq!(machine.see(READY, LINGER, start), []);
-        machine.lost();
+        machine.lost(1);
         assert_eq!(machine.see(None, LINGER, start), [News::Interrupted]);
         assert_eq!(machine.deadline(), Some(start + LINGER));
         assert_eq!(machine.see(None, LINGER, start + LINGER / 2), []);
         // The renditions are made again, which viewers notice as a pause only.
         assert_eq!(machine.see(BEGUN, LINGER, start + LINGER / 2), [News::Resumed]);
         assert_eq!(machine.see(READY, LINGER, start + LINGER / 2), []);
-        machine.lost();
+        machine.lost(1);
         assert_eq!(machine.see(None, LINGER, start), [News::Interrupted]);
         assert_eq!(machine.now(), News::Interrupted);
         assert_eq!(machine.see(None, LINGER, start + LINGER), [News::Ended]);
@@ -165,13 +167,13 @@ mod tests {
         let (mut machine, start) = (Machine::default(), Instant::now());
         // The publisher was lost, and another one started before the loss was noticed.
         machine.see(READY, LINGER, start);
-        machine.lost();
+        machine.lost(1);
         assert_eq!(machine.see(OTHER, LINGER, start), []);
         assert_eq!(machine.see(None, LINGER, start), [News::Ended]);
         assert_eq!((machine.deadline(), machine.now()), (None, News::Ended));
         // Without `linger`, a loss is an end.
         machine.see(READY, LINGER, start);
-        machine.lost();
+        machine.lost(1);
         assert_eq!(machine.see(None, Duration::ZERO, start), [News::Ended]);
     }
 
@@ -179,17 +181,25 @@ mod tests {
     fn a_loss_is_known_before_the_list_has_changed() {
         let (mut machine, start) = (Machine::default(), Instant::now());
         machine.see(READY, LINGER, start);
-        machine.lost();
+        machine.lost(1);
         // Something else changed, and the list still has the stream.
         assert_eq!(machine.see(READY, LINGER, start), []);
         assert_eq!(machine.see(None, LINGER, start), [News::Interrupted]);
     }
 
     #[test]
+    fn the_loss_of_an_earlier_publisher_says_nothing_about_the_next() {
+        let (mut machine, start) = (Machine::default(), Instant::now());
+        machine.see(OTHER, LINGER, start);
+        machine.lost(1);
+        assert_eq!(machine.see(None, LINGER, start), [News::Ended]);
+    }
+
+    #[test]
     fn a_slate_after_the_end_is_no_publisher() {
         let (mut machine, start) = (Machine::default(), Instant::now());
         machine.see(READY, Duration::ZERO, start);
-        machine.lost();
+        machine.lost(1);
         assert_eq!(machine.see(None, Duration::ZERO, start), [News::Ended]);
         assert_eq!(machine.see(SLATE, Duration::ZERO, start), [News::Interrupted]);
         assert_eq!(machine.see(READY, Duration::ZERO, start), [News::Resumed, News::Ready]);
@@ -200,7 +210,7 @@ mod tests {
         let (mut machine, start) = (Machine::default(), Instant::now());
         assert_eq!(machine.see(BEGUN, LINGER, start), [News::Started]);
         assert_eq!(machine.now(), News::Started);
-        machine.lost();
+        machine.lost(1);
         assert_eq!(machine.see(None, LINGER, start), [News::Interrupted]);
         assert_eq!(machine.see(BEGUN, LINGER, start), [News::Resumed]);
         assert_eq!(machine.see(READY, LINGER, start), [News::Ready]);
@@ -211,11 +221,11 @@ mod tests {
     fn a_slate_is_an_interruption_until_the_publisher_returns() {
         let (mut machine, start) = (Machine::default(), Instant::now());
         machine.see(READY, LINGER, start);
-        machine.lost();
+        machine.lost(1);
         assert_eq!(machine.see(SLATE, LINGER, start), [News::Interrupted]);
         assert_eq!((machine.now(), machine.is_slate()), (News::Interrupted, true));
         assert_eq!(machine.see(READY, LINGER, start), [News::Resumed]);
-        machine.lost();
+        machine.lost(1);
         assert_eq!(machine.see(None, LINGER, start), [News::Interrupted]);
         assert_eq!(machine.see(SLATE, LINGER, start), [News::Interrupted]);
         // The slate ends itself, and nobody has returned.

@@ -46,7 +46,7 @@ function isRenditionOf(other, stream) {
   if (other.source) {
     return other.source.app === stream.app && other.source.name === stream.name;
   }
-  return other.name.startsWith(`${stream.name}_`) && /^\d+p$/.test(other.name.slice(stream.name.length + 1));
+  return other.app === stream.app && other.name.startsWith(`${stream.name}_`) && /^\d+p$/.test(other.name.slice(stream.name.length + 1));
 }
 const isOf = (other, stream) => other === stream || isRenditionOf(other, stream);
 

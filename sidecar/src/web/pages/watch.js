@@ -127,7 +127,7 @@ function isRendition(other) {
   if (other.source) {
     return other.source.app === app && other.source.name === name;
   }
-  return other.name.startsWith(`${name}_`) && /^\d+p$/.test(other.name.slice(name.length + 1));
+  return other.app === app && other.name.startsWith(`${name}_`) && /^\d+p$/.test(other.name.slice(name.length + 1));
 }
 
 async function lookAtLive() {
