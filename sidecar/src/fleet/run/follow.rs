@@ -89,7 +89,7 @@ impl Runner {
             let affordable = self.affordable(&servers);
             if wanted > affordable {
                 let why = self.too_much(wanted, affordable, &servers);
-                self.say(why.to_string());
+                self.say_decision(why.to_string());
             }
             self.grow(&mut servers, wanted.min(affordable)).await?;
         } else {

@@ -107,7 +107,7 @@ async fn an_edge_that_was_drained_by_hand_counts_in_the_budget() {
     let mut stage = stage(&[("up", 150), ("drained", 0)], |fleet| fleet.max_edges = 2).await;
     stage.runner.step().await.unwrap();
     assert_eq!(stage.posts(), [""; 0]);
-    assert!(stage.runner.said.starts_with("1 servers are wanted and 0 fit"), "{}", stage.runner.said);
+    assert!(stage.runner.decided.starts_with("1 servers are wanted and 0 fit"), "{}", stage.runner.decided);
 }
 
 #[tokio::test]
