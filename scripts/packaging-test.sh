@@ -61,26 +61,26 @@ say "the APKBUILD installs the $(wc -l <"$work/make.files") files of make instal
 # The sources of a chroot: Debian's mirrors with their options, and nothing of third parties.
 mkdir -p "$work/apt/sources.list.d"
 cat >"$work/apt/sources.list" <<'LIST'
-deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg arch=amd64] http://deb.debian.org/debian bookworm main contrib
-deb http://nginx.org/packages/mainline/debian bookworm nginx
+deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg arch=amd64] http://mirror.example.net/debian bookworm main contrib
+deb http://packages.example.org/mainline/debian bookworm nginx
 deb https://packages.example.org/php/ bookworm main
 # deb http://example.org/debian bookworm main
 LIST
 cat >"$work/apt/sources.list.d/other.sources" <<'SOURCES'
 Types: deb deb-src
-URIs: http://deb.debian.org/debian-security
+URIs: http://mirror.example.net/debian-security
 Suites: bookworm-security
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: https://download.docker.com/linux/debian
+URIs: https://download.example.org/linux/debian
 Suites: bookworm
 Components: stable
 SOURCES
 sed 's/bookworm/trixie/' >"$work/apt/expected" <<'LIST'
-deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg arch=amd64] http://deb.debian.org/debian bookworm main
-deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian-security bookworm-security main
+deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg arch=amd64] http://mirror.example.net/debian bookworm main
+deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example.net/debian-security bookworm-security main
 LIST
 APT_DIR=$work/apt APT_RELEASE=bookworm scripts/chroot.sh trixie --sources | diff -u "$work/apt/expected" - || die "a chroot would have other sources"
 

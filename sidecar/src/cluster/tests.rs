@@ -333,7 +333,7 @@ async fn etcd_gets_one_write_per_renewal() {
         let writes = server.writes().await - before;
         assert_eq!(writes, ROUNDS * names.len() as u64, "origins: {}", origins.len());
     }
-    // A change that does not wait is written by whoever hears of it first.
+    // A drain is written at once, by the origin that gets the report first.
     let mut drained = record("a", sent + 200);
     drained.report.draining = true;
     other.renew(drained).await.unwrap();
