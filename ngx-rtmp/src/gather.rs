@@ -3,6 +3,8 @@
 //! `send` of the connection is [`gather`]. It writes all queued messages, and answers the following calls of ngx_rtmp_send from the bytes
 //! that it has already written. nginx-rtmp would write each chunk alone; so each message leaves whole, and TCP_NODELAY splits none.
 
+use std::mem::MaybeUninit;
+
 use nginx_sys::{NGX_ERROR, ngx_chain_t, ngx_connection_t, u_char};
 
 use super::{callback, process, rtmp_sys::ngx_rtmp_session_t, session::Session, types::Tables};
@@ -68,12 +70,12 @@ unsafe extern "C" fn gather<M: Tables>(
                 waiting.credit -= part;
                 return part.cast_signed();
             }
-            let mut buffers = Buffers::default();
+            let mut buffers = Buffers::new();
             buffers.push(bytes, size);
             buffers.collect(session);
             let written = match buffers.count {
                 0 | 1 => -1,
-                count => libc::writev((*connection).fd, buffers.all.as_ptr(), count as libc::c_int),
+                count => libc::writev((*connection).fd, buffers.all.as_ptr().cast(), count as libc::c_int),
             };
             let Ok(written) = usize::try_from(written) else {
                 // There is one buffer, or an error, which nginx's own function also meets and reports.
@@ -90,25 +92,22 @@ unsafe extern "C" fn gather<M: Tables>(
     })
 }
 
-/// The buffers that one system call writes.
+/// The buffers that one system call writes: the first `count` of `all`. The others are never set: most writes have few.
 struct Buffers {
-    all: [libc::iovec; MOST_BUFFERS],
+    all: [MaybeUninit<libc::iovec>; MOST_BUFFERS],
     count: usize,
     bytes: usize,
 }
 
-impl Default for Buffers {
-    fn default() -> Self {
-        let none = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        Buffers { all: [none; MOST_BUFFERS], count: 0, bytes: 0 }
-    }
-}
-
 impl Buffers {
+    const fn new() -> Self {
+        Buffers { all: [const { MaybeUninit::uninit() }; MOST_BUFFERS], count: 0, bytes: 0 }
+    }
+
     /// Adds a buffer. Returns whether more may follow: at an empty buffer, nginx-rtmp waits for the socket as if it were full.
     fn push(&mut self, start: *mut u_char, length: usize) -> bool {
         let Some(place) = self.all.get_mut(self.count).filter(|_| length > 0) else { return false };
-        *place = libc::iovec { iov_base: start.cast(), iov_len: length };
+        place.write(libc::iovec { iov_base: start.cast(), iov_len: length });
         self.count += 1;
         self.bytes += length;
         true
