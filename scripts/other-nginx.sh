@@ -4,6 +4,7 @@
 # Builds the nginx in the source tree NGINX (default: the version that tests/other-nginx pins) together with the nginx-rtmp in RTMP
 # (default: the source from `make headers`). Then builds the module for these, loads it in that nginx, and publishes the test stream to it
 # with the sample configuration. With LINK=static nginx-rtmp is a part of nginx (--add-module), as many guides build it.
+# SUITES="module guard" then runs these suites of tests/ with that nginx, which needs LINK=dynamic and `make build`.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -16,6 +17,7 @@ dynamic) add=--add-dynamic-module ;;
 static) add=--add-module ;;
 *) die "LINK=$link: must be dynamic or static" ;;
 esac
+[ -z "${SUITES-}" ] || [ "$link" = dynamic ] || die "SUITES needs LINK=dynamic: the tests load nginx-rtmp as a module"
 cargo=${CARGO:-cargo}
 
 rtmp=${3:-$root_dir/build/headers/nginx-rtmp}
@@ -43,7 +45,8 @@ if [ ! -f "$dir/$name/done" ]; then
     cp -r "$source" "$dir/$name/src"
     (
         cd "$dir/$name/src"
-        ./auto/configure --builddir="$dir/$name/objs" --with-compat --with-threads --with-http_ssl_module \
+        ./auto/configure --builddir="$dir/$name/objs" --with-compat --with-threads --with-http_ssl_module --with-http_v2_module \
+            --with-http_auth_request_module --with-http_realip_module --with-http_sub_module --with-stream --with-stream_ssl_module \
             --with-cc-opt="-O1 -Wno-error" "$add=$rtmp"
         make -j"$(nproc)"
         # Builds the same nginx without threads, which the module needs. Without SSL, nginx-rtmp itself cannot be loaded.
@@ -81,11 +84,25 @@ rm -rf "$run"
 WEIR_NGINX=$nginx WEIR_NGINX_RTMP=$rtmp_module WEIR_MODULE=$dir/target/debug/libngx_rtmp_weir_module.so \
     PREFIX=$run RTMP_PORT=${RTMP_PORT:-20935} HTTP_PORT=${HTTP_PORT:-20980} "$root_dir/scripts/run.sh" >"$dir/run.log" 2>&1 &
 pid=$!
-trap 'kill -TERM "$pid" 2>/dev/null; wait "$pid" || true' EXIT
+stop() {
+    kill -TERM "$pid" 2>/dev/null
+    wait "$pid" || true
+}
+trap stop EXIT
 for _ in $(seq 200); do
-    [ -s "$run/hls/test.m3u8" ] && echo "the test stream came through" && exit 0
-    kill -0 "$pid" 2>/dev/null || break
+    if [ -s "$run/hls/test.m3u8" ] || ! kill -0 "$pid" 2>/dev/null; then break; fi
     sleep 0.1
 done
-cat "$dir/run.log" >&2
-die "no playlist came of the test stream, see $run/logs"
+if [ ! -s "$run/hls/test.m3u8" ]; then
+    cat "$dir/run.log" >&2
+    die "no playlist came of the test stream, see $run/logs"
+fi
+echo "the test stream came through"
+[ -n "${SUITES-}" ] || exit 0
+trap - EXIT
+stop
+
+suites=()
+for suite in $SUITES; do suites+=(--test "$suite"); done
+WEIR_NGINX=$nginx WEIR_NGINX_RTMP=$rtmp_module WEIR_MODULE=$dir/target/debug/libngx_rtmp_weir_module.so \
+    "$cargo" test --locked --no-fail-fast -p weir-tests "${suites[@]}" --manifest-path "$root_dir/Cargo.toml" -- --test-threads=3

@@ -3,7 +3,7 @@
 //! Users enter the stream key in the wrong field: in *Server*, as the name to play, in an argument. nginx-rtmp logs all
 //! of these fields, and passes them to hooks and programs. So Weir searches each text of a client for secrets first.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use crate::{arguments, escape};
 
@@ -133,16 +133,16 @@ pub fn places_of_keys(bytes: &[u8]) -> Vec<Range<usize>> {
 }
 
 /// A text with each `%XX` resolved, and the origin of its bytes.
-struct Decoded {
-    bytes: Vec<u8>,
+struct Decoded<'t> {
+    bytes: Cow<'t, [u8]>,
     /// The position of each byte in the text, and the end of the text. Empty if the text has no `%`.
     from: Vec<usize>,
 }
 
-impl Decoded {
-    fn new(text: &[u8]) -> Decoded {
+impl Decoded<'_> {
+    fn new(text: &[u8]) -> Decoded<'_> {
         if !text.contains(&b'%') {
-            return Decoded { bytes: text.to_vec(), from: Vec::new() };
+            return Decoded { bytes: text.into(), from: Vec::new() };
         }
         let (mut bytes, mut from) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
         let mut at = 0;
@@ -160,7 +160,7 @@ impl Decoded {
             }
         }
         from.push(text.len());
-        Decoded { bytes, from }
+        Decoded { bytes: bytes.into(), from }
     }
 
     /// Returns the position in the original text.
@@ -173,22 +173,23 @@ impl Decoded {
 }
 
 /// Finds `wk_` and 32 of `a-z2-7`, in either case, with any bytes around it.
-fn keys(text: &Decoded, found: &mut Vec<Found>) {
+fn keys(text: &Decoded<'_>, found: &mut Vec<Found>) {
     let bytes = &text.bytes;
     let mut at = 0;
-    while at + KEY_LEN <= bytes.len() {
-        let candidate = &bytes[at..at + KEY_LEN];
+    while let Some(offset) = bytes.get(at + 2..).and_then(|rest| rest.iter().position(|byte| *byte == b'_')) {
+        let start = at + offset;
+        let Some(candidate) = bytes.get(start..start + KEY_LEN) else { return };
         let is_key = candidate[..3].eq_ignore_ascii_case(b"wk_")
             && candidate[3..].iter().all(|byte| byte.is_ascii_alphabetic() || (b'2'..=b'7').contains(byte));
         if is_key {
-            found.push(Found { kind: SecretKind::Key, at: text.place(at..at + KEY_LEN) });
+            found.push(Found { kind: SecretKind::Key, at: text.place(start..start + KEY_LEN) });
         }
-        at += if is_key { KEY_LEN } else { 1 };
+        at = if is_key { start + KEY_LEN } else { start + 1 };
     }
 }
 
 /// Finds three parts of base64url, of which the first is an object (RFC 7519).
-fn tokens(text: &Decoded, rule: &Rule<'_>, found: &mut Vec<Found>) {
+fn tokens(text: &Decoded<'_>, rule: &Rule<'_>, found: &mut Vec<Found>) {
     let bytes = &text.bytes;
     let part = |from: usize| bytes[from..].iter().take_while(|byte| is_base64url(**byte)).count();
     let mut at = 0;

@@ -124,10 +124,11 @@ impl<'s, M: Tables> Session<'s, M> {
         }
     }
 
-    /// Returns the name of the application. A session that nginx-rtmp opened itself has it only in its settings.
+    /// Returns the name of the application. A session that nginx-rtmp opened itself has it only in its settings: its own name is empty, or
+    /// that of the far application in sergey-dryabzhinsky's nginx-rtmp (ngx_rtmp_relay_create_connection).
     #[must_use]
     pub fn app(&self) -> &str {
-        let named = collections::text(&self.raw().app).filter(|name| !name.is_empty());
+        let named = collections::text(&self.raw().app).filter(|name| !name.is_empty() && !self.is_relay());
         let of_settings = || {
             let rtmp = rtmp_sys::rtmp()?;
             // SAFETY: as in `settings`; the core module's entry is the application itself.

@@ -57,7 +57,7 @@ pub(super) fn check() -> Report {
         Program::new(
             "weir check node",
             weir(),
-            &format!("check node --disk / --min-free 1 --api {}", nginx.url("/api")),
+            &format!("check node --disk / --min-free 1m --api {}", nginx.url("/api")),
         ),
     ];
     let mut arms: Vec<Arm> = programs.iter().map(|program| Arm::new(program.name)).collect();

@@ -22,8 +22,11 @@ pub fn weir() -> PathBuf {
     existing("WEIR_BIN", "weir")
 }
 
-/// The stock nginx, or the sanitized one.
+/// The stock nginx, the sanitized one, or another that `WEIR_NGINX` names.
 pub fn nginx() -> PathBuf {
+    if let Some(path) = std::env::var_os("WEIR_NGINX") {
+        return PathBuf::from(path);
+    }
     if sanitized::is_on() { sanitized::product("nginx") } else { tool("/usr/sbin/nginx") }
 }
 
