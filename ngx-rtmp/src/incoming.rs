@@ -3,7 +3,7 @@
 use nginx_sys::{NGX_AGAIN, NGX_ERROR, ngx_connection_t, ngx_io, ngx_recv_pt};
 
 use super::{
-    callback,
+    callback, merge,
     message::Message,
     rtmp_sys::{NGX_RTMP_MSG_MAX, ngx_rtmp_session_t},
     session::{Session, slot::Receiver},
@@ -78,7 +78,7 @@ pub(super) fn watch<M: Tables + Incoming>(session: &mut Session<'_, M>) {
     if connection.recv.map(|recv| recv as usize) == own.map(|recv| recv as usize) {
         return;
     }
-    let before = Receiver(connection.recv);
+    let before = Receiver { recv: connection.recv, end: 0 };
     if let Some(slot) = session.known_slot() {
         slot.receiver = Some(before);
         connection.recv = own;
@@ -109,7 +109,7 @@ unsafe extern "C" fn receive<M: Tables + Incoming>(
         }
         let reading =
             callback::guard("what a client sends", Reading::Close, || M::before_reading(&mut session));
-        let own = session.known_slot().and_then(|slot| slot.receiver).map_or(ngx_io.recv, |own| own.0);
+        let own = session.known_slot().and_then(|slot| slot.receiver).map_or(ngx_io.recv, |own| own.recv);
         let Some(recv) = own else { return NGX_ERROR as isize };
         let size = match reading {
             Reading::All => size,
@@ -120,6 +120,11 @@ unsafe extern "C" fn receive<M: Tables + Incoming>(
         };
         let received = recv(connection, buffer, size);
         let count = usize::try_from(received).unwrap_or(0);
+        if count == 0 {
+            callback::guard("the end of a reading", (), merge::end_of_reading);
+        } else if let Some(receiver) = session.known_slot().and_then(|slot| slot.receiver.as_mut()) {
+            receiver.end = buffer.addr() + count;
+        }
         if count > 0 && refuse::<M>(connection, |session| M::on_bytes(session, count)) {
             return NGX_ERROR as isize;
         }

@@ -7,6 +7,9 @@
 //!   to epoll would be removed from epoll (ngx_rtmp_send).
 //! - `send` of a player's connection writes all queued messages ([`gather`]).
 //!
+//! Without a setting, messages wait only until the worker has read all that a publisher has sent: a frame and its audio that arrive together
+//! leave together.
+//!
 //! Of the sessions that nginx-rtmp opened itself, only the module's connections to push targets take part: a push to another worker would
 //! add its delay to the delay of the player there, and a `push` line is nginx-rtmp's own.
 
@@ -37,8 +40,8 @@ const MOST_WRITES: usize = 128;
 
 /// Settings and callbacks for messages to players.
 pub trait Players: Tables {
-    /// Returns how long messages to the players of an application may wait for each other. With `None`, nginx-rtmp sends each message
-    /// immediately.
+    /// Returns how long messages to the players of an application may wait for each other. With `None`, they wait only while more bytes of
+    /// the publisher are there to be read.
     fn merge_write(app: &Self::App) -> Option<Rule>;
 
     /// Returns how many bytes of messages since the last keyframe are kept for each stream of an application. With `None`, none are kept.
@@ -59,7 +62,8 @@ local! {
     static OWN: Option<Handler> = None;
 }
 local! {
-    static LIST: List = List { sessions: Vec::new(), alarm: None, at_ms: None, looked_ms: 0 };
+    static LIST: List =
+        List { sessions: Vec::new(), reading: Vec::new(), at_end: None, alarm: None, at_ms: None, looked_ms: 0 };
 }
 
 local! {
@@ -70,6 +74,9 @@ local! {
 /// Players with waiting messages.
 struct List {
     sessions: Vec<*mut ngx_rtmp_session_t>,
+    /// Those whose messages wait for the end of the reading, and what sends these.
+    reading: Vec<*mut ngx_rtmp_session_t>,
+    at_end: Option<fn(u64)>,
     alarm: Option<Alarm>,
     /// The time when the alarm fires, by nginx's clock.
     at_ms: Option<u64>,
@@ -117,9 +124,10 @@ unsafe extern "C" fn media<M: Players>(
         // SAFETY: nginx-rtmp calls with a live session and the header and buffers of a message (ngx_rtmp_receive_message).
         unsafe {
             let rule = Session::<M>::new(session).settings().and_then(M::merge_write);
-            let (Some(rule), Some(handlers)) = (rule, behind(session, header)) else {
+            if rule.is_none() && !more_follows::<M>(session, header) {
                 return NGX_OK as ngx_int_t;
-            };
+            }
+            let Some(handlers) = behind(session, header) else { return NGX_OK as ngx_int_t };
             let held = hold::<M>(session);
             let outcome = hand_on(handlers, session, header, message);
             let players = held.let_go();
@@ -130,6 +138,27 @@ unsafe extern "C" fn media<M: Players>(
             if outcome == NGX_ERROR as ngx_int_t { outcome } else { NGX_DONE as ngx_int_t }
         }
     })
+}
+
+/// Returns whether bytes of the publisher follow that have arrived already: in the socket, or in the buffer of this message. If so,
+/// [`end_of_reading`] is called after them.
+///
+/// # Safety
+///
+/// As for a handler.
+unsafe fn more_follows<M: Players>(session: *mut ngx_rtmp_session_t, header: *mut ngx_rtmp_header_t) -> bool {
+    // SAFETY: by contract. nginx knows how many bytes are left in the socket when it has read a full buffer (ngx_unix_recv). The chunk
+    // stream still has the last buffer of the message, which ends where the message ends (ngx_rtmp_recv).
+    unsafe {
+        let mut safe = Session::<M>::new(session);
+        let Some(receiver) = safe.known_slot().and_then(|slot| slot.receiver) else { return false };
+        if (*(*(*session).connection).read).available > 0 {
+            return true;
+        }
+        let stream = safe.chunk_streams().get(usize::try_from((*header).csid).unwrap_or(usize::MAX));
+        let last = stream.and_then(|stream| stream.in_.as_ref()).and_then(|link| link.buf.as_ref());
+        last.is_some_and(|buffer| buffer.last.addr() != receiver.end)
+    }
 }
 
 /// Returns the handlers of this kind of message that come after [`media`].
@@ -217,7 +246,7 @@ pub(super) unsafe fn live_of<'s>(session: *mut ngx_rtmp_session_t) -> Option<&'s
     unsafe { slots::entry((*session).ctx, rtmp_sys::rtmp()?.ngx_rtmp_live_module) }
 }
 
-/// Sends the waiting messages of these players, or leaves them for later.
+/// Sends the waiting messages of these players, or leaves them for later; without a rule, for the end of the reading.
 ///
 /// # Safety
 ///
@@ -226,7 +255,7 @@ unsafe fn send_or_wait<M: Players>(
     publisher: *mut ngx_rtmp_session_t,
     players: &[*mut ngx_rtmp_session_t],
     is_video: bool,
-    rule: Rule,
+    rule: Option<Rule>,
 ) {
     let now = process::uptime_ms();
     // SAFETY: by contract.
@@ -246,13 +275,14 @@ unsafe fn send_or_wait<M: Players>(
         let Some(waiting) = safe.waiting() else { continue };
         let since_sent_ms = now.saturating_sub(waiting.sent_ms);
         let moment = Moment { is_video, since_video_ms, since_sent_ms, queued, room };
-        match rule.when(&moment) {
+        let when = rule.map_or_else(|| moment.before_more(), |rule| rule.when(&moment));
+        match when {
             When::Now => {
                 any_sent = true;
                 // SAFETY: by contract.
                 unsafe { send::<M>(*player, now) }
             }
-            When::After(ms) => wait::<M>(*player, waiting, now, ms),
+            When::After(ms) => wait::<M>(*player, waiting, now, ms, rule.is_none()),
         }
     }
     // The players that have just got their messages wait for nothing, so the alarm need not wake the worker for them.
@@ -265,15 +295,26 @@ unsafe fn send_or_wait<M: Players>(
     }
 }
 
-/// Notes that messages wait for a player, for at most `ms` milliseconds.
-fn wait<M: Players>(player: *mut ngx_rtmp_session_t, waiting: &mut Waiting, now: u64, ms: u64) {
+/// Notes that messages wait for a player, for at most `ms` milliseconds; `reading`: until the end of the reading.
+fn wait<M: Players>(
+    player: *mut ngx_rtmp_session_t,
+    waiting: &mut Waiting,
+    now: u64,
+    ms: u64,
+    reading: bool,
+) {
     let due = *waiting.since_ms.get_or_insert(now) + ms;
     let is_listed = mem::replace(&mut waiting.is_listed, true);
     LIST.with(|list| {
-        if !is_listed {
-            list.sessions.push(player);
+        if reading {
+            list.at_end = Some(finish::<M>);
         }
-        list.look_at::<M>(due, now);
+        if !is_listed {
+            if reading { &mut list.reading } else { &mut list.sessions }.push(player);
+        }
+        if !reading {
+            list.look_at::<M>(due, now);
+        }
     });
 }
 
@@ -288,6 +329,24 @@ impl List {
     }
 }
 
+/// Called when a publisher's socket has no more bytes. Sends the messages that wait for this.
+pub(super) fn end_of_reading() {
+    if let Some(finish) = LIST.with(|list| list.at_end.take()) {
+        finish(process::uptime_ms());
+    }
+}
+
+fn finish<M: Players>(now: u64) {
+    let listed = LIST.with(|list| mem::take(&mut list.reading));
+    let rest = send_some::<M>(&listed, now);
+    LIST.with(|list| {
+        if !rest.is_empty() {
+            list.sessions.extend_from_slice(rest);
+            list.look_at::<M>(now, now);
+        }
+    });
+}
+
 /// Sends the messages that have waited long enough. Runs when the alarm fires.
 fn look<M: Players>(_sessions: &mut Sessions<'_>) {
     settle::<M>(process::uptime_ms());
@@ -297,39 +356,48 @@ fn look<M: Players>(_sessions: &mut Sessions<'_>) {
 /// them, other connections have their turn.
 fn settle<M: Players>(now: u64) {
     let listed = LIST.with(|list| {
-        list.at_ms = None;
-        list.looked_ms = now;
-        mem::take(&mut list.sessions)
+        (list.at_ms, list.at_end, list.looked_ms) = (None, None, now);
+        let mut listed = mem::take(&mut list.sessions);
+        listed.append(&mut list.reading);
+        listed
     });
+    let rest = send_some::<M>(&listed, now);
+    LIST.with(|list| {
+        if !rest.is_empty() {
+            list.sessions.splice(..0, rest.iter().copied());
+            list.look_at::<M>(now, now);
+        }
+        if let (None, Some(alarm)) = (list.at_ms, &mut list.alarm) {
+            alarm.disarm();
+        }
+    });
+}
+
+/// Sends the messages of these players that have waited long enough, but to [`MOST_WRITES`] players only. Returns the players after these.
+fn send_some<M: Players>(listed: &[*mut ngx_rtmp_session_t], now: u64) -> &[*mut ngx_rtmp_session_t] {
     let mut writes = 0;
     for (at, player) in listed.iter().enumerate() {
         if writes == MOST_WRITES {
-            LIST.with(|list| {
-                list.sessions.splice(..0, listed[at..].iter().copied());
-                list.look_at::<M>(now, now);
-            });
-            break;
+            return &listed[at..];
         }
         // SAFETY: a session leaves the list before it is freed (`forget`), and closing is posted (ngx_rtmp_finalize_session).
         let mut safe = unsafe { Session::<M>::new(*player) };
         let ms = safe.settings().and_then(M::merge_write).map_or(0, Rule::most_ms);
+        let is_sent = safe.unsent() == 0;
         let Some(waiting) = safe.waiting() else { continue };
         waiting.is_listed = false;
         match waiting.since_ms {
+            Some(_) if is_sent => waiting.since_ms = None,
             Some(since) if since + ms <= now => {
                 writes += 1;
                 // SAFETY: as above.
                 unsafe { send::<M>(*player, now) }
             }
-            Some(_) => wait::<M>(*player, waiting, now, ms),
+            Some(_) => wait::<M>(*player, waiting, now, ms, false),
             None => {}
         }
     }
-    LIST.with(|list| {
-        if let (None, Some(alarm)) = (list.at_ms, &mut list.alarm) {
-            alarm.disarm();
-        }
-    });
+    &[]
 }
 
 /// Sends all waiting messages of a player. If its socket is full, epoll reports when sending can continue.
@@ -353,7 +421,12 @@ unsafe fn send<M: Players>(player: *mut ngx_rtmp_session_t, now: u64) {
 
 /// Called when a stream ends. Its players get the waiting messages, because their connections may close next.
 pub(super) fn send_all<M: Players>() {
-    let (now, listed) = (process::uptime_ms(), LIST.with(|list| mem::take(&mut list.sessions)));
+    let now = process::uptime_ms();
+    let listed = LIST.with(|list| {
+        let mut listed = mem::take(&mut list.sessions);
+        listed.append(&mut list.reading);
+        listed
+    });
     for player in listed {
         // SAFETY: as in `look`.
         unsafe {
@@ -367,5 +440,8 @@ pub(super) fn send_all<M: Players>() {
 
 /// Called when a session ends.
 pub(super) fn forget(session: *mut ngx_rtmp_session_t) {
-    LIST.with(|list| list.sessions.retain(|listed| *listed != session));
+    LIST.with(|list| {
+        list.sessions.retain(|listed| *listed != session);
+        list.reading.retain(|listed| *listed != session);
+    });
 }

@@ -33,6 +33,20 @@ pub struct Moment {
     pub room: usize,
 }
 
+impl Moment {
+    /// Returns whether the queue has so many messages that they must be sent.
+    fn is_full(&self) -> bool {
+        self.queued * MOST_QUEUED >= self.room
+    }
+
+    /// Decides when to send the waiting messages if the publisher has sent more bytes, which the server is about to read: these may be
+    /// further messages for the same write.
+    #[must_use]
+    pub fn before_more(&self) -> When {
+        if self.is_full() { When::Now } else { When::After(0) }
+    }
+}
+
 /// When to send the waiting messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
@@ -48,8 +62,7 @@ impl Rule {
     pub fn when(self, moment: &Moment) -> When {
         let has_video = moment.since_video_ms.is_some_and(|since| since < WITHOUT_PICTURES_MS);
         let may_end_here = moment.is_video || !has_video;
-        let is_full = moment.queued * MOST_QUEUED >= moment.room;
-        if is_full || may_end_here && moment.since_sent_ms >= self.time_ms {
+        if moment.is_full() || may_end_here && moment.since_sent_ms >= self.time_ms {
             return When::Now;
         }
         When::After(self.most_ms())
@@ -92,5 +105,7 @@ mod tests {
         let full = Moment { is_video: false, since_sent_ms: 0, queued: 32, ..MOMENT };
         assert_eq!(Rule { time_ms: 1000 }.when(&full), When::Now);
         assert_eq!(Rule { time_ms: 1000 }.when(&Moment { queued: 31, ..full }), When::After(1000));
+        assert_eq!(full.before_more(), When::Now);
+        assert_eq!(Moment { queued: 31, ..full }.before_more(), When::After(0));
     }
 }

@@ -48,9 +48,14 @@ pub(crate) struct Dialing {
     pub(crate) tls: Option<Tls>,
 }
 
-/// A connection's read function: nginx's own, or that of TLS.
+/// How a connection is read.
 #[derive(Clone, Copy)]
-pub(crate) struct Receiver(pub(crate) ngx_recv_pt);
+pub(crate) struct Receiver {
+    /// nginx's own read function, or that of TLS.
+    pub(crate) recv: ngx_recv_pt,
+    /// The address after the last byte that was read.
+    pub(crate) end: usize,
+}
 
 /// A decoder configuration that the fence lends to nginx-rtmp for one message.
 pub(crate) struct CodecHeader {

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use weir_rtmp::flv::{Tag, TagKind};
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::process::Process;
-use weir_tests::harness::{Nginx, Player, Publisher, files, products, until};
+use weir_tests::harness::{Nginx, Player, Publisher, files, products, trace, until};
 
 use super::members::{Got, Member, all, assert_same, hevc, large, only, with_data};
 
@@ -263,6 +263,33 @@ fn calls_of_two_plays(config: Config) -> (usize, Vec<String>) {
     (written(&trace), delays)
 }
 
+/// Returns the number of writes of a worker while 3 messages at a time arrive for a player, 20 times.
+fn writes_of_bursts(config: Config) -> usize {
+    let nginx = config.start();
+    let mut publisher = Member::publisher(&nginx, 4096);
+    let mut player = Member::player(&nginx);
+    let tags = all();
+    let (begin, rest) = tags.split_at(10);
+    publisher.send(begin);
+    player.wait_last(begin.last().unwrap());
+    let lines = trace::traced(&nginx, nginx.workers()[0], "sendto,writev", || {
+        for burst in rest.chunks_exact(3).take(20) {
+            publisher.send(burst);
+            player.wait_last(burst.last().unwrap());
+        }
+    });
+    written(&lines.join("\n"))
+}
+
+#[test]
+fn what_arrives_together_leaves_together() {
+    let weir = Config::weir().main("weir_zone 4m;").app("live", "weir_publish open;");
+    let (stock, ours) = (writes_of_bursts(Config::stock().app("live", "")), writes_of_bursts(weir));
+    assert!(stock >= 60, "{stock}");
+    // A burst may arrive in two parts.
+    assert!((20..=30).contains(&ours), "{ours}");
+}
+
 #[test]
 fn each_message_leaves_whole_and_at_once() {
     let weir = Config::weir().main("weir_zone 4m;").app("live", "weir_publish open;");
@@ -288,7 +315,7 @@ fn players_are_served_in_fewer_system_calls() {
 
 #[test]
 fn a_player_that_does_not_read_or_dies_harms_nobody() {
-    for merge in ["0", "100ms"] {
+    for merge in ["off", "0", "100ms"] {
         let app = format!("weir_publish open; weir_merge_write {merge};");
         let nginx = Config::weir().main("weir_zone 4m;").server("timeout 2s;").app("live", &app).start();
         let worker = nginx.workers();
@@ -321,7 +348,7 @@ fn a_player_that_does_not_read_or_dies_harms_nobody() {
 
 #[test]
 fn what_waits_is_sent_before_a_stream_ends() {
-    for merge in ["0", "1s"] {
+    for merge in ["off", "0", "1s"] {
         let app = format!("weir_publish open; idle_streams off; weir_merge_write {merge};");
         let nginx = Config::weir().main("weir_zone 4m;").app("live", &app).start();
         let mut publisher = Member::publisher(&nginx, 4096);
