@@ -122,7 +122,7 @@ test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for ano
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test playback -- --ignored --nocapture fuzz::
 	WEIR_SANITIZED=1 $(CARGO_TEST) --test module -- --ignored --nocapture churn::
 	@$(MAKE) --no-print-directory fuzz T=600
-	@$(MAKE) --no-print-directory other-nginx
+	@$(MAKE) --no-print-directory other-nginx SUITES='module guard'
 	@$(MAKE) --no-print-directory other-nginx LINK=static
 	@$(MAKE) --no-print-directory dist-test packaging-test
 	@$(MAKE) --no-print-directory container-test
@@ -167,8 +167,8 @@ MIRI := rows:: pushes::
 miri: ## run the zone's tests under Miri (needs rustup, and a nightly toolchain with miri)
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p weir-zone --test zone -- $(MIRI)
 
-other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE LINK=dynamic|static
-	@LINK='$(or $(LINK),dynamic)' scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
+other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE LINK=dynamic|static SUITES="module guard"
+	@LINK='$(or $(LINK),dynamic)' SUITES='$(SUITES)' scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
 
 deb: ## build Debian packages in build/deb, without the network: RELEASE=bookworm|trixie
 	@scripts/deps.sh deb
