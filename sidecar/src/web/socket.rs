@@ -10,7 +10,7 @@ use futures_util::SinkExt;
 use tokio::time::{Instant, interval, timeout};
 use weir_model::front::MediaMessage;
 
-use super::farewell::farewell;
+use super::farewell::{End, farewell};
 use super::patience::Inbound;
 use crate::live::ring::{Item, Start};
 use crate::live::station::Viewer;
@@ -57,14 +57,6 @@ pub(super) fn serve(
         .on_upgrade(async move |socket| watch(socket, viewer, &inbound, may_stay, &paths).await)
 }
 
-/// Reason why serving a viewer ends.
-enum End {
-    /// The viewer has disconnected, or reads nothing.
-    Gone,
-    /// The server closes the connection with this code and reason.
-    Told(u16, &'static str),
-}
-
 async fn watch(
     mut socket: WebSocket,
     mut viewer: Viewer,
@@ -80,9 +72,7 @@ async fn watch(
     };
     // From now on, the viewer does not count.
     drop(viewer);
-    if let End::Told(code, reason) = end {
-        farewell(socket, code, reason, Duration::from_secs(1)).await;
-    }
+    farewell(socket, end, Duration::from_secs(1)).await;
 }
 
 /// Renews the limit of incoming bytes regularly; never returns.
@@ -144,7 +134,9 @@ async fn send(socket: &mut WebSocket, viewer: &mut Viewer, paths: &Paths) -> End
             message = socket.recv() => {
                 heard += 1;
                 match message {
-                    None | Some(Err(_) | Ok(Message::Close(_))) => return End::Gone,
+                    None => return End::Gone,
+                    Some(Err(error)) => return End::of(error),
+                    Some(Ok(Message::Close(_))) => return End::Closed,
                     Some(Ok(Message::Pong(_))) => heard -= 1,
                     Some(Ok(_)) if heard > MOST_MESSAGES => {
                         return End::Told(close_code::POLICY, "too many messages");

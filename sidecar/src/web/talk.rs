@@ -21,7 +21,7 @@ use super::access::{Denied, Pass, first_token};
 use super::answer;
 use super::asker::asker;
 use super::common::Web;
-use super::farewell::farewell;
+use super::farewell::{End, farewell};
 use super::patience::Inbound;
 use crate::chat::{Order, Presence, Visitor};
 use crate::cluster::signature::Refused;
@@ -43,8 +43,8 @@ const MOST_MESSAGES: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 /// Time after which a front end that reads nothing is disconnected. It gets the reason if it reads again within the same time.
 const STALL: Duration = Duration::from_secs(10);
-const TOO_LONG: (u16, &str) = (close_code::SIZE, "a message has at most 4096 bytes");
-const STALLED: (u16, &str) = (close_code::AGAIN, "no data was taken for 10 seconds");
+const TOO_LONG: End = End::Told(close_code::SIZE, "a message has at most 4096 bytes");
+const STALLED: End = End::Told(close_code::AGAIN, "no data was taken for 10 seconds");
 /// Maximum number of bytes from a front end within [`WINDOW`], including incomplete messages.
 const MOST_BYTES: i64 = 128 << 10;
 /// Interval between pings, and maximum silence of a front end.
@@ -141,13 +141,11 @@ enum Reply {
 }
 
 async fn talk(mut socket: WebSocket, web: &Arc<Web>, about: &Caller) {
-    let Err(Some((code, reason))) = serve(&mut socket, web, about).await else { return };
-    let patience = if code == STALLED.0 { STALL } else { Duration::from_secs(1) };
-    farewell(socket, code, reason, patience).await;
+    let Err(end) = serve(&mut socket, web, about).await else { return };
+    let patience =
+        if matches!(end, End::Told(close_code::AGAIN, _)) { STALL } else { Duration::from_secs(1) };
+    farewell(socket, end, patience).await;
 }
-
-/// Reason why the connection ends; `None` if the front end has disconnected.
-type End = Option<(u16, &'static str)>;
 
 async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result<(), End> {
     about.inbound.small();
@@ -166,7 +164,7 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                     Ok(told) if told.id == *id => send(socket, told.text.clone()).await?,
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => tell(socket, web.news.about(&web.context.config(), id)).await?,
-                    Err(RecvError::Closed) => return Err(Some((close_code::AWAY, "the daemon ends"))),
+                    Err(RecvError::Closed) => return Err(End::Told(close_code::AWAY, "the daemon ends")),
                 }
             }
             said = hear(&mut joined) => match said {
@@ -182,13 +180,17 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                 }
                 messages += 1;
                 if messages > MOST_MESSAGES {
-                    return Err(Some((close_code::POLICY, "too many messages")));
+                    return Err(End::Told(close_code::POLICY, "too many messages"));
                 }
                 let reply = match message {
-                    None | Some(Ok(Message::Close(_))) => return Err(None),
-                    Some(Err(error)) => return Err(too_long(&error)),
-                    Some(Ok(Message::Text(text))) if text.len() > MAX_MESSAGE => return Err(Some(TOO_LONG)),
-                    Some(Ok(Message::Binary(bytes))) if bytes.len() > MAX_MESSAGE => return Err(Some(TOO_LONG)),
+                    None => return Err(End::Gone),
+                    Some(Ok(Message::Close(_))) => return Err(End::Closed),
+                    Some(Err(error)) => return Err(match End::of(error) {
+                        End::Told(close_code::SIZE, _) => TOO_LONG,
+                        end => end,
+                    }),
+                    Some(Ok(Message::Text(text))) if text.len() > MAX_MESSAGE => return Err(TOO_LONG),
+                    Some(Ok(Message::Binary(bytes))) if bytes.len() > MAX_MESSAGE => return Err(TOO_LONG),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                     Some(Ok(Message::Binary(_))) => Reply::Error("bad_message", "send JSON as text".into()),
                     Some(Ok(Message::Text(text))) => take(web, about, &text, &mut joined, &mut pace).await,
@@ -211,11 +213,11 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
             _ = check.tick() => {
                 let now = Instant::now();
                 match &joined {
-                    None if now - came >= JOIN => return Err(Some((close_code::POLICY, "no join"))),
+                    None if now - came >= JOIN => return Err(End::Told(close_code::POLICY, "no join")),
                     Some(Joined { pass: Some(pass), .. }) if !web.doors.still_opens(pass) => {
-                        return Err(Some((close_code::POLICY, "the token has expired or was revoked")));
+                        return Err(End::Told(close_code::POLICY, "the token has expired or was revoked"));
                     }
-                    _ if now - heard_at >= SILENCE => return Err(None),
+                    _ if now - heard_at >= SILENCE => return Err(End::Gone),
                     _ => {}
                 }
             }
@@ -395,11 +397,6 @@ fn missed(count: u64) -> Utf8Bytes {
     FrontMessage::ChatMissed { count }.text().into()
 }
 
-/// Recognizes tungstenite's error for a long message by its text (`CapacityError::MessageTooLong`).
-fn too_long(error: &axum::Error) -> End {
-    error.to_string().contains("too long").then_some(TOO_LONG)
-}
-
 async fn tell(socket: &mut WebSocket, messages: Vec<Utf8Bytes>) -> Result<(), End> {
     for text in messages {
         send(socket, text).await?;
@@ -413,7 +410,7 @@ async fn send(socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), End> {
 
 async fn put(socket: &mut WebSocket, message: Message) -> Result<(), End> {
     match timeout(STALL, socket.send(message)).await {
-        Ok(sent) => sent.map_err(|_| None),
-        Err(_) => Err(Some(STALLED)),
+        Ok(sent) => sent.map_err(|_| End::Gone),
+        Err(_) => Err(STALLED),
     }
 }

@@ -13,6 +13,8 @@ pub enum Message {
     Text(String),
     /// A binary message: media here.
     Binary(Vec<u8>),
+    /// The answer to a ping.
+    Pong(Vec<u8>),
     /// The close, with its code and reason.
     Close(u16, String),
 }
@@ -72,15 +74,7 @@ impl WebSocket {
 
     /// Sends a text.
     pub fn send(&mut self, text: &str) -> std::io::Result<()> {
-        assert!(text.len() < 0x1_0000);
-        let mut frame = match text.len() {
-            short @ ..126 => vec![0x81, 0x80 | short as u8],
-            long => [&[0x81, 0xfe][..], &(long as u16).to_be_bytes()].concat(),
-        };
-        // A mask of zeros.
-        frame.extend([0; 4]);
-        frame.extend(text.as_bytes());
-        self.socket.write_all(&frame)
+        self.socket.write_all(&masked(0x81, text.as_bytes()))
     }
 
     /// Returns the next message, and answers pings. Returns `None` after the connection has ended.
@@ -100,6 +94,7 @@ impl WebSocket {
                         pong.extend(payload);
                         let _ = self.socket.write_all(&pong);
                     }
+                    10 => return Some(Message::Pong(payload)),
                     other => panic!("opcode {other}"),
                 }
                 continue;
@@ -140,4 +135,17 @@ impl WebSocket {
         self.unread.drain(..head + length);
         Some((first & 0xf, payload))
     }
+}
+
+/// Returns a frame of a client. `first` is its first byte: FIN, reserved bits and opcode (RFC 6455, 5.2).
+pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = match payload.len() {
+        short @ ..126 => vec![first, 0x80 | short as u8],
+        long @ ..0x1_0000 => [&[first, 0xfe][..], &(long as u16).to_be_bytes()].concat(),
+        longer => [&[first, 0xff][..], &(longer as u64).to_be_bytes()].concat(),
+    };
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    frame.extend(mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
 }

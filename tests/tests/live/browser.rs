@@ -2,7 +2,9 @@
 //! blocked, below a path, and again without a reload of the page when the publisher returns.
 
 use weir_tests::harness::browser::Browser;
-use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, until};
+use weir_tests::harness::media::Enhanced;
+use weir_tests::harness::ports::Port;
+use weir_tests::harness::{Ffmpeg, Nginx, Publisher, Sidecar, until};
 
 use super::open;
 
@@ -114,4 +116,31 @@ fn it_falls_back_when_websocket_is_blocked() {
     let browser = Browser::start();
     browser.open(&proxy.url("/embed/live/show"));
     wait_playing(&browser, "llhls");
+}
+
+#[test]
+fn a_codec_that_the_browser_does_not_play_is_said_and_another_publisher_plays() {
+    let (nginx, port) = (open().start(), Port::reserve());
+    let sidecar =
+        Sidecar::start(&nginx, &format!("[web]\n[webrtc]\nlisten = \"127.0.0.1:{}\"\n", port.number()));
+    let pictures = Enhanced::Hevc.pictures();
+    let edit = move |tag| Some(pictures.replace(tag));
+    let publisher = Publisher::to(nginx.rtmp(), "live/show").edited(edit).start().started();
+    let browser = Browser::start();
+    browser.open(&format!("http://127.0.0.1:{}/watch/live/show", sidecar.web()));
+    let hevc = "return MediaSource.isTypeSupported('video/mp4; codecs=\"hvc1.1.6.L93.B0\"')";
+    assert_eq!(browser.run(hevc), false, "this browser plays HEVC, so it cannot be used here");
+    until("it is said", 40.0, || data(&browser, "state") == "FAILED");
+    let text =
+        || browser.run("return document.getElementById('status').innerText").as_str().unwrap().to_owned();
+    assert!(text().contains("cannot play the stream"), "{}", text());
+    // It stays so, without a try that changes the words.
+    let begin = std::time::Instant::now();
+    until("ten seconds are over", 15.0, || {
+        assert_eq!(data(&browser, "state"), "FAILED");
+        begin.elapsed().as_secs() >= 10
+    });
+    drop(publisher);
+    let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    until("another publisher plays", 60.0, || data(&browser, "state") == "PLAYING");
 }

@@ -6,6 +6,8 @@ mod bandwidth;
 mod browser;
 mod captions;
 mod chat;
+mod climb;
+mod conformance;
 mod connections;
 mod examples;
 mod expiry;
@@ -130,6 +132,7 @@ fn kind(message: &Message) -> String {
             event["type"].as_str().unwrap().to_owned()
         }
         Message::Binary(_) => "binary".into(),
+        Message::Pong(_) => "pong of a ping".into(),
         Message::Close(code, reason) => format!("close {code} {reason}"),
     }
 }

@@ -1,6 +1,6 @@
 // Plays a live stream of weir serve on a <video>: over WebRTC, over WebSocket, as Low-Latency HLS or as ordinary HLS, in the order
 // that the page sets. It falls back if a transport does not play within three seconds, and returns to a better transport when that
-// works again.
+// plays again: it tries that one on a video that nobody sees, while the current one plays on.
 //
 //   const player = new WeirPlayer(video, { root: "/", app: "live", name: "show" });
 //   player.addEventListener("state", (event) => console.log(event.detail.state, event.detail.tech));
@@ -10,7 +10,7 @@
 // fails.
 //
 // States: PENDING (the stream is not live, or does not play yet), PLAYING, STOPPED (the publisher is gone, or stop() was called),
-// FAILED (no transport plays here, or the token is invalid), NOT_ENOUGH_BANDWIDTH (frames are skipped or lost). The event
+// FAILED (this browser does not play the stream's codec, or the token is invalid), NOT_ENOUGH_BANDWIDTH (frames are skipped or lost). The event
 // "uncovered" reports an edge that the policy of the page does not include: the page must reload.
 
 const START_MS = 3000;
@@ -18,10 +18,19 @@ const START_MS = 3000;
 const PULL_MS = 10000;
 // Time during which the state reports a slow connection after a sign of it.
 const SLOW_MS = 5000;
+// Time until the player tries a better transport. It doubles with each try that fails.
 const CLIMB_MS = 20000;
+const MOST_CLIMB_MS = 600000;
+// Time for which a better transport must play before the player switches to it, and longest pause of the current one meanwhile.
+const PROOF_MS = 2000;
+const DISTURBED_MS = 500;
+// A better transport that fails earlier than this after the switch counts as a try that failed.
+const STEADY_MS = 60000;
 const POLL_MS = 1500;
 // Interval between requests while all edges are full.
 const FULL_MS = 5000;
+// Time after which the player tries a stream again whose codec no transport can play here: its publisher may have changed it.
+const OTHER_CODEC_MS = 30000;
 // Time without media after which the player asks whether the server is still there. After the same time without an answer, the player
 // may move to another server.
 const SILENT_MS = 800;
@@ -37,8 +46,13 @@ const PONG_MS = 1500;
 const LOST_MS = 8000;
 const PING_AGAIN_MS = 5000;
 // Buffer ahead of the current position, in seconds: AIM is the target, which grows after a stall up to MOST_AIM.
-const AIM = 0.3;
+const AIM = 0.25;
 const MOST_AIM = 1.5;
+// Time after a stall during which the target does not shrink again.
+const HOLD_MS = 10000;
+// The player is faster from this distance beyond the target on, until it is within the second one, in seconds.
+const FAR = 0.08;
+const NEAR = 0.02;
 const LOST = 3;
 const KEEP_BEHIND = 10;
 // Most captions that the player keeps. Each row of roll-up captions counts as one.
@@ -54,10 +68,22 @@ export class WeirPlayer extends EventTarget {
   #way = null;
   #state = "";
   #reason = null;
+  // The transport that the last event of the state has named.
+  #told = null;
   #timers = new Set();
   #running = false;
   #climbAt = 0;
   #climbTimer = null;
+  // Number of tries of better transports that have failed, and time of the last switch to one.
+  #climbs = 0;
+  #climbedAt = -Infinity;
+  // The transport that plays on a video that nobody sees.
+  #candidate = null;
+  // The network has changed, so earlier tries say nothing.
+  #renewed = () => {
+    this.#climbs = 0;
+    if (this.#running && this.#way && this.#tech > 0) this.#climbLater(1000);
+  };
   #tracks = new Map();
   // The server that the player plays from, and its name if it is an edge.
   #base;
@@ -65,6 +91,8 @@ export class WeirPlayer extends EventTarget {
   // Number of the current attempt. It increases with each start, so that answers to earlier requests are ignored.
   #turn = 0;
   #slowUntil = 0;
+  // The transports that cannot play the stream's codec here, since one of them played.
+  #unfit = new Set();
 
   constructor(video, options) {
     super();
@@ -102,6 +130,8 @@ export class WeirPlayer extends EventTarget {
     if (this.#running) return;
     this.#running = true;
     if (this.#techs.length === 0) return this.#enter("FAILED", "this browser plays none of the formats");
+    addEventListener("online", this.#renewed);
+    navigator.connection?.addEventListener("change", this.#renewed);
     this.#enter("PENDING");
     this.#try();
   }
@@ -111,6 +141,7 @@ export class WeirPlayer extends EventTarget {
     if (app === this.#options.app && name === this.#options.name) return;
     Object.assign(this.#options, { app, name });
     this.#slowUntil = 0;
+    this.#unfit.clear();
     this.#enter("PENDING");
     if (this.#running) this.#try();
   }
@@ -120,7 +151,8 @@ export class WeirPlayer extends EventTarget {
     const techs = this.#playable(tech ?? this.#options.tech);
     if (techs.length === 0) return;
     const at = techs.indexOf(this.tech);
-    [this.#techs, this.#tech, this.#climbAt] = [techs, Math.max(0, at), 0];
+    this.#unfit.clear();
+    [this.#techs, this.#tech, this.#climbAt, this.#climbs] = [techs, Math.max(0, at), 0, 0];
     if (!this.#running) return;
     if (at > 0) this.#climbLater(0);
     if (at >= 0) return;
@@ -142,6 +174,8 @@ export class WeirPlayer extends EventTarget {
 
   stop() {
     this.#running = false;
+    removeEventListener("online", this.#renewed);
+    navigator.connection?.removeEventListener("change", this.#renewed);
     this.#end();
     this.#enter("STOPPED", "stopped by the page");
   }
@@ -164,9 +198,10 @@ export class WeirPlayer extends EventTarget {
   }
 
   #enter(state, reason = null) {
-    if (state === this.#state && reason === this.#reason) return;
-    [this.#state, this.#reason] = [state, reason];
-    this.dispatchEvent(new CustomEvent("state", { detail: { state, reason, tech: this.tech } }));
+    const { tech } = this;
+    if (state === this.#state && reason === this.#reason && (tech === this.#told || state !== "PLAYING")) return;
+    [this.#state, this.#reason, this.#told] = [state, reason, tech];
+    this.dispatchEvent(new CustomEvent("state", { detail: { state, reason, tech } }));
   }
 
   #later(action, ms) {
@@ -180,6 +215,7 @@ export class WeirPlayer extends EventTarget {
 
   #end() {
     this.#turn += 1;
+    this.#candidate?.end(false);
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     this.#way?.close();
@@ -273,15 +309,7 @@ export class WeirPlayer extends EventTarget {
       if (this.#base === asked) there = seen;
     }
     there ??= this.#look();
-    const tech = this.tech;
-    const way = new WAYS[tech](this.#video, this, {
-      playing: () => way === this.#way && this.#playing(),
-      stopped: () => way === this.#way && this.#enter("STOPPED", "the publisher is gone"),
-      quiet: (mayWait = false) => way === this.#way && this.#quiet(way, mayWait),
-      silent: () => way === this.#way && this.#silent(way),
-      skipped: () => way === this.#way && this.#skipped(),
-      failed: (reason) => way === this.#way && this.#failed(reason),
-    });
+    const way = this.#make(this.tech, this.#video);
     this.#way = way;
     way.open();
     if (this.#options.autoplay) this.#video.play().catch(() => {});
@@ -293,14 +321,29 @@ export class WeirPlayer extends EventTarget {
       else if (way === this.#way) this.#later(giveUp, PULL_MS - START_MS);
     }, START_MS);
     if (this.#tech > 0) {
-      this.#climbAt = this.#climbAt || performance.now() + CLIMB_MS;
+      this.#climbAt = this.#climbAt || performance.now() + this.#pause();
       this.#climbLater(Math.max(1000, this.#climbAt - performance.now()));
     }
+  }
+
+  // Returns a transport that plays on `video`. Only the current one and the candidate are listened to.
+  #make(tech, video) {
+    const way = new WAYS[tech](video, this, {
+      playing: () => (way === this.#way ? this.#playing() : way === this.#candidate?.way && this.#candidate.playing()),
+      stopped: () => (way === this.#way ? this.#enter("STOPPED", "the publisher is gone") : refuse()),
+      quiet: (mayWait = false) => (way === this.#way ? this.#quiet(way, mayWait) : refuse()),
+      silent: () => way === this.#way && this.#silent(way),
+      skipped: () => (way === this.#way ? this.#skipped() : refuse()),
+      failed: (reason, isUnfit) => (way === this.#way ? this.#failed(reason, isUnfit) : refuse()),
+    });
+    const refuse = () => way === this.#candidate?.way && this.#candidate.end(false);
+    return way;
   }
 
   #playing() {
     this.#way.hasPlayed = true;
     this.#rounds = 0;
+    this.#unfit.clear();
     if (performance.now() >= this.#slowUntil) this.#enter("PLAYING");
   }
 
@@ -377,9 +420,17 @@ export class WeirPlayer extends EventTarget {
   // Number of rounds in which all transports failed since one of them played.
   #rounds = 0;
 
-  async #failed(reason) {
+  // `isUnfit`: the transport does not play the stream's codec here.
+  async #failed(reason, isUnfit = false) {
     const hadPlayed = this.#way?.hasPlayed;
     this.#end();
+    if (isUnfit) this.#unfit.add(this.tech);
+    else this.#unfit.delete(this.tech);
+    if (this.#techs.every((tech) => this.#unfit.has(tech))) {
+      this.#enter("FAILED", "this browser does not play the codec of the stream");
+      this.#later(() => this.#try(), OTHER_CODEC_MS);
+      return;
+    }
     if (this.#state !== "STOPPED") this.#enter("PENDING", reason);
     const turn = this.#turn;
     const seen = await this.#look();
@@ -392,6 +443,8 @@ export class WeirPlayer extends EventTarget {
     if (!hadPlayed && (seen === "live" || seen === "elsewhere")) {
       this.#tech = (this.#tech + 1) % this.#techs.length;
       if (this.#tech === 0) this.#rounds += 1;
+      const wasShort = performance.now() - this.#climbedAt < STEADY_MS;
+      [this.#climbs, this.#climbedAt] = [wasShort ? this.#climbs + 1 : 0, -Infinity];
     }
     // If no transport plays, the pauses between attempts grow.
     const nothingPlays = !hadPlayed && this.#tech === 0 && this.#rounds > 0;
@@ -407,20 +460,72 @@ export class WeirPlayer extends EventTarget {
     }
   }
 
-  // Checks whether a better transport works again.
+  // Tries better transports beside the current one, and switches to the first that plays.
   async #climb() {
     this.#climbAt = 0;
-    const [way, techs] = [this.#way, this.#techs];
-    for (const [index, tech] of techs.slice(0, this.#tech).entries()) {
-      const works = await WAYS[tech].probe(this).catch(() => false);
-      if (!this.#running || way !== this.#way || techs !== this.#techs) return;
-      if (works) {
-        this.#tech = index;
-        this.#try();
-        return;
-      }
+    const [turn, techs] = [this.#turn, this.#techs];
+    const isStill = this.#video.paused || performance.now() < this.#slowUntil;
+    for (const [index, tech] of isStill ? [] : techs.slice(0, this.#tech).entries()) {
+      const mayPlay = await WAYS[tech].mayReturn(this).catch(() => false);
+      if (!this.#isCurrent(turn) || techs !== this.#techs) return;
+      const way = mayPlay ? await this.#rehearse(tech) : null;
+      if (!this.#isCurrent(turn) || techs !== this.#techs) return way?.moveTo && way.close();
+      if (way) return this.#switch(index, way);
     }
-    this.#climbLater(CLIMB_MS);
+    if (!isStill) this.#climbs += 1;
+    this.#climbLater(this.#pause());
+  }
+
+  // Returns a transport once it has played for a while on a video that nobody sees; null if it does not, or if the current one stops
+  // meanwhile.
+  #rehearse(tech) {
+    return new Promise((resolve) => {
+      const video = document.createElement("video");
+      Object.assign(video, { muted: true, autoplay: true, playsInline: true });
+      const way = this.#make(tech, video);
+      const begin = performance.now();
+      let [since, position, movedAt] = [null, this.#video.currentTime, begin];
+      const watch = setInterval(() => {
+        const now = performance.now();
+        if (this.#video.currentTime !== position) [position, movedAt] = [this.#video.currentTime, now];
+        if (now - movedAt > DISTURBED_MS || now - begin > START_MS + PROOF_MS) end(false);
+      }, 100);
+      const end = (plays) => {
+        clearInterval(watch);
+        this.#candidate = null;
+        // Other media than that of WebRTC belongs to this video.
+        if (!plays || !way.moveTo) {
+          way.close();
+          video.removeAttribute("src");
+          video.load();
+        }
+        resolve(plays ? way : null);
+      };
+      const playing = () => {
+        [way.hasPlayed, since] = [true, since ?? performance.now()];
+        if (performance.now() - since >= PROOF_MS) end(true);
+      };
+      video.addEventListener("waiting", () => (since = null));
+      this.#candidate = { way, end, playing };
+      way.open();
+      video.play().catch(() => {});
+    });
+  }
+
+  // Switches to a better transport that plays.
+  #switch(index, way) {
+    this.#end();
+    [this.#tech, this.#climbedAt] = [index, performance.now()];
+    if (!way.moveTo) return this.#try(true);
+    this.#way = way;
+    way.moveTo(this.#video);
+    this.#playing();
+    if (index > 0) this.#climbLater(this.#pause());
+  }
+
+  // Returns the time until the next try of better transports, in milliseconds.
+  #pause() {
+    return Math.min(MOST_CLIMB_MS, CLIMB_MS * 2 ** this.#climbs);
   }
 
   #climbLater(ms) {
@@ -452,22 +557,9 @@ class OverWebRtc {
     return typeof RTCPeerConnection !== "undefined";
   }
 
-  // Returns whether a session can be created and connects.
-  static async probe(player) {
-    const session = new Session(player.url("whep"));
-    const connected = new Promise((resolve) => {
-      setTimeout(() => resolve(false), START_MS);
-      session.peer.addEventListener("connectionstatechange", () => {
-        if (session.peer.connectionState === "connected") resolve(true);
-        if (session.peer.connectionState === "failed") resolve(false);
-      });
-    });
-    try {
-      await session.begin();
-      return await connected;
-    } finally {
-      session.end();
-    }
+  // Returns whether the player may switch to this transport from a worse one.
+  static async mayReturn() {
+    return true;
   }
 
   constructor(video, player, on) {
@@ -495,7 +587,7 @@ class OverWebRtc {
     try {
       await session.begin();
     } catch (error) {
-      return this.#on.failed(String(error.message ?? error));
+      return this.#on.failed(String(error.message ?? error), error.isUnfit);
     }
     if (this.#closed) return;
     this.#timer = setInterval(() => this.#watch().catch(() => {}), 250);
@@ -506,6 +598,13 @@ class OverWebRtc {
     clearInterval(this.#timer);
     this.#session?.end();
     this.#video.srcObject = null;
+  }
+
+  // Shows the media on another video.
+  moveTo(video) {
+    [video.srcObject, this.#video.srcObject] = [this.#video.srcObject, null];
+    this.#video = video;
+    video.play().catch(() => {});
   }
 
   // Returns the seconds that a frame waits in the browser.
@@ -593,7 +692,9 @@ class Session {
     const response = await fetch(this.#url, { method: "POST", headers, body: offer.sdp });
     if (response.status !== 201) {
       const answer = await response.json().catch(() => null);
-      throw new Error(answer?.error?.message ?? `the server answered ${response.status}`);
+      const error = new Error(answer?.error?.message ?? `the server answered ${response.status}`);
+      // The server answers so if WebRTC does not carry the stream's codec.
+      throw Object.assign(error, { isUnfit: response.status === 409 });
     }
     this.#location = new URL(response.headers.get("Location"), this.#url).href;
     if (this.#ended) return this.end();
@@ -633,24 +734,19 @@ class OverWebSocket {
   #isPong = false;
   // Whether the publisher is gone; the rest of the buffer still plays.
   #isOver = false;
-  #waiting = () => (this.#aim = Math.min(MOST_AIM, this.#aim + 0.1));
+  #holdUntil = 0;
+  #waiting = () => {
+    if (!this.hasPlayed) return;
+    this.#aim = Math.min(MOST_AIM, this.#aim + 0.1);
+    this.#holdUntil = performance.now() + HOLD_MS;
+  };
 
   static isSupported() {
     return Source !== undefined && typeof WebSocket !== "undefined";
   }
 
-  // Returns whether media arrives.
-  static probe(player) {
-    return new Promise((resolve) => {
-      const probe = new WebSocket(player.url("ws", true));
-      probe.binaryType = "arraybuffer";
-      setTimeout(() => probe.close(), START_MS);
-      probe.onmessage = () => {
-        resolve(true);
-        probe.close();
-      };
-      probe.onclose = () => resolve(false);
-    });
+  static async mayReturn() {
+    return true;
   }
 
   constructor(video, player, on) {
@@ -709,7 +805,7 @@ class OverWebSocket {
   #event(event) {
     if (event.type === "init") {
       const type = `video/mp4; codecs="${event.codecs}"`;
-      if (!Source.isTypeSupported(type)) return this.#on.failed(`this browser does not play ${event.codecs}`);
+      if (!Source.isTypeSupported(type)) return this.#on.failed(`this browser does not play ${event.codecs}`, true);
       this.#queue.push({ type });
       this.#pump();
     } else if (event.type === "skipped") {
@@ -791,14 +887,14 @@ class OverWebSocket {
     if (video.currentTime < start || distance > LOST || distance < 0) {
       const to = Math.max(start, end - this.#aim);
       if (end - start > 0.05 && Math.abs(to - video.currentTime) > 0.02) video.currentTime = to;
-    } else if (distance > this.#aim + (video.playbackRate > 1 ? 0.03 : 0.12)) {
+    } else if (distance > this.#aim + (video.playbackRate > 1 ? NEAR : FAR)) {
       // Once it is faster, it stays so until the distance is right.
       video.playbackRate = distance > this.#aim + 0.6 ? 1.25 : distance > this.#aim + 0.15 ? 1.08 : 1.04;
-    } else if (distance < this.#aim - 0.2) {
+    } else if (distance < this.#aim - 0.15) {
       video.playbackRate = 0.95;
     } else {
       video.playbackRate = 1;
-      this.#aim = Math.max(AIM, this.#aim - 0.002);
+      if (performance.now() > this.#holdUntil) this.#aim = Math.max(AIM, this.#aim - 0.002);
     }
     const moves = video.currentTime !== this.#position;
     this.#position = video.currentTime;
@@ -809,6 +905,9 @@ class OverWebSocket {
     this.#trim(2);
   }
 }
+
+// Errors of hls.js that name a codec which the browser does not play.
+const UNFIT = new Set(["manifestIncompatibleCodecsError", "bufferAddCodecError", "bufferIncompatibleCodecsError"]);
 
 // Plays HLS: with hls.js if the browser has Media Source Extensions, otherwise with the browser's own player.
 class OverHls {
@@ -827,7 +926,7 @@ class OverHls {
   #closed = false;
 
   // Ordinary HLS is the last fallback, so the player never returns to it from a worse transport.
-  static async probe() {
+  static async mayReturn() {
     return false;
   }
 
@@ -855,12 +954,14 @@ class OverHls {
       return;
     }
     const lowLatencyMode = this.constructor.lowLatency;
-    this.#hls = new Hls({ lowLatencyMode, enableWorker: false, backBufferLength: KEEP_BEHIND, liveSyncDurationCount: 2,
+    // With low latency, the distance is PART-HOLD-BACK of the playlist, and grows after stalls. hls.js ignores that if a count is set.
+    const distance = lowLatencyMode ? {} : { liveSyncDurationCount: 2 };
+    this.#hls = new Hls({ lowLatencyMode, enableWorker: false, backBufferLength: KEEP_BEHIND, ...distance,
       maxLiveSyncPlaybackRate: 1.1, renderTextTracksNatively: false });
     this.#hls.on(Hls.Events.CUES_PARSED, (_event, parsed) => this.#caption(parsed));
     this.#hls.on(Hls.Events.FRAG_LOADED, () => (this.arrivals += 1));
     this.#hls.on(Hls.Events.ERROR, (_event, error) => {
-      if (error.fatal) this.#on.failed(error.details);
+      if (error.fatal) this.#on.failed(error.details, UNFIT.has(error.details));
       else if (error.type === Hls.ErrorTypes.NETWORK_ERROR) this.#on.silent();
     });
     this.#hls.loadSource(url);
@@ -908,12 +1009,10 @@ class OverHls {
 class OverLowLatencyHls extends OverHls {
   static lowLatency = true;
 
-  // Returns whether the server answers with a playlist. The browser's own player makes no difference between both kinds of HLS.
-  static async probe(player) {
+  // The browser's own player makes no difference between both kinds of HLS.
+  static async mayReturn(player) {
     await loadHls(player.asset("hls.min.js"));
-    if (!globalThis.Hls?.isSupported()) return false;
-    const response = await fetch(player.url("llhls/master.m3u8"), { cache: "no-store", signal: AbortSignal.timeout(START_MS) });
-    return response.ok;
+    return globalThis.Hls?.isSupported() ?? false;
   }
 }
 
