@@ -54,6 +54,9 @@ pub struct Snapshot {
 pub struct WorkerSnapshot {
     /// The process id.
     pub pid: u32,
+    /// The process id of its master. During an upgrade of nginx, there are two masters. `None` is unknown, and omitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master_pid: Option<u32>,
     /// The time when it started.
     #[serde(default)]
     pub since: Timestamp,
@@ -416,10 +419,16 @@ mod tests {
                 r#""bytes_out":0,"bitrate_out":0,"dropped":0}]"#
             )
         );
-        let worker = WorkerSnapshot { pid: 7, draining: true, heartbeat_ms: 12, ..Default::default() };
+        let worker = WorkerSnapshot {
+            pid: 7,
+            master_pid: Some(5),
+            draining: true,
+            heartbeat_ms: 12,
+            ..Default::default()
+        };
         assert_eq!(
             serde_json::to_string(&worker).unwrap(),
-            r#"{"pid":7,"since":"1970-01-01T00:00:00Z","draining":true,"heartbeat_ms":12}"#
+            r#"{"pid":7,"master_pid":5,"since":"1970-01-01T00:00:00Z","draining":true,"heartbeat_ms":12}"#
         );
     }
 

@@ -147,6 +147,20 @@ impl ZoneOwner for Weir {
     fn other_size(bytes: usize) -> String {
         configuration::other_size(bytes)
     }
+
+    type Unfit = weir_zone::Unfit;
+
+    fn describe(address: usize, size: usize, pool: u64) -> Vec<u8> {
+        zone::describe(address, size, pool)
+    }
+
+    fn read_description(bytes: &[u8], size: usize, pool: u64) -> Result<usize, Self::Unfit> {
+        zone::read_description(bytes, size, pool)
+    }
+
+    fn check_inherited(memory: Option<&Memory>, size: usize) -> Result<(), Self::Unfit> {
+        zone::check_inherited(memory, size)
+    }
 }
 
 impl Files for Weir {

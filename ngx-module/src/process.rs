@@ -2,7 +2,8 @@
 
 use ngx_rtmp::process;
 pub use ngx_rtmp::process::{
-    alive, census, connections, draining, is_test, is_worker, nginx_version, pid, rtmp_version, serves,
+    alive, census, connections, draining, is_test, is_worker, nginx_version, parent, pid, rtmp_version,
+    serves,
 };
 use weir_model::Timestamp;
 

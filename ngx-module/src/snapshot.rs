@@ -74,6 +74,7 @@ pub fn workers(runtime: &Runtime) -> Vec<WorkerSnapshot> {
     let known = runtime.zone().lock(process::pid()).workers().into_iter();
     let view = |worker: WorkerFacts| WorkerSnapshot {
         pid: worker.pid,
+        master_pid: worker.master,
         since: worker.since,
         draining: worker.draining,
         heartbeat_ms: now.millis_since(worker.heartbeat),

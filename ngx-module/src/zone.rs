@@ -3,7 +3,7 @@
 use std::{mem::size_of, sync::atomic::AtomicU64};
 
 use ngx_rtmp::zone::{Memory, SlabMutex};
-use weir_zone::{Block, Mutex, Plan, Root, ViewerBucket, Zone};
+use weir_zone::{Block, Description, Mutex, Plan, Root, Unfit, ViewerBucket, Zone};
 
 use crate::process;
 
@@ -106,4 +106,24 @@ pub fn open(memory: &Memory) -> Result<View<'_>, ZoneError> {
 #[must_use]
 pub fn fits(bytes: usize) -> bool {
     Plan::for_bytes(bytes).is_some()
+}
+
+/// Describes a zone for the next master of an upgrade.
+#[must_use]
+pub fn describe(address: usize, size: usize, pool: u64) -> Vec<u8> {
+    Description { address, size, pool }.to_bytes().to_vec()
+}
+
+/// Returns the address of a zone that another master described.
+pub fn read_description(bytes: &[u8], size: usize, pool: u64) -> Result<usize, Unfit> {
+    Description::read(bytes, size, pool).map(|described| described.address)
+}
+
+/// Checks the content of a zone that another master laid out.
+pub fn check_inherited(memory: Option<&Memory>, size: usize) -> Result<(), Unfit> {
+    let zone = memory.and_then(|memory| open(memory).ok());
+    match zone {
+        Some(zone) if zone.size() == size as u64 => Ok(()),
+        _ => Err(Unfit::Damaged),
+    }
 }

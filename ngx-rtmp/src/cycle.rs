@@ -22,7 +22,7 @@ use super::{
     callback::{self, Sessions},
     collections,
     disk::{self, Files},
-    explicit, interworker, log, resolver,
+    explicit, handover, interworker, log, process, resolver,
     rtmp_sys::{self, Rtmp},
     slots::{self, MainSlot},
     thread,
@@ -237,7 +237,7 @@ pub(crate) extern "C" fn commit<M: Tables + Configuration + Files>(cycle: *mut n
             if takeover == Takeover::Refused {
                 return NGX_ERROR as ngx_int_t;
             }
-            zone::keep::<M>(cycle);
+            zone::settle::<M>(cycle);
             if has_zone {
                 wake::prepare();
                 let slot = &*slots::main_slot::<M>((*cycle).conf_ctx);
@@ -255,7 +255,12 @@ pub(crate) extern "C" fn commit<M: Tables + Configuration + Files>(cycle: *mut n
 
 /// ngx_module_t.init_process.
 pub(crate) extern "C" fn start<M: Worker>(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
-    callback::guard("start of a worker", (), M::start);
+    callback::guard("start of a worker", (), || {
+        if process::is_child() {
+            handover::close();
+        }
+        M::start();
+    });
     NGX_OK as ngx_int_t
 }
 

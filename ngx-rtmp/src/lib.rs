@@ -13,7 +13,7 @@
 //! | `collections`, `buffers` | nginx's arrays and lists, and its chains of buffers |
 //! | [`conf`], [`files`] | directives and settings, and the files that directives name |
 //! | [`blocks`], [`neighbours`] | `server` blocks and applications, with the settings of nginx-rtmp's own directives there |
-//! | [`zone`] | shared memory, its lock, its life across reloads |
+//! | [`zone`], `handover` | shared memory, its lock, its life across reloads and upgrades |
 //! | [`session`], [`sessions`], [`message`] | an RTMP session, all sessions of the process, and a message of a session |
 //! | `connections`, `client` | the life of a session, and the commands of a client |
 //! | `chain` | hooks into nginx-rtmp's handlers |
@@ -92,7 +92,7 @@
 //! connections client sessions gather
 //! session conf
 //! event_stream pieces disk zone neighbours
-//! wake
+//! wake handover
 //! tls resolver timer outlet waiting ticket
 //! failure slots
 //! types
@@ -129,6 +129,7 @@ pub mod files;
 pub mod gate;
 mod gather;
 mod gop;
+mod handover;
 pub mod incoming;
 pub mod interworker;
 pub mod local;

@@ -52,6 +52,24 @@ pub fn alive(pid: u32) -> bool {
     found || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
+/// Returns whether no program runs in the process with this id: it does not exist, or it exited and was not yet reaped.
+#[must_use]
+pub fn has_ended(pid: u32) -> bool {
+    let is_zombie = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name of the program is in parentheses and may contain some (proc(5)).
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
+    };
+    !alive(pid) || is_zombie()
+}
+
+/// Returns the process id of the parent: of a worker, its master, unless the master has died.
+#[must_use]
+pub fn parent() -> u32 {
+    // SAFETY: only asks (getppid(2)).
+    unsafe { libc::getppid() as u32 }
+}
+
 /// Like [`alive`], but asks the kernel once for each process: for lists with many rows.
 pub fn census() -> impl Fn(u32) -> bool {
     let known = RefCell::new(HashMap::<u32, bool>::new());
@@ -88,6 +106,22 @@ pub fn is_test() -> bool {
 pub fn is_signaller() -> bool {
     // SAFETY: read by value, set once before any callback of ours (main, ngx_worker_process_init).
     unsafe { nginx_sys::ngx_process == nginx_sys::NGX_PROCESS_SIGNALLER as usize }
+}
+
+/// Returns whether another master has started this one for an upgrade of the binary (SIGUSR2), and it reads its first configuration.
+#[must_use]
+pub(crate) fn is_upgrade() -> bool {
+    // SAFETY: read by value, set once before nginx reads its configuration (ngx_add_inherited_sockets). Until the first configuration runs,
+    // ngx_cycle has no settings (ngx_is_init_cycle).
+    unsafe { nginx_sys::ngx_inherited != 0 && (*nginx_sys::ngx_cycle).conf_ctx.is_null() }
+}
+
+/// Returns whether a master forked this process: a worker, or a helper of nginx's cache.
+#[must_use]
+pub(crate) fn is_child() -> bool {
+    // SAFETY: read by value, set once before any callback of ours (ngx_worker_process_init).
+    let process = unsafe { nginx_sys::ngx_process };
+    process == nginx_sys::NGX_PROCESS_WORKER as usize || process == nginx_sys::NGX_PROCESS_HELPER as usize
 }
 
 /// Returns whether this process is one of a master's workers.

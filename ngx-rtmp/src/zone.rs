@@ -1,169 +1,28 @@
-//! The shared memory: its cast to a module's types, its lock, and its life across reloads.
+//! The shared memory: its cast to a module's types, its lock, and its life across reloads and upgrades.
 
-use std::{
-    cell::Cell,
-    fmt::Display,
-    marker::PhantomData,
-    ptr,
-    rc::{Rc, Weak},
-    slice,
-};
+mod inherit;
+mod memory;
+mod mutex;
+mod owner;
+
+use std::{cell::Cell, ptr, rc::Rc};
 
 use nginx_sys::{
     NGX_ERROR, NGX_OK, ngx_conf_t, ngx_cycle_t, ngx_int_t, ngx_pagesize, ngx_shared_memory_add,
-    ngx_shm_zone_t, ngx_shmtx_lock, ngx_shmtx_trylock, ngx_shmtx_unlock, ngx_slab_alloc, ngx_slab_pool_t,
-    ngx_str_t,
+    ngx_shm_zone_t, ngx_slab_alloc, ngx_slab_pool_t, ngx_str_t,
 };
-use zerocopy::FromBytes;
 
 use super::{
-    callback, collections, log,
+    callback, collections, handover, log, process,
     slots::{self, MainSlot},
     types::{Tables, Types},
 };
-use crate::local;
+use memory::{MAPPED, Mapping};
+use owner::{Line, Unusable};
 
-/// The module's part of the shared memory.
-pub trait ZoneOwner: Types {
-    /// The errors of a zone.
-    type ZoneError: Display;
-    /// Returns whether a zone of this many bytes is large enough.
-    fn fits(bytes: usize) -> bool;
-    /// Begins a zone in memory that is all zeros; `size` is the configured size, of which the module has `bytes`.
-    fn lay_out(memory: &Memory, size: usize, bytes: usize) -> Result<(), Self::ZoneError>;
-    /// Called when the zone is mapped; `fresh` says that nothing has used it. `user` is the user and group of the workers, `None` if they
-    /// keep the master's. Returns warnings. After an error the configuration does not take effect.
-    fn prepare(
-        memory: &Memory,
-        main: &mut Self::Main,
-        fresh: bool,
-        user: Option<(u32, u32)>,
-    ) -> Result<Vec<String>, Self::ZoneError>;
-    /// Returns the log line for a message about the zone.
-    fn about_zone(main: &Self::Main, message: &str) -> String;
-    /// Returns the error for a zone whose size differs from the running zone, which has `bytes`.
-    fn other_size(bytes: usize) -> String;
-}
-
-/// NGX_SLAB_PAGE_START (ngx_slab.c). It marks the first page of pages that were allocated together.
-const PAGE_START: usize = 1 << (usize::BITS - 1);
-
-/// The mutex of the zone's slab pool. The master breaks it if its holder dies (`ngx_unlock_mutexes`, ngx_process.c).
-pub struct SlabMutex<'m> {
-    pool: *mut ngx_slab_pool_t,
-    memory: PhantomData<&'m Memory>,
-}
-
-impl SlabMutex<'_> {
-    /// Waits until this process has the lock.
-    pub fn lock(&self) {
-        // SAFETY: the pool stands at the start of the mapped zone, see `Memory::of` (ngx_shmtx_lock).
-        unsafe { ngx_shmtx_lock(&raw mut (*self.pool).mutex) }
-    }
-
-    /// Takes the lock if it is free. Returns whether the caller now has it.
-    #[must_use]
-    pub fn try_lock(&self) -> bool {
-        // SAFETY: as above (ngx_shmtx_trylock).
-        unsafe { ngx_shmtx_trylock(&raw mut (*self.pool).mutex) != 0 }
-    }
-
-    /// Releases the lock. Does nothing if another process has it.
-    pub fn unlock(&self) {
-        // SAFETY: as above; the lock holds the id of the process that has it (ngx_shmtx_unlock).
-        unsafe { ngx_shmtx_unlock(&raw mut (*self.pool).mutex) }
-    }
-}
-
-/// The module's part of the zone, mapped at the same address in every process.
-///
-/// It holds values for which any bytes are valid, and which processes share: atomics. It stays mapped for as long as this value or a clone
-/// of it exists, even if no configuration names the zone any more.
-#[derive(Clone)]
-pub struct Memory(Rc<Mapping>);
-
-struct Mapping {
-    pool: *mut ngx_slab_pool_t,
-    start: *mut u8,
-    length: usize,
-    /// The size of the whole zone, if the fence must unmap it instead of nginx.
-    own: Cell<Option<usize>>,
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        if let Some(size) = self.own.get() {
-            // SAFETY: what `keep` took over from nginx, and nobody refers to any more (munmap(2)).
-            unsafe { libc::munmap(self.pool.cast(), size) };
-        }
-    }
-}
-
-local! {
-    /// The mapping of the running configuration.
-    static MAPPED: Weak<Mapping> = Weak::new();
-}
-
-impl Memory {
-    /// Returns the memory of a zone that was laid out.
-    ///
-    /// # Safety
-    ///
-    /// The zone is mapped, and nginx has made a slab pool of it.
-    pub(super) unsafe fn of(zone: &ngx_shm_zone_t) -> Option<Memory> {
-        let pool: *mut ngx_slab_pool_t = zone.shm.addr.cast();
-        // SAFETY: by contract; `data` is what `lay_out` put there, whole pages that begin at a page of the pool. The
-        // pool notes with the first of them how many they are (ngx_slab_alloc_pages).
-        unsafe {
-            let start = (*pool).data.cast::<u8>();
-            if start.is_null() {
-                return None;
-            }
-            let at = start.offset_from((*pool).start).cast_unsigned() / ngx_pagesize;
-            let pages = (*(*pool).pages.add(at)).slab & !PAGE_START;
-            let length = pages * ngx_pagesize;
-            Some(Memory(Rc::new(Mapping { pool, start, length, own: Cell::new(None) })))
-        }
-    }
-
-    /// Returns the memory of the zone of a configuration that takes effect.
-    ///
-    /// # Safety
-    ///
-    /// As for [`of`](Memory::of).
-    pub(super) unsafe fn of_running(zone: &ngx_shm_zone_t) -> Option<Memory> {
-        let pool: *mut ngx_slab_pool_t = zone.shm.addr.cast();
-        let known = MAPPED.with(|mapped| mapped.upgrade()).filter(|known| ptr::eq(known.pool, pool));
-        // SAFETY: by contract.
-        let memory = known.map(Memory).or_else(|| unsafe { Memory::of(zone) })?;
-        MAPPED.with(|mapped| *mapped = Rc::downgrade(&memory.0));
-        Some(memory)
-    }
-
-    /// Returns `count` values from byte `offset` on; `None` if the memory ends earlier, or the values would not be aligned.
-    #[must_use]
-    pub fn slice<T: FromBytes + Sync>(&self, offset: usize, count: usize) -> Option<&[T]> {
-        let end = size_of::<T>().checked_mul(count)?.checked_add(offset)?;
-        if end > self.0.length || !(self.0.start.addr() + offset).is_multiple_of(align_of::<T>()) {
-            return None;
-        }
-        // SAFETY: mapped, within bounds and aligned, as was checked. Any bytes are a valid `T` (`FromBytes`), and it is
-        // fit to be shared (`Sync`): what can change in it behind a reference are atomics.
-        Some(unsafe { slice::from_raw_parts(self.0.start.add(offset).cast::<T>(), count) })
-    }
-
-    /// Returns one value at byte `offset`; `None` as for [`slice`](Self::slice).
-    #[must_use]
-    pub fn value<T: FromBytes + Sync>(&self, offset: usize) -> Option<&T> {
-        self.slice(offset, 1)?.first()
-    }
-
-    /// Returns the lock of the zone.
-    #[must_use]
-    pub fn mutex(&self) -> SlabMutex<'_> {
-        SlabMutex { pool: self.0.pool, memory: PhantomData }
-    }
-}
+pub use memory::Memory;
+pub use mutex::SlabMutex;
+pub use owner::ZoneOwner;
 
 /// Why nginx cannot add a zone.
 #[derive(Debug, thiserror::Error)]
@@ -174,20 +33,6 @@ pub enum ZoneNotAdded {
     /// There is no memory.
     #[error("not enough memory")]
     NoMemory,
-}
-
-/// Why a zone cannot be used.
-#[derive(Debug, thiserror::Error)]
-enum Unusable<E> {
-    /// The zone is too small.
-    #[error("the zone is too small")]
-    TooSmall,
-    /// The zone has no layout yet.
-    #[error("the zone has not been laid out")]
-    NotLaidOut,
-    /// An error of the module.
-    #[error("{0}")]
-    Module(E),
 }
 
 /// Asks nginx for the zone of the configuration that it is reading.
@@ -235,13 +80,28 @@ fn find(cycle: &ngx_cycle_t, name: &str) -> Option<*mut ngx_shm_zone_t> {
     }
 }
 
+/// Runs when a configuration takes effect. Keeps the mapping of the zone before, if necessary, and only the file of the zone that is in
+/// force.
+///
+/// # Safety
+///
+/// `cycle` takes over.
+pub(super) unsafe fn settle<M: Types>(cycle: *mut ngx_cycle_t) {
+    // SAFETY: by contract; a zone of this configuration (ngx_shared_memory_add).
+    unsafe {
+        keep::<M>(cycle);
+        let start = find(&*cycle, M::NAME).map_or(ptr::null_mut(), |zone| (*zone).shm.addr);
+        handover::let_go_of_others(start);
+    }
+}
+
 /// Keeps a mapping that is still in use when a configuration takes effect without the zone of the one before. nginx is about to unmap that
 /// zone (ngx_init_cycle); from now on the fence owns it, and nginx unmaps another mapping instead.
 ///
 /// # Safety
 ///
 /// `cycle` takes over.
-pub(super) unsafe fn keep<M: Types>(cycle: *mut ngx_cycle_t) {
+unsafe fn keep<M: Types>(cycle: *mut ngx_cycle_t) {
     // SAFETY: by contract, the cycle before is not freed yet; a mapping without access that nobody else knows.
     unsafe {
         let Some(gone) = (*cycle).old_cycle.as_ref().and_then(|old| find(old, M::NAME)) else { return };
@@ -271,11 +131,11 @@ extern "C" fn init<M: Tables + ZoneOwner>(
         // SAFETY: nginx calls with the zone that `add` gave it (ngx_init_cycle); `data` are the settings of its configuration.
         let (zone, slot) = unsafe { (&mut *zone, &mut *(*zone).data.cast::<MainSlot<M::Main>>()) };
         let outcome = prepare::<M>(zone, slot, !old.is_null());
-        let (code, level, lines) = match outcome {
-            Ok(warnings) => (NGX_OK as ngx_int_t, log::Level::Warning, warnings),
-            Err(message) => (NGX_ERROR as ngx_int_t, log::Level::Emergency, vec![message.to_string()]),
+        let (code, lines) = match outcome {
+            Ok(lines) => (NGX_OK as ngx_int_t, lines),
+            Err(message) => (NGX_ERROR as ngx_int_t, vec![(log::Level::Emergency, message.to_string())]),
         };
-        for line in lines {
+        for (level, line) in lines {
             let line = M::about_zone(&slot.settings, &line);
             // SAFETY: the log of the configuration that is being read (ngx_init_cycle).
             unsafe { log::to(zone.shm.log, level, format_args!("{line}")) };
@@ -284,25 +144,33 @@ extern "C" fn init<M: Tables + ZoneOwner>(
     })
 }
 
-/// Lays out a new zone, and lets the module prepare it. Returns warnings.
+/// Lays out a new zone, or maps the zone of the old master in an upgrade, and lets the module prepare it. Returns lines for the log.
 fn prepare<M: Tables + ZoneOwner>(
     zone: &mut ngx_shm_zone_t,
     slot: &mut MainSlot<M::Main>,
     reused: bool,
-) -> Result<Vec<String>, Unusable<M::ZoneError>> {
-    let pool: *mut ngx_slab_pool_t = zone.shm.addr.cast();
+) -> Result<Vec<Line>, Unusable<M::ZoneError>> {
     // SAFETY: nginx laid a slab pool at the start of the zone (ngx_init_zone_pool); its `data` is the owner's.
-    let fresh = unsafe { (*pool).data.is_null() };
-    debug_assert!(fresh || reused || zone.shm.exists != 0);
+    let is_fresh =
+        |zone: &ngx_shm_zone_t| unsafe { (*zone.shm.addr.cast::<ngx_slab_pool_t>()).data.is_null() };
+    let mut lines = Vec::new();
+    if is_fresh(zone) && !process::is_test() {
+        lines.extend(inherit::hand_over::<M>(zone)?);
+    }
+    let inherited = handover::is_inherited(zone.shm.addr);
+    let fresh = is_fresh(zone);
+    debug_assert!(fresh || reused || inherited || zone.shm.exists != 0);
     if fresh {
         // SAFETY: the pool of a mapped zone that nobody else knows yet (ngx_init_zone_pool).
-        unsafe { lay_out::<M>(pool, zone.shm.size)? };
+        unsafe { lay_out::<M>(zone.shm.addr.cast(), zone.shm.size)? };
     }
     // SAFETY: as above.
     let memory = unsafe { Memory::of(zone) }.ok_or(Unusable::NotLaidOut)?;
     slot.fresh = fresh;
     let user = worker_user(slot);
-    M::prepare(&memory, &mut slot.settings, fresh, user).map_err(Unusable::Module)
+    let warnings = M::prepare(&memory, &mut slot.settings, fresh, user).map_err(Unusable::Module)?;
+    lines.extend(warnings.into_iter().map(|line| (log::Level::Warning, line)));
+    Ok(lines)
 }
 
 /// Returns user and group that the workers will run as; `None` if they keep the master's.

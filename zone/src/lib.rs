@@ -29,6 +29,7 @@
 //! streams strangers
 //! keys targets revocations events workers audiences
 //! arena
+//! handover
 //! layout
 //! bans connections throttle viewer_table
 //! refusals bucket hash block error
@@ -48,6 +49,7 @@ mod death;
 mod effort;
 mod error;
 mod events;
+mod handover;
 mod hash;
 pub mod heap;
 mod keys;
@@ -76,6 +78,7 @@ pub use bans::MAX_BANS;
 pub use block::Block;
 pub use error::ZoneFull;
 pub use events::{Resume, StoredEvent};
+pub use handover::{Description, Unfit};
 pub use keys::list::{KeyPlace, KeyWalk};
 pub use keys::{KeyRecord, Stage};
 pub use layout::{MIN_SIZE, Plan, Root, VERSION};

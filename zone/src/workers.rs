@@ -12,6 +12,7 @@ use crate::block::{Block, BlockKind, Index, WORDS, pack, unpack};
 use crate::error::ZoneFull;
 use crate::hash::hash_bytes;
 
+/// The worker's process id in the lower half, its master's in the upper.
 const PROCESS: usize = 2;
 const GENERATION: usize = 3;
 const SINCE: usize = 4;
@@ -87,6 +88,8 @@ impl WorkerId {
 pub struct WorkerFacts {
     /// Process id.
     pub pid: u32,
+    /// Process id of its master; `None` if the worker has not noted it.
+    pub master: Option<u32>,
     /// When it started.
     pub since: Timestamp,
     /// The time of the last run of its event loop.
@@ -103,6 +106,13 @@ impl<M: Mutex> Zone<'_, M> {
         if let Some(row) = self.worker_row(worker.to_word()) {
             row.set(HEARTBEAT, now.as_millis());
             row.set(DRAINING, u64::from(draining));
+        }
+    }
+
+    /// Notes the process id of the caller's master.
+    pub fn set_master(&self, worker: WorkerId, master: u32) {
+        if let Some(row) = self.worker_row(worker.to_word()) {
+            row.set(PROCESS, u64::from(master) << 32 | u64::from(pid(row)));
         }
     }
 
@@ -133,6 +143,7 @@ impl<M: Mutex> Locked<'_, '_, M> {
     pub fn workers(&self) -> Vec<WorkerFacts> {
         let facts = |row: &Block| WorkerFacts {
             pid: pid(row),
+            master: Some((row.word(PROCESS) >> 32) as u32).filter(|master| *master != 0),
             since: Timestamp::from_millis(row.word(SINCE)),
             heartbeat: Timestamp::from_millis(row.word(HEARTBEAT)),
             draining: row.word(DRAINING) != 0,

@@ -29,8 +29,8 @@ pub(super) fn snapshot() -> Snapshot {
         bitrate_in: 2_628_000,
         bitrate_out: 5_000_000,
         workers: vec![
-            WorkerSnapshot { pid: 101, since: START, draining: false, heartbeat_ms: 250 },
-            WorkerSnapshot { pid: 99, since: START, draining: true, heartbeat_ms: 12_000 },
+            WorkerSnapshot { pid: 101, master_pid: None, since: START, draining: false, heartbeat_ms: 250 },
+            WorkerSnapshot { pid: 99, master_pid: None, since: START, draining: true, heartbeat_ms: 12_000 },
         ],
         zone: ZoneSnapshot { size: 8_388_608, used: 1_048_576 },
         servers: vec![ServerBlock {

@@ -16,11 +16,15 @@ fn a_worker_is_listed_as_it_said() {
     let zone = heap.zone();
     let worker = register(&zone, 10);
     register(&zone, 11);
-    let fresh = WorkerFacts { pid: 10, since: NOW, heartbeat: NOW, draining: false, doors: Vec::new() };
+    let fresh =
+        WorkerFacts { pid: 10, master: None, since: NOW, heartbeat: NOW, draining: false, doors: Vec::new() };
     assert_eq!(listed(&zone), [fresh.clone(), WorkerFacts { pid: 11, ..fresh.clone() }]);
     zone.heartbeat(worker, NOW.plus_seconds(1), true);
     let draining = WorkerFacts { heartbeat: NOW.plus_seconds(1), draining: true, ..fresh };
     assert_eq!(listed(&zone)[0], draining);
+    zone.set_master(worker, u32::MAX);
+    assert_eq!(listed(&zone)[0], WorkerFacts { master: Some(u32::MAX), ..draining });
+    assert_eq!(listed(&zone)[1].master, None);
 }
 
 #[test]
