@@ -1,7 +1,9 @@
 //! Reasons for `degraded` in `GET /v1/health`.
 
 /// The share of the zone in use, in percent, at which the zone counts as nearly full.
-const NEARLY_FULL: usize = 90;
+///
+/// The API creates keys and targets until an eighth of the zone is left for streams, so this is less than seven eighths.
+const NEARLY_FULL: u64 = 85;
 
 /// A reason. Displays as the sentence in `reasons`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +20,7 @@ pub enum Reason {
     #[error("the zone is {percent} % full")]
     ZoneFull {
         /// The share in use, in percent.
-        percent: usize,
+        percent: u64,
     },
     /// More viewers watch over HTTP than the zone can count.
     #[error("more viewers than the zone can count: the counts are too low, use a larger \"weir_zone\"")]
@@ -41,8 +43,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Returns the reason of a nearly full zone, of which `used` of `all` is in use, or `None`.
-    pub fn of_zone(used: usize, all: usize) -> Option<Reason> {
+    /// Returns the reason of a nearly full zone, of which `used` of `all` bytes are in use, or `None`.
+    pub fn of_zone(used: u64, all: u64) -> Option<Reason> {
         (used * 100 >= all * NEARLY_FULL).then(|| Reason::ZoneFull { percent: used * 100 / all.max(1) })
     }
 
@@ -72,9 +74,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_is_nearly_full_from_90_percent_on() {
-        assert_eq!(Reason::of_zone(899, 1000), None);
-        assert_eq!(Reason::of_zone(900, 1000), Some(Reason::ZoneFull { percent: 90 }));
+    fn a_zone_is_nearly_full_from_85_percent_on() {
+        assert_eq!(Reason::of_zone(849, 1000), None);
+        assert_eq!(Reason::of_zone(850, 1000), Some(Reason::ZoneFull { percent: 85 }));
         assert_eq!(Reason::of_zone(1000, 1000), Some(Reason::ZoneFull { percent: 100 }));
         assert_eq!(Reason::of_zone(1, 0), Some(Reason::ZoneFull { percent: 100 }));
     }

@@ -5,6 +5,7 @@
 
 use crate::client::ClientAddr;
 use crate::key::KeyId;
+use crate::masking;
 use crate::network::Network;
 use crate::publish::Presented;
 pub use crate::refusal::{ArgumentError, Refusal};
@@ -88,13 +89,14 @@ pub enum Presentation<'a> {
     None,
 }
 
-/// Returns the secret to look up: `key=` first, then `token=`, else the name itself is the key.
+/// Returns the secret to look up: `key=` first, then a name in the form of a key that Weir creates, then `token=`, else the name itself is
+/// the key.
 pub fn credential_of(presented: &Presented) -> Presentation<'_> {
     match (&presented.key, &presented.token) {
         (Some(key), _) => Presentation::Key(key.digest()),
-        (None, Some(token)) => Presentation::Token(token),
+        (None, Some(token)) if !masking::holds_key(presented.name.as_bytes()) => Presentation::Token(token),
         (None, None) if presented.name.is_empty() => Presentation::None,
-        (None, None) => Presentation::Key(Digest::of(presented.name.as_bytes())),
+        (None, _) => Presentation::Key(Digest::of(presented.name.as_bytes())),
     }
 }
 
@@ -180,7 +182,15 @@ mod tests {
 
     #[test]
     fn the_name_is_the_key_unless_an_argument_is() {
-        for (text, key) in [("wk_a", "wk_a"), ("show?key=wk_a", "wk_a"), ("show?token=t&key=wk_a", "wk_a")] {
+        let own = "wk_abcdefghijklmnopqrstuvwxyz234567";
+        let (with_token, shown) = (format!("{own}?token=t"), format!("show?token=t&key={own}"));
+        for (text, key) in [
+            ("wk_a", "wk_a"),
+            ("show?key=wk_a", "wk_a"),
+            ("show?token=t&key=wk_a", "wk_a"),
+            (&with_token, own),
+            (&shown, own),
+        ] {
             match credential_of(&presented(text)) {
                 Presentation::Key(digest) => assert_eq!(digest, Digest::of(key.as_bytes()), "{text}"),
                 other => panic!("{text}: {other:?}"),

@@ -161,13 +161,24 @@ impl Runtime {
     /// Checks that keys and targets can be limited to this `server` block, in an application with this name.
     pub fn check_server(&self, server: Option<&ServerAddr>, app: &AppName) -> Result<(), ServerError> {
         let Some(addr) = server else { return Ok(()) };
-        let known = || self.servers.iter().map(|block| block.server.name()).collect::<Vec<_>>().join(", ");
         let block = self.servers.iter().find(|block| block.server.listens_on(addr));
-        let block = block.ok_or_else(|| ServerError::Unknown { addr: addr.clone(), known: known() })?;
+        let block = block.ok_or_else(|| self.no_server(addr))?;
         match block.has_application(app.as_str()) {
             true => Ok(()),
             false => Err(ServerError::NoApplication { addr: addr.clone(), app: app.clone() }),
         }
+    }
+
+    /// Returns an error if no `server` block listens on this address.
+    #[must_use]
+    pub fn unknown_server(&self, addr: &ServerAddr) -> Option<ServerError> {
+        let is_known = self.servers.iter().any(|block| block.server.listens_on(addr));
+        (!is_known).then(|| self.no_server(addr))
+    }
+
+    fn no_server(&self, addr: &ServerAddr) -> ServerError {
+        let known = self.servers.iter().map(|block| block.server.name()).collect::<Vec<_>>().join(", ");
+        ServerError::Unknown { addr: addr.clone(), known }
     }
 
     /// Returns whether no application has a limit of viewers.

@@ -183,6 +183,16 @@ impl<M: Tables> Session<'_, M> {
         is_door(self.connection())
     }
 
+    /// Returns whether this session pushes a stream to another worker ([`push_to_worker`](Self::push_to_worker)).
+    #[must_use]
+    pub fn goes_to_worker(&self) -> bool {
+        let Some(rtmp) = rtmp_sys::rtmp().filter(|_| self.is_relay()) else { return false };
+        // SAFETY: the entry of the relay module is null or its own context.
+        let relay: Option<&ngx_rtmp_relay_ctx_t> =
+            unsafe { slots::entry((*self.as_ptr()).ctx, rtmp.ngx_rtmp_relay_module) };
+        relay.is_some_and(|relay| relay.tag == tag::<M>())
+    }
+
     /// Returns the process id of the other end, if the connection is a unix socket.
     #[must_use]
     pub fn peer_pid(&self) -> Option<u32> {

@@ -103,6 +103,8 @@ pub(super) unsafe extern "C" fn handle<M: Tables + Requests>(r: *mut ngx_http_re
             let Some(head) = head::head::<M>(&*r) else { return NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t };
             match M::admit(&head) {
                 Ok(()) => {
+                    // `client_body_in_file_only` would put each body into a file.
+                    (*r).set_request_body_in_file_only(0);
                     let outcome = ngx_http_read_client_request_body(r, Some(body_read::<M>));
                     if outcome >= nginx_sys::NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t {
                         return outcome;

@@ -13,7 +13,7 @@ pub(super) fn show(call: &Call<'_>) -> Answer {
     let stuck = workers.iter().filter(|worker| worker.is_stuck());
     let mut reasons: Vec<Reason> =
         stuck.map(|worker| Reason::StuckWorker { pid: worker.pid, ms: worker.heartbeat_ms }).collect();
-    let (used, all) = zone.usage();
+    let (used, all) = (zone.used_bytes(), zone.size());
     reasons.extend(Reason::of_zone(used, all));
     if zone.is_saturated(process::uptime()) {
         reasons.push(Reason::ViewersSaturated);
@@ -27,6 +27,6 @@ pub(super) fn show(call: &Call<'_>) -> Answer {
     }));
     let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
     let status = if reasons.is_empty() { "ok" } else { "degraded" };
-    let zone = json!({ "size": zone.size(), "used": zone.used_bytes() });
+    let zone = json!({ "size": all, "used": used });
     answer(200, &json!({ "status": status, "reasons": reasons, "workers": workers, "zone": zone }))
 }

@@ -78,7 +78,7 @@ pub(super) fn drop_asked(call: &Call<'_>, sessions: &mut Sessions<'_>) -> Answer
     };
     let streams = live(call, app, name, &asked);
     if streams.is_empty() {
-        Err(not_live(call, app, name))
+        Err(not_live(call, app, name, &asked))
     } else {
         drop_all(call, sessions, &asked, streams)
     }
@@ -161,7 +161,7 @@ fn snapshots(call: &Call<'_>, app: &[&str], name: &str) -> Result<Vec<StreamSnap
     let streams = snapshot::streams(&call.runtime).into_iter();
     let found: Vec<StreamSnapshot> = streams.filter(|stream| sessions.contains(&stream.session)).collect();
     if found.is_empty() {
-        Err(not_live(call, &app.join("/"), name))
+        Err(not_live(call, &app.join("/"), name, &asked))
     } else {
         Ok(snapshot::told(&call.runtime, found))
     }
@@ -173,7 +173,7 @@ fn find(call: &Call<'_>, app: &[&str], name: &str, asked: &Asked) -> Result<Vec<
         .iter()
         .map(|(app, name)| live(call, app, name, asked))
         .find(|all| !all.is_empty());
-    found.ok_or_else(|| not_live(call, &app.join("/"), name))
+    found.ok_or_else(|| not_live(call, &app.join("/"), name, asked))
 }
 
 /// Returns the possible readings of a path, because applications and names may both contain slashes. A part with `%2F` was not split, so a
@@ -201,8 +201,11 @@ fn live(call: &Call<'_>, app: &str, name: &str, asked: &Asked) -> Vec<LiveStream
     streams
 }
 
-/// Returns the error for a stream that is not live. For an unknown application, the error lists the known ones.
-fn not_live(call: &Call<'_>, app: &str, name: &str) -> ApiError {
+/// Returns the error for a stream that is not live. For an unknown application or `server` block, the error lists the known ones.
+fn not_live(call: &Call<'_>, app: &str, name: &str, asked: &Asked) -> ApiError {
+    if let Some(error) = asked.server.as_ref().and_then(|server| call.runtime.unknown_server(server)) {
+        return ApiError::not_found(format!("argument \"server\": {error}"));
+    }
     let not_live = ApiError::not_found(format!("no stream \"{app}/{name}\" is live"));
     applications::require(&call.runtime, app).err().unwrap_or(not_live)
 }

@@ -40,6 +40,9 @@ pub enum DirectiveError {
     /// The location has another directive that answers its requests.
     #[error("the location has \"{0}\" already, which answers its requests: use a location for each")]
     OneAnswer(&'static str),
+    /// The file has no certificates.
+    #[error("{}: no certificates in PEM, expected \"-----BEGIN CERTIFICATE-----\"", .0.display())]
+    NoCertificates(PathBuf),
     /// The directive has no such parameter.
     #[error("invalid parameter \"{found}\", expected {expected}")]
     Parameter {

@@ -68,12 +68,29 @@ pub(super) fn pair_secret(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
 
 pub(super) fn resolver(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
     needs_zone(cx, "weir_resolver");
+    let words: Vec<String> = cx.arguments()?.into_iter().map(str::to_owned).collect();
+    for word in &words {
+        match word.split_once('=') {
+            Some(("valid", time)) if cx.milliseconds(time).is_ok_and(|ms| ms > 0) => {}
+            Some(("ipv6" | "ipv4", "on" | "off")) | None => {}
+            Some(_) => {
+                return Err(DirectiveError::parameter(word, "\"valid=30s\", \"ipv6=on\" or \"ipv6=off\""));
+            }
+        }
+    }
+    if words.iter().all(|word| word.contains('=')) {
+        return Err(DirectiveError::Missing("name server"));
+    }
     Ok(cx.add_resolver()?)
 }
 
 pub(super) fn trusted_certificate(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
     let file = cx.argument()?.to_owned();
-    let (path, _) = cx.read(&file, MAX_CERTIFICATES)?;
+    let (path, bytes) = cx.read(&file, MAX_CERTIFICATES)?;
+    let marks: [&[u8]; 2] = [b"-----BEGIN CERTIFICATE-----", b"-----BEGIN TRUSTED CERTIFICATE-----"];
+    if !marks.iter().any(|mark| bytes.windows(mark.len()).any(|part| part == *mark)) {
+        return Err(DirectiveError::NoCertificates(path));
+    }
     assign(&mut cx.settings().trusted_certificate, path)?;
     needs_zone(cx, "weir_trusted_certificate");
     Ok(())

@@ -286,14 +286,14 @@ pub fn on_play(session: &mut Session, name: &str) {
     }
 }
 
-/// Returns whether a player begins with the messages since the last keyframe. The daemon's jobs, pulls of this nginx and other workers get
-/// only live messages; players of other workers begin with the messages that those workers keep.
+/// Returns whether a player begins with the messages since the last keyframe. The daemon's jobs and pulls of this nginx get only live
+/// messages. Another worker gets them too, and keeps them for its own players.
 pub fn begins_with_gop(session: &mut Session) -> bool {
     if runtime::current().is_none() || session.is_from_worker() {
         return false;
     }
     match session.is_relay() {
-        true => session.ticket().is_some(),
+        true => session.ticket().is_some() || session.goes_to_worker(),
         false => session.known_state().is_none_or(|state| !state.is_closing() && !state.own_player),
     }
 }

@@ -42,7 +42,7 @@ pub enum ArgumentError {
     #[error("the directive is duplicate")]
     Duplicate,
     /// nginx cannot create a resolver from these arguments, and has logged why.
-    #[error("the resolver cannot be made")]
+    #[error("invalid name server (see the line before), expected for example \"127.0.0.53 valid=30s\"")]
     Resolver,
     /// The value has variables that nginx does not know, and nginx has logged which.
     #[error("the value cannot be read")]

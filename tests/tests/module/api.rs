@@ -276,6 +276,15 @@ fn bodies_are_bounded() {
 }
 
 #[test]
+fn bodies_are_read_where_nginx_writes_them_to_files() {
+    let nginx = keyed().http("client_body_in_file_only clean;").start();
+    let body = r#"{"app":"live","stream":"show"}"#;
+    let api = nginx.api();
+    let request = api.request("POST", "/v1/keys").header("Content-Type", "application/json").body(body);
+    api.send(request).expect(201);
+}
+
+#[test]
 fn without_a_token_file_only_the_machine_itself_is_served() {
     let nginx = Config::weir()
         .main("weir_zone 2m;")

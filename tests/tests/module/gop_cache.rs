@@ -250,6 +250,28 @@ fn players_of_all_workers_begin_with_the_last_keyframe() {
 }
 
 #[test]
+fn other_workers_have_the_last_keyframe_before_the_next_one() {
+    let nginx = server("").main("rtmp_auto_push on;").workers(3).start();
+    let mut publisher = Member::publisher(&nginx, 4096);
+    let tags = all();
+    let key = tags.iter().position(is_key).unwrap();
+    let count = tags[key + 1..].iter().position(is_key).unwrap();
+    publisher.send(&tags[..key + count]);
+    let all_begin = |when: &str| {
+        for (nth, worker) in nginx.workers().into_iter().enumerate() {
+            let mut player = nginx.on_worker(worker, || Member::player(&nginx));
+            until(&format!("a player of worker {nth} has the keyframe {when}"), 10.0, || {
+                player.turn();
+                tags_of(&player.got).iter().any(is_key)
+            });
+        }
+    };
+    all_begin("after the publish");
+    nginx.reload();
+    all_begin("after a reload");
+}
+
+#[test]
 fn with_on_play_a_player_begins_at_the_next_message() {
     let hook = Hook::start(Answer::Late(300));
     let nginx = server(&format!("on_play {};", hook.url())).start();

@@ -94,7 +94,15 @@ fn guard_and_push() -> Vec<(Config, &'static str)> {
             app("weir_tls_verify maybe;"),
             "\"weir_tls_verify\": invalid value \"maybe\", expected \"on\" or \"off\"",
         ),
-        (main("weir_zone 1m; weir_resolver 127.0.0.1 vaild=1s;"), "host not found in resolver \"vaild=1s\""),
+        (
+            main("weir_zone 1m; weir_resolver 127.0.0.1 vaild=1s;"),
+            "\"weir_resolver\": invalid parameter \"vaild=1s\", expected \"valid=30s\", \"ipv6=on\" or \"ipv6=off\"",
+        ),
+        (
+            main("weir_zone 1m; weir_resolver 127.0.0.1 valid=x;"),
+            "\"weir_resolver\": invalid parameter \"valid=x\", expected \"valid=30s\", \"ipv6=on\" or \"ipv6=off\"",
+        ),
+        (main("weir_zone 1m; weir_resolver ipv6=off;"), "\"weir_resolver\": a name server is missing"),
         (
             main("weir_zone 1m; weir_resolver 127.0.0.1; weir_resolver 127.0.0.1;"),
             "\"weir_resolver\": the directive is duplicate",
@@ -105,7 +113,7 @@ fn guard_and_push() -> Vec<(Config, &'static str)> {
         ),
         (
             main("weir_zone 1m; weir_trusted_certificate @DIR@/bad.pem;").file("bad.pem", "no certificate"),
-            "SSL_CTX_load_verify_locations(\"@DIR@/bad.pem\") failed (SSL: error:05800088:x509 certificate routines::no certificate or crl found)",
+            "\"weir_trusted_certificate\": @DIR@/bad.pem: no certificates in PEM, expected \"-----BEGIN CERTIFICATE-----\"",
         ),
     ]
 }

@@ -73,7 +73,8 @@ fn one_name_at_two_blocks_is_two_streams() {
             api.get(&format!("/v1/streams?server={second}")).expect(200)["streams"].as_array().unwrap().len(),
             1
         );
-        api.get("/v1/streams/live/show?server=1").error(404, "not_found");
+        let unknown = api.get("/v1/streams/live/show?server=1").error(404, "not_found");
+        assert!(unknown.contains(&second.to_string()), "{unknown}");
         api.get("/v1/streams/live/show?server=here").error(400, "bad_request");
         let stat = reqwest::blocking::get(nginx.url("/stat")).unwrap().text().unwrap();
         let blocks: Vec<&str> = stat.split("<server>").skip(1).collect();
