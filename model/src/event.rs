@@ -57,8 +57,13 @@ macro_rules! events {
     };
 }
 
+mod change;
 pub mod daemon;
 pub mod hooks;
+
+pub use change::{
+    By, KeyChange, KeyChanged, PlayerDropped, StreamDropped, TargetChange, TargetChanged, TokensRevoked,
+};
 
 events! {
     /// Something that happened in nginx.
@@ -76,6 +81,14 @@ events! {
         "viewers" Viewers(AudienceSnapshot),
         /// A key was added, rotated or revoked.
         "key.changed" KeyChanged(KeyChanged),
+        /// A target was added, changed or removed.
+        "target.changed" TargetChanged(TargetChanged),
+        /// A client of the API has dropped a publisher.
+        "stream.dropped" StreamDropped(StreamDropped),
+        /// A client of the API has dropped a player.
+        "player.dropped" PlayerDropped(PlayerDropped),
+        /// Tokens were revoked.
+        "token.revoked" TokenRevoked(TokensRevoked),
         /// A push has a new state.
         "target.state" TargetState(TargetState),
         /// The guard closed a connection.
@@ -232,27 +245,6 @@ pub struct PublishBitrate {
     pub session: String,
 }
 
-/// What happened to a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyChange {
-    /// The key is new.
-    Added,
-    /// The key has a new secret.
-    Rotated,
-    /// The key is no longer valid.
-    Revoked,
-}
-
-/// Fields of `key.changed`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyChanged {
-    /// What happened.
-    pub change: KeyChange,
-    /// The key.
-    pub id: KeyId,
-}
-
 /// Fields of `target.state`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetState {
@@ -345,7 +337,11 @@ impl Event {
                 viewers_peak: 30,
                 viewers_total: 40,
             }),
-            Event::KeyChanged(KeyChanged { change: KeyChange::Rotated, id: KeyId(1) }),
+            Event::KeyChanged(KeyChanged::one()),
+            Event::TargetChanged(TargetChanged::one()),
+            Event::StreamDropped(StreamDropped::one()),
+            Event::PlayerDropped(PlayerDropped::one()),
+            Event::TokenRevoked(TokensRevoked::one()),
             Event::TargetState(TargetState {
                 app: app.clone(),
                 id: TargetId(1),

@@ -11,6 +11,7 @@ mod change;
 pub mod file;
 pub mod folder;
 pub mod load;
+mod news;
 mod show;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ use ngx_rtmp::{
 use weir_model::{
     Timestamp,
     api::ApiError,
+    event::By,
     state_file::{Change, State},
 };
 
@@ -37,7 +39,8 @@ use crate::{
 pub use change::{Done, Outcome};
 use change::{Unsaved, Wanted, Written};
 use file::FileError;
-use show::{announce, confirm, show, take_back};
+use news::announce;
+use show::{confirm, show, take_back};
 
 /// Longest time that a change waits for another writer, in milliseconds.
 const PATIENCE_MS: u64 = 5000;
@@ -74,18 +77,21 @@ fn is_writing() -> bool {
 
 /// Writes a change that is pending in the zone, confirms it there or takes it back, and answers with the result of `answer`. Without a
 /// state file, all this happens immediately.
+///
+/// The events of the change name the program `by`.
 pub fn persist(
     runtime: &Runtime,
+    by: By,
     change: Change,
     answer: impl FnOnce(Outcome) -> Response + 'static,
 ) -> Step {
     if runtime.state_path.is_some() {
-        return later(Wanted::Change(Box::new(change)), Box::new(answer));
+        return later(Wanted::Change(Box::new(change), by), Box::new(answer));
     }
     let locked = runtime.zone().lock(process::pid());
     let outcome = confirm(&locked, &change);
     if outcome.is_ok() {
-        announce(&locked, &change);
+        announce(&locked, &change, by);
     }
     drop(locked);
     wake::ring();
@@ -212,7 +218,7 @@ fn write_locked(
         let _ = state.apply(&Change::RevokeTokens(revocation.clone()));
     }
     let outcomes = wanted.iter().map(|wanted| match wanted {
-        Wanted::Change(change) => state.apply(change),
+        Wanted::Change(change, _) => state.apply(change),
         Wanted::Save | Wanted::Revocations | Wanted::Read => Ok(()),
     });
     let outcomes = outcomes.collect();

@@ -8,7 +8,7 @@
 //! - [`probe`]: checks the edges that the configuration lists
 //! - [`balancer`]: nginx in front of the edges
 //! - [`pull`]: relays streams on an edge; [`voice`]: how an edge speaks for its viewers at the origin
-//! - [`machine`]: measures the load of this machine
+//! - [`machine`]: measures the load of this machine; [`figures`]: what administrators see of a node
 //! - [`pair`]: two restream servers with the same keys, targets, bans and administrators
 
 pub(crate) mod agent;
@@ -17,6 +17,7 @@ pub(crate) mod balancer;
 pub(crate) mod choose;
 pub(crate) mod credential;
 pub(crate) mod etcd;
+pub(crate) mod figures;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod origin;

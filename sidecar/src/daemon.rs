@@ -48,6 +48,7 @@ use crate::{clock, http, shutdown};
 
 pub(crate) mod api;
 pub(crate) mod client;
+mod deeds;
 mod error;
 mod follower;
 mod history;
@@ -275,7 +276,9 @@ impl Daemon {
             }
             Update::Event(event) => {
                 let data: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
+                let deed = deeds::of_event(&event.kind, &data);
                 self.state.bus.pass_on(&event.kind, data);
+                deed.iter().for_each(|deed| self.state.bus.tell(deed));
             }
             Update::Lost(why) => {
                 let mut news = false;

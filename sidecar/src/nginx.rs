@@ -13,16 +13,17 @@ use reqwest::header::{self, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use weir_model::event::By;
 use weir_model::key::{KeyId, NewKey, RotateKey};
 use weir_model::target::PatchTarget;
 use weir_model::token::Revocation;
 use weir_model::viewers::Report;
-use weir_model::{AppName, Secret, ServerAddr, StreamName};
+use weir_model::{AppName, Secret, StreamName};
 
 use crate::http::{self, innermost};
-use crate::values::PlayerId;
 
 mod applications;
+mod drops;
 mod events;
 mod forward;
 mod keys;
@@ -195,6 +196,8 @@ pub(crate) struct Nginx {
     http: reqwest::Client,
     api: ApiUrl,
     bearer: Option<HeaderValue>,
+    /// The program that makes changes, for the events of the module.
+    program: By,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -221,7 +224,11 @@ impl Nginx {
             http = http.unix_socket(socket.clone());
         }
         let http = http.build().map_err(|e| Error::Client(innermost(&e)))?;
-        Ok(Self { by, http, api, bearer, warnings: Mutex::default() })
+        let program = match by {
+            SetBy::CommandLine => By::Weir,
+            SetBy::Configuration => By::Serve,
+        };
+        Ok(Self { by, http, api, bearer, program, warnings: Mutex::default() })
     }
 
     /// Creates a key.
@@ -243,45 +250,6 @@ impl Nginx {
     /// Returns all live streams.
     pub(crate) async fn streams(&self) -> Result<Answer<Streams>, Error> {
         self.ask(Method::GET, "v1/streams", None::<&()>).await
-    }
-
-    /// Disconnects the publisher of a stream, at one `server` block or at all of them. Its key is refused for `ban_s` seconds. The name
-    /// may be any text.
-    pub(crate) async fn drop_publisher(
-        &self,
-        app: &str,
-        name: &str,
-        server: Option<&ServerAddr>,
-        ban_s: u64,
-    ) -> Result<Answer<Dropped>, Error> {
-        let mut arguments = Vec::new();
-        let path = match path_of(app, name) {
-            Some(path) => format!("v1/streams/{path}"),
-            None => {
-                arguments.push(format!("app={}&name={}", encoded(app), encoded(name)));
-                "v1/streams".to_owned()
-            }
-        };
-        if let Some(server) = server {
-            arguments.push(format!("server={}", encoded(server.as_str())));
-        }
-        if ban_s > 0 {
-            arguments.push(format!("ban_s={ban_s}"));
-        }
-        let sign = if arguments.is_empty() { "" } else { "?" };
-        let path = format!("{path}{sign}{}", arguments.join("&"));
-        self.ask(Method::DELETE, &path, None::<&()>).await
-    }
-
-    /// Disconnects a player of a stream.
-    pub(crate) async fn drop_player(
-        &self,
-        app: &str,
-        name: &str,
-        id: &PlayerId,
-    ) -> Result<Answer<Dropped>, Error> {
-        let path = path_of(app, name).unwrap_or_else(|| format!("{}/{}", encoded(app), encoded(name)));
-        self.ask(Method::DELETE, &format!("v1/streams/{path}/players/{id}"), None::<&()>).await
     }
 
     /// Returns the state of the workers and of the zone, and their problems.
@@ -378,6 +346,9 @@ impl Nginx {
         if let Some(bearer) = &self.bearer {
             request = request.header(header::AUTHORIZATION, bearer.clone());
         }
+        if changes {
+            request = request.header(By::HEADER, self.program.as_str());
+        }
         if let Some(body) = body {
             request = request.json(body);
         } else if changes {
@@ -464,12 +435,6 @@ impl Nginx {
         let why = if error.is_timeout() { "timed out".into() } else { innermost(error) };
         Error::Unreachable { by: self.by, api: self.api.to_string(), why }
     }
-}
-
-/// Returns the path of a stream if its names need no encoding.
-fn path_of(app: &str, name: &str) -> Option<String> {
-    let (app, name) = (app.parse::<AppName>().ok()?, name.parse::<StreamName>().ok()?);
-    Some(format!("{app}/{name}"))
 }
 
 /// Encodes a text as a part of a path or as the value of an argument (RFC 3986, section 2.1).

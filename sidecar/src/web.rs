@@ -117,6 +117,7 @@ pub(crate) fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> 
     let (app, reports) = (app(web.clone(), &base), reports::run(web.clone()));
     let news = reporter::run(Arc::downgrade(web));
     let watcher = admin::watcher::run(Arc::downgrade(web));
+    let nodes = admin::nodes::run(Arc::downgrade(web));
     std::thread::Builder::new()
         .name("weir-web".into())
         .spawn(move || {
@@ -124,6 +125,7 @@ pub(crate) fn serve(listener: TcpListener, web: &Arc<Web>) -> Result<(), Error> 
                 tokio::spawn(reports);
                 tokio::spawn(news);
                 tokio::spawn(watcher);
+                tokio::spawn(nodes);
                 if let Some(warm) = warm {
                     tokio::spawn(warm);
                 }

@@ -13,6 +13,16 @@ const WATCH_MS = 500;
 // Two fragments: the buffer may cover a shorter interruption.
 const SILENCE_MS = 4000;
 
+// Longest wait of hls.js for the first byte of an answer. The rest may take longer, because the viewer's network may be slow.
+const FIRST_BYTE_MS = 4000;
+
+// Returns a policy of hls.js like its defaults, with another wait for the first byte. hls.js replaces a policy as a whole.
+function patience(maxLoadTimeMs, maxNumRetry) {
+  return { default: { maxTimeToFirstByteMs: FIRST_BYTE_MS, maxLoadTimeMs,
+    timeoutRetry: { maxNumRetry: 4, retryDelayMs: 0, maxRetryDelayMs: 0 },
+    errorRetry: { maxNumRetry, retryDelayMs: 1000, maxRetryDelayMs: 8000 } } };
+}
+
 class Refused extends Error {}
 
 class LivePlayer {
@@ -124,7 +134,8 @@ class LivePlayer {
     const xhrSetup = (xhr, url) => {
       if (/\.m3u8(\?|$)/.test(url)) xhr.open("GET", LivePlayer.#withoutError(url), true);
     };
-    const hls = new Hls({ enableWorker: false, liveSyncDurationCount: 2, liveMaxLatencyDurationCount: 5, xhrSetup });
+    const hls = new Hls({ enableWorker: false, liveSyncDurationCount: 2, liveMaxLatencyDurationCount: 5, xhrSetup,
+      fragLoadPolicy: patience(120000, 6), playlistLoadPolicy: patience(20000, 2) });
     let mended = false;
     hls.on(Hls.Events.ERROR, (_event, error) => {
       if (!error.fatal || hls !== this.#hls) return;

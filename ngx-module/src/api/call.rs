@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use ngx_rtmp::request::{self, Response, Step};
-use weir_model::api::ApiError;
+use weir_model::{api::ApiError, event::By};
 
 use crate::{runtime::Runtime, state::Outcome, weir::Weir};
 
@@ -15,6 +15,13 @@ pub(super) struct Call<'c> {
     pub(super) runtime: Rc<Runtime>,
     pub(super) head: &'c Head<'c>,
     pub(super) body: &'c [u8],
+}
+
+impl Call<'_> {
+    /// Returns the program that made the request.
+    pub(super) fn by(&self) -> By {
+        By::of_header(self.head.by)
+    }
 }
 
 /// A handler's answer. An error becomes an answer too.

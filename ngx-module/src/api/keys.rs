@@ -122,7 +122,9 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
     let key = new.into_key(KeyId(random::<8>().map(u64::from_le_bytes)?), secret.digest(), now);
     pend(call, &key)?;
     let view = KeyView::new(&key, KeySource::Api, now).with_secret(secret);
-    Ok(state::persist(&call.runtime, Change::AddKey(key), move |outcome| changed(201, &view, outcome)))
+    Ok(state::persist(&call.runtime, call.by(), Change::AddKey(key), move |outcome| {
+        changed(201, &view, outcome)
+    }))
 }
 
 pub(super) fn rotate(call: &Call<'_>, id: &str) -> Answer {
@@ -138,14 +140,14 @@ pub(super) fn rotate(call: &Call<'_>, id: &str) -> Answer {
         rotated.rotate(secret.clone(), *previous_expires_at);
     }
     let view = KeyView::new(&rotated, KeySource::Api, now).with_secret(secret);
-    Ok(state::persist(&call.runtime, change, move |outcome| changed(200, &view, outcome)))
+    Ok(state::persist(&call.runtime, call.by(), change, move |outcome| changed(200, &view, outcome)))
 }
 
 pub(super) fn revoke(call: &Call<'_>, sessions: &mut Sessions<'_>, id: &str) -> Answer {
     let key = find(call, id)?.id;
     call.runtime.zone().lock(process::pid()).revoke_key(key);
     let dropped = orders::drop_publishers(&call.runtime, sessions, &[key].into());
-    Ok(state::persist(&call.runtime, Change::RevokeKey(key), move |outcome| {
+    Ok(state::persist(&call.runtime, call.by(), Change::RevokeKey(key), move |outcome| {
         let outcome = outcome.map_err(|error| {
             ApiError::not_persisted(format!("the key is revoked until nginx restarts, but {}", error.message))
         });

@@ -21,7 +21,9 @@ pub(super) fn hold(call: &Call<'_>) -> Answer {
     let wanted: Wanted =
         serde_json::from_slice(call.body).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let view = view(call, wanted.held);
-    Ok(state::persist(&call.runtime, Change::Hold(wanted.held), move |outcome| changed(200, &view, outcome)))
+    Ok(state::persist(&call.runtime, call.by(), Change::Hold(wanted.held), move |outcome| {
+        changed(200, &view, outcome)
+    }))
 }
 
 fn view(call: &Call<'_>, held: bool) -> serde_json::Value {

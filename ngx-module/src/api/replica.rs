@@ -4,7 +4,7 @@
 use ngx_rtmp::{request::Response, sessions::Sessions};
 use serde_json::json;
 use weir_model::{
-    Digest, KeyId, StreamKey, Target, Timestamp, api::ApiError, replica::Put, state_file::Change,
+    Digest, KeyId, StreamKey, Target, Timestamp, api::ApiError, event::By, replica::Put, state_file::Change,
     token::Revocation,
 };
 use weir_zone::{KeyRecord, Stage, ZoneFull};
@@ -72,7 +72,7 @@ pub(super) fn put(call: &Call<'_>, sessions: &mut Sessions<'_>) -> Answer {
         }
         Put::Mark(mark) => Change::Mark(mark),
     };
-    Ok(state::persist(&call.runtime, change, |outcome| changed(200, &json!({}), outcome)))
+    Ok(state::persist(&call.runtime, By::Pair, change, |outcome| changed(200, &json!({}), outcome)))
 }
 
 fn put_key(call: &Call<'_>, was: Option<StreamKey>, is: StreamKey) -> Answer {
@@ -89,7 +89,7 @@ fn put_key(call: &Call<'_>, was: Option<StreamKey>, is: StreamKey) -> Answer {
     }
     drop(zone);
     let change = Change::PutKey { was: was.map(Box::new), key: Box::new(is) };
-    Ok(state::persist(&call.runtime, change, |outcome| changed(200, &json!({}), outcome)))
+    Ok(state::persist(&call.runtime, By::Pair, change, |outcome| changed(200, &json!({}), outcome)))
 }
 
 fn put_target(call: &Call<'_>, was: Option<Target>, is: Target) -> Answer {
@@ -103,7 +103,7 @@ fn put_target(call: &Call<'_>, was: Option<Target>, is: Target) -> Answer {
     zone.pend_target(&is, process::pid()).map_err(full)?;
     drop(zone);
     let change = Change::PutTarget { was: was.map(Box::new), target: Box::new(is) };
-    Ok(state::persist(&call.runtime, change, |outcome| changed(200, &json!({}), outcome)))
+    Ok(state::persist(&call.runtime, By::Pair, change, |outcome| changed(200, &json!({}), outcome)))
 }
 
 fn revoke(call: &Call<'_>, revocation: Revocation) -> Result<Change, ApiError> {

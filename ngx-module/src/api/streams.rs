@@ -12,7 +12,12 @@ use ngx_rtmp::{
 };
 use serde_json::json;
 use weir_model::{
-    ServerAddr, Timestamp, api::ApiError, fields::TWICE, snapshot::StreamSnapshot, verdict::Credential,
+    ServerAddr, Timestamp,
+    api::ApiError,
+    event::{Event, PlayerDropped, StreamDropped},
+    fields::TWICE,
+    snapshot::StreamSnapshot,
+    verdict::Credential,
     viewers::Report,
 };
 use weir_zone::{LiveStream, MAX_BANS};
@@ -106,6 +111,10 @@ fn drop_all(call: &Call<'_>, sessions: &mut Sessions<'_>, asked: &Asked, streams
         keys.into_iter().for_each(|id| zone.ban_key(id, until));
     }
     let dropped = streams.iter().filter(|stream| zone.order_close(stream.id)).count();
+    if let Some(LiveStream { app, name, .. }) = streams.first() {
+        let (app, ban_s, by, name) = (app.clone(), asked.ban_s, call.by(), name.clone());
+        zone.push_event(&Event::StreamDropped(StreamDropped { app, ban_s, by, name }), process::now());
+    }
     drop(zone);
     orders::given(&call.runtime, sessions);
     answer(200, &json!({ "dropped": dropped, "banned_until": banned }))
@@ -120,11 +129,15 @@ pub(super) fn drop_player(
 ) -> Answer {
     let session = snapshot::parse_number(id);
     let zone = call.runtime.zone().lock(process::pid());
-    let found = session.is_some_and(|session| {
-        readings(app, name).iter().any(|(app, name)| zone.order_drop(app, name, session))
+    let found = session.and_then(|session| {
+        readings(app, name).into_iter().find(|(app, name)| zone.order_drop(app, name, session))
+    });
+    let found = found.map(|(app, name)| {
+        let event = Event::PlayerDropped(PlayerDropped { app, by: call.by(), name });
+        zone.push_event(&event, process::now());
     });
     drop(zone);
-    if !found {
+    if found.is_none() {
         let app = app.join("/");
         applications::require(&call.runtime, &app)?;
         return Err(ApiError::not_found(format!("no player \"{id}\" plays \"{app}/{name}\"")));

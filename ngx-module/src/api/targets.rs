@@ -34,7 +34,7 @@ pub(super) fn create(call: &Call<'_>) -> Answer {
     let target = new.into_target(TargetId(random::<8>().map(u64::from_le_bytes)?));
     pend(call, &target, true)?;
     let made = target.clone();
-    Ok(state::persist(&call.runtime, Change::AddTarget(target), move |outcome| {
+    Ok(state::persist(&call.runtime, call.by(), Change::AddTarget(target), move |outcome| {
         changed(201, &view(&made), outcome)
     }))
 }
@@ -50,12 +50,12 @@ pub(super) fn change(call: &Call<'_>, id: &str) -> Answer {
         pend(call, &target, target.url != before.url)?;
     }
     let change = Change::ChangeTarget { id: target.id, patch };
-    Ok(state::persist(&call.runtime, change, move |outcome| changed(200, &view(&target), outcome)))
+    Ok(state::persist(&call.runtime, call.by(), change, move |outcome| changed(200, &view(&target), outcome)))
 }
 
 pub(super) fn remove(call: &Call<'_>, id: &str) -> Answer {
     let id = find(call, id)?.id;
-    Ok(state::persist(&call.runtime, Change::RemoveTarget(id), move |outcome| {
+    Ok(state::persist(&call.runtime, call.by(), Change::RemoveTarget(id), move |outcome| {
         changed(200, &json!({ "id": id }), outcome)
     }))
 }

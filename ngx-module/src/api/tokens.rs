@@ -55,7 +55,7 @@ pub(super) fn revoke(call: &Call<'_>) -> Answer {
     // The revocation is in force before it is written.
     wake::ring();
     let change = Change::RevokeTokens(revocation.clone());
-    Ok(state::persist(&call.runtime, change, move |outcome| {
+    Ok(state::persist(&call.runtime, call.by(), change, move |outcome| {
         let outcome = outcome.map_err(|error| {
             let message = format!("the tokens are revoked until nginx restarts, but {}", error.message);
             ApiError::not_persisted(message)

@@ -5,6 +5,7 @@ use std::{fs::File, path::PathBuf, rc::Rc};
 use weir_model::{
     Digest, KeyId,
     api::ApiError,
+    event::By,
     state_file::{Change, ChangeError, State},
     token::Revocation,
 };
@@ -29,7 +30,8 @@ pub type Outcome = Result<Done, ApiError>;
 /// A task for the writer.
 #[derive(Clone)]
 pub(super) enum Wanted {
-    Change(Box<Change>),
+    /// A change, by this program.
+    Change(Box<Change>, By),
     /// Write keys, targets and revoked tokens from memory, in place of a file that cannot be read.
     Save,
     /// Write the revocations.

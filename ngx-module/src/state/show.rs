@@ -10,12 +10,14 @@ use ngx_rtmp::{
 use weir_model::{
     KeyId,
     api::ApiError,
-    event::{Event, KeyChange, KeyChanged},
     state_file::{Change, ChangeError},
 };
 use weir_zone::{Adoption, Locked, Misfit, Mutex, ZoneFull};
 
-use super::change::{Done, Outcome, Unsaved, Wanted, Written};
+use super::{
+    change::{Done, Outcome, Unsaved, Wanted, Written},
+    news::announce,
+};
 use crate::{orders, pools, process, runtime::Runtime};
 
 /// Makes the zone show the written content. Returns the outcome of each change.
@@ -72,8 +74,8 @@ pub(super) fn show(
         locked.forget_revocations_note();
     }
     for (wanted, outcome) in wanted.iter().zip(&outcomes) {
-        if let (Wanted::Change(change), Ok(_)) = (wanted, outcome) {
-            announce(&locked, change);
+        if let (Wanted::Change(change, by), Ok(_)) = (wanted, outcome) {
+            announce(&locked, change, *by);
         }
     }
     drop(locked);
@@ -122,7 +124,7 @@ fn outcome_of(made: Result<(), ChangeError>, done: &Done) -> Outcome {
 fn confirm_each<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &[Wanted], outcomes: &mut [Outcome]) {
     for (wanted, outcome) in wanted.iter().zip(outcomes) {
         match (wanted, &outcome) {
-            (Wanted::Change(change), Ok(_)) => {
+            (Wanted::Change(change, _), Ok(_)) => {
                 if let Err(error) = confirm(zone, change) {
                     *outcome = Err(error);
                 }
@@ -135,7 +137,7 @@ fn confirm_each<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &[Wanted], outcomes:
 
 fn forget_revoked<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &[Wanted]) {
     for wanted in wanted {
-        if let Wanted::Change(change) = wanted
+        if let Wanted::Change(change, _) = wanted
             && let Change::RevokeKey(id) = **change
         {
             zone.forget_revoked(id);
@@ -200,28 +202,9 @@ fn revoked_meanwhile(id: KeyId) -> ApiError {
     ApiError::not_found(format!("no key {id}: it was revoked meanwhile"))
 }
 
-/// Writes the event `key.changed`.
-pub(super) fn announce<M: Mutex>(zone: &Locked<'_, '_, M>, change: &Change) {
-    let (id, change) = match change {
-        Change::AddKey(key) => (key.id, KeyChange::Added),
-        Change::RevokeKey(id) => (*id, KeyChange::Revoked),
-        Change::RotateKey { id, .. } => (*id, KeyChange::Rotated),
-        Change::PutKey { was: None, key } => (key.id, KeyChange::Added),
-        Change::PutKey { key, .. } => (key.id, KeyChange::Rotated),
-        Change::PutTarget { .. }
-        | Change::Mark(_)
-        | Change::Hold(_)
-        | Change::AddTarget(_)
-        | Change::ChangeTarget { .. }
-        | Change::RemoveTarget(_)
-        | Change::RevokeTokens(_) => return,
-    };
-    zone.push_event(&Event::KeyChanged(KeyChanged { change, id }), process::now());
-}
-
 /// Takes back the pending parts of a change. A revocation is not taken back: the key or the tokens stay invalid in the zone.
 pub(super) fn take_back<M: Mutex>(zone: &Locked<'_, '_, M>, wanted: &Wanted) {
-    let Wanted::Change(change) = wanted else { return };
+    let Wanted::Change(change, _) = wanted else { return };
     match &**change {
         Change::AddKey(key) => key.secrets.iter().for_each(|secret| zone.forget_secret(&secret.digest)),
         Change::RotateKey { secret, .. } => zone.forget_secret(&secret.digest),

@@ -36,6 +36,8 @@ pub struct Head<'r, M: Types> {
     pub content_length: Option<u64>,
     /// The header `Last-Event-ID`.
     pub last_event_id: Option<&'r str>,
+    /// The header `Weir-By`, which names the client's program.
+    pub by: Option<&'r str>,
     /// The host name that nginx uses, if there is one. A value that is not UTF-8 is empty.
     pub host: Option<&'r str>,
     /// The header `Host`. It differs from `host` if the first line of the request has a host too.
@@ -88,6 +90,7 @@ pub(super) unsafe fn head<'r, M: Tables>(r: &'r ngx_http_request_t) -> Option<He
             content_type: header(r.headers_in.content_type),
             content_length: u64::try_from(r.headers_in.content_length_n).ok(),
             last_event_id: headers_named(r, "last-event-id").next(),
+            by: headers_named(r, "weir-by").next(),
             host: (r.headers_in.server.len > 0)
                 .then(|| collections::text(&r.headers_in.server).unwrap_or_default()),
             host_header: r

@@ -1,6 +1,6 @@
 //! An edge: reports to its origins every two seconds, and learns which streams it may pull.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use weir_model::link::Base;
 
 use super::credential::{self, Claim, Credential, CredentialError};
-use super::machine::Meter;
+use super::figures::{self, Gauge};
+use super::machine::{Meter, skew};
 use super::record::{EdgeIdError, Report};
 use super::signature::{self, Key, KeyError, Purpose, Signed};
 use super::store::RENEW;
@@ -29,6 +30,8 @@ use crate::streams::StreamId;
 const TIMEOUT: Duration = Duration::from_millis(1800);
 /// Time limit of nginx's answers, which come from memory.
 const NGINX: Duration = Duration::from_millis(500);
+/// Time without an answer after which streams are pulled from another origin.
+const AWAY: Duration = Duration::from_secs(5);
 /// Difference of the clocks from which it is logged, in milliseconds.
 const SKEW_MS: i64 = 2000;
 
@@ -57,9 +60,12 @@ pub(crate) enum Error {
 pub(crate) struct Agent {
     shared: Arc<Shared>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    /// Streams of the first origin that this edge may pull.
-    pub streams: watch::Receiver<BTreeSet<StreamId>>,
+    /// Streams that this edge may pull.
+    pub streams: watch::Receiver<Offers>,
 }
+
+/// Streams of the origins, each with the index of the origin to pull it from.
+pub(crate) type Offers = BTreeMap<StreamId, usize>;
 
 #[derive(Debug)]
 struct Shared {
@@ -78,12 +84,16 @@ struct Origin {
     url: Base,
     /// The origin's clock minus this machine's, in milliseconds.
     offset: AtomicI64,
+    /// The same from each answer; `None` before the first one.
+    skew: Mutex<Option<i64>>,
     /// The origin reports that this edge is drained.
     drained: AtomicBool,
     /// The last logged state.
     told: Mutex<String>,
     /// Addresses of other live edges.
     neighbours: Mutex<Vec<String>>,
+    /// Time of its last answer, and the streams in it.
+    offered: Mutex<Option<(Instant, BTreeSet<StreamId>)>>,
 }
 
 /// State of an edge in its cluster, as the socket of the daemon reports it.
@@ -97,6 +107,9 @@ pub(crate) struct Standing {
     pub origin: String,
     /// `joined`, `drained`, or the reason why this edge is not in the origin's table; empty before the first answer.
     pub state: String,
+    /// The origin's clock minus this machine's, in milliseconds.
+    #[serde(default)]
+    pub skew_ms: Option<i64>,
 }
 
 impl Membership {
@@ -105,6 +118,7 @@ impl Membership {
         let standing = |origin: &Origin| Standing {
             origin: origin.url.as_str().to_owned(),
             state: origin.told.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            skew_ms: *origin.skew.lock().unwrap_or_else(PoisonError::into_inner),
         };
         self.0.origins.iter().map(standing).collect()
     }
@@ -158,13 +172,17 @@ impl Agent {
             streams: Vec::new(),
             draining: false,
             drained: false,
+            clock: None,
+            figures: None,
         };
         let origin = |url: &Base| Origin {
             url: url.clone(),
             offset: AtomicI64::new(0),
+            skew: Mutex::default(),
             drained: AtomicBool::new(false),
             told: Mutex::default(),
             neighbours: Mutex::default(),
+            offered: Mutex::default(),
         };
         let shared = Arc::new(Shared {
             key,
@@ -174,12 +192,10 @@ impl Agent {
             origins: edge.origins.iter().map(origin).collect(),
             edge: edge.clone(),
         });
-        let (sender, streams) = watch::channel(BTreeSet::new());
+        let (sender, streams) = watch::channel(Offers::new());
         let mut tasks = vec![tokio::spawn(measure(shared.clone(), config.clone()))];
         for nth in 0..shared.origins.len() {
-            // Streams are pulled from the first origin.
-            let sender = (nth == 0).then(|| sender.clone());
-            tasks.push(tokio::spawn(renew(shared.clone(), nth, sender)));
+            tasks.push(tokio::spawn(renew(shared.clone(), nth, sender.clone())));
         }
         Ok(Some(Self { shared, tasks, streams }))
     }
@@ -214,6 +230,7 @@ fn key(config: &Config, edge: &Edge) -> Result<Option<(Key, Option<Claim>)>, Err
 async fn measure(shared: Arc<Shared>, config: Arc<Config>) {
     let at = &config.nginx;
     let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok();
+    let (gauge, folders) = (Gauge::default(), figures::folders(&config));
     let (meter, mut ticks) = (Meter::default(), interval(RENEW / 2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -231,12 +248,14 @@ async fn measure(shared: Arc<Shared>, config: Arc<Config>) {
                 streams = Some(live.collect());
             }
         }
+        let figures = gauge.read(nginx.as_ref(), folders.clone()).await;
         let drain = std::fs::read_to_string(&shared.edge.drain_file).unwrap_or_default();
         let mut report = shared.report.lock().unwrap_or_else(PoisonError::into_inner);
         (report.load, report.egress) = (busy.load, busy.egress);
         report.viewers = viewers.unwrap_or(report.viewers);
         report.streams = streams.unwrap_or_else(|| std::mem::take(&mut report.streams));
         report.draining = is_draining(&drain);
+        report.figures = Some(figures);
     }
 }
 
@@ -245,7 +264,7 @@ fn is_draining(text: &str) -> bool {
     text.trim().parse::<i64>().is_ok_and(|number| number != 0)
 }
 
-async fn renew(shared: Arc<Shared>, nth: usize, streams: Option<watch::Sender<BTreeSet<StreamId>>>) {
+async fn renew(shared: Arc<Shared>, nth: usize, streams: watch::Sender<Offers>) {
     let Some(origin) = shared.origins.get(nth) else { return };
     // Edges that start at the same time must not ask at the same time.
     tokio::time::sleep(Duration::from_millis(u64::from(clock::random_u32() % 200))).await;
@@ -262,19 +281,19 @@ async fn renew(shared: Arc<Shared>, nth: usize, streams: Option<watch::Sender<BT
             Ok(answer) => {
                 origin.drained.store(answer.drained, Ordering::Relaxed);
                 *origin.neighbours.lock().unwrap_or_else(PoisonError::into_inner) = answer.edges;
-                if let Some(streams) = &streams {
-                    streams.send_if_modified(|known| {
-                        let now = ids(&answer.streams);
-                        let is_news = *known != now;
-                        *known = now;
-                        is_news
-                    });
-                }
+                *origin.offered.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((Instant::now(), ids(&answer.streams)));
                 if answer.drained { "drained".to_owned() } else { "joined".to_owned() }
             }
             Err(failure) => failure.to_string(),
         };
         shared.say(origin, told);
+        streams.send_if_modified(|known| {
+            let now = shared.offers();
+            let is_news = *known != now;
+            *known = now;
+            is_news
+        });
     }
 }
 
@@ -301,9 +320,31 @@ enum Failure {
 }
 
 impl Shared {
+    /// Returns the streams to pull: each from the first origin that answers and has it. If no origin that answers has it, an origin that
+    /// does not answer at the moment is still tried.
+    fn offers(&self) -> Offers {
+        let all: Vec<_> = self
+            .origins
+            .iter()
+            .map(|origin| origin.offered.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .enumerate()
+            .filter_map(|(nth, offered)| offered.map(|(at, streams)| (nth, at.elapsed() > AWAY, streams)))
+            .collect();
+        let mut offers = Offers::new();
+        for away in [false, true] {
+            for (nth, _, streams) in all.iter().filter(|(_, is_away, _)| *is_away == away) {
+                for id in streams {
+                    offers.entry(id.clone()).or_insert(*nth);
+                }
+            }
+        }
+        offers
+    }
+
     async fn tell(&self, origin: &Origin, leaving: bool) -> Result<Answer, Failure> {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
         report.drained = origin.drained.load(Ordering::Relaxed);
+        report.clock = Some(clock::now().as_millis());
         let body =
             serde_json::to_vec(&Request { report, leaving }).map_err(|e| Failure::Away(e.to_string()))?;
         let nonce = signature::nonce().ok_or_else(|| Failure::Away("no random bytes".into()))?;
@@ -333,6 +374,8 @@ impl Shared {
                 .map_or_else(|| "what answers there has no [cluster]".into(), |fault| fault.message);
             return Err(Failure::Refused(format!("status {}: {why}", status.as_u16())));
         }
+        *origin.skew.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(skew(answer.now, clock::now().as_millis()));
         match answer.error {
             None => Ok(answer),
             Some(fault) if fault.code == "clock" => {

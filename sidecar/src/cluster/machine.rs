@@ -50,6 +50,18 @@ impl Meter {
     }
 }
 
+/// Returns the load averages of the last 1, 5 and 15 minutes, and the number of cores.
+pub(crate) fn load_averages() -> (Vec<f64>, usize) {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let averages = text.split(' ').take(3).filter_map(|number| number.parse().ok());
+    (averages.collect(), available_parallelism().map_or(1, usize::from))
+}
+
+/// Returns another clock minus this machine's, in milliseconds.
+pub(crate) fn skew(theirs: u64, mine: u64) -> i64 {
+    i64::try_from(i128::from(theirs) - i128::from(mine)).unwrap_or_default()
+}
+
 /// Returns the load average of the last minute.
 fn load(loadavg: &str) -> f64 {
     loadavg.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default()

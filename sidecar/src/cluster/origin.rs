@@ -14,6 +14,8 @@ use super::assigned::Assigned;
 use super::choose::{Candidate, Fleet, number};
 use super::credential::{Claim, Credential};
 use super::etcd::{Etcd, EtcdError};
+use super::figures::Figures;
+use super::machine::skew;
 use super::memory::Memory;
 use super::prepared::Prepared;
 use super::probe::{self, Listed};
@@ -126,6 +128,12 @@ pub(crate) struct View {
     /// Time since the edge's last report, in milliseconds; `None` if the edge sends no reports.
     #[serde(default)]
     pub age_ms: Option<u64>,
+    /// The edge's clock minus this server's, in milliseconds; `None` if unknown.
+    #[serde(default)]
+    pub skew_ms: Option<i64>,
+    /// Workers, zone, disks and load of the edge; `None` if it does not report them.
+    #[serde(default)]
+    pub figures: Option<Figures>,
 }
 
 impl Drop for Origin {
@@ -284,7 +292,8 @@ impl Origin {
                 if !self.table.borrow().edges.contains_key(&id) {
                     tracing::info!("edge joins, edge: {id}, address: {}", report.address);
                 }
-                self.store.renew(Record { report, sent: signed.time }).await
+                let skew_ms = report.clock.map(|theirs| skew(theirs, clock::now().as_millis()));
+                self.store.renew(Record { report, sent: signed.time, skew_ms }).await
             }
         };
         match done {
@@ -472,6 +481,8 @@ impl Origin {
                 listed: report.is_none(),
                 // The age is computed with the edge's clock.
                 age_ms: record.map(|record| now.saturating_sub(record.sent)),
+                skew_ms: record.and_then(|record| record.skew_ms),
+                figures: report.and_then(|report| report.figures.clone()),
             }
         });
         (views.collect(), table.stale.clone())

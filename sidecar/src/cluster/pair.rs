@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use super::figures::folders;
 use super::signature::Key;
 use crate::chat::Chat;
 use crate::config::Config;
@@ -48,10 +49,10 @@ pub(crate) fn start(config: &Config, chat: &Arc<Chat>) -> Result<Option<Arc<Pair
     let pair = Arc::new(Pair::open(settings, key)?);
     let failed = |error: std::io::Error| Error::System(error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let of = pair.clone();
+    let (of, folders) = (pair.clone(), folders(config));
     let run = move || {
         runtime.block_on(async {
-            tokio::join!(follow::run(of.clone(), sources), exchange::run(of, nginx));
+            tokio::join!(follow::run(of.clone(), sources), exchange::run(of, nginx, folders));
         });
     };
     std::thread::Builder::new().name("weir-pair".into()).spawn(run).map_err(failed)?;

@@ -9,13 +9,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep, timeout};
+use weir_model::link::Base;
 use weir_rtmp::client::ClientEvent;
 use weir_rtmp::url::Url;
 
+use super::agent::Offers;
 use crate::clock;
-use crate::config::Config;
 use crate::config::cluster::{Edge, Transport};
 use crate::config::origin::{Origin, OriginProtocol};
+use crate::config::{Config, RtmpServer};
 use crate::context::Context;
 use crate::demand::Demand;
 use crate::nginx::Nginx;
@@ -74,12 +76,8 @@ impl Drop for Pulls {
 }
 
 impl Pulls {
-    /// Starts the relays. `offered` are the streams of the origin.
-    pub(crate) fn start(
-        node: Node,
-        offered: watch::Receiver<BTreeSet<StreamId>>,
-        demand: &Arc<Demand>,
-    ) -> Self {
+    /// Starts the relays. `offered` are the streams of the origins.
+    pub(crate) fn start(node: Node, offered: watch::Receiver<Offers>, demand: &Arc<Demand>) -> Self {
         Self(tokio::spawn(run(Arc::new(node), offered, demand.clone())))
     }
 }
@@ -121,7 +119,7 @@ impl Drop for Running {
     }
 }
 
-async fn run(node: Arc<Node>, mut offered: watch::Receiver<BTreeSet<StreamId>>, demand: Arc<Demand>) {
+async fn run(node: Arc<Node>, mut offered: watch::Receiver<Offers>, demand: Arc<Demand>) {
     let config = &node.config;
     let at = &config.nginx;
     let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok();
@@ -143,7 +141,7 @@ async fn run(node: Arc<Node>, mut offered: watch::Receiver<BTreeSet<StreamId>>, 
                 if changed.is_err() {
                     return;
                 }
-                known = offered.borrow_and_update().difference(&own).cloned().collect();
+                known = offered.borrow_and_update().keys().filter(|id| !own.contains(*id)).cloned().collect();
                 demand.offer_relays(known.clone());
             }
         }
@@ -151,7 +149,7 @@ async fn run(node: Arc<Node>, mut offered: watch::Receiver<BTreeSet<StreamId>>, 
         for id in watched.intersection(&known) {
             let start = || {
                 let shared = Shared::new();
-                tokio::spawn(relay(node.clone(), id.clone(), shared.clone()));
+                tokio::spawn(relay(node.clone(), id.clone(), shared.clone(), offered.clone()));
                 Running { shared, watched: now }
             };
             running.entry(id.clone()).or_insert_with(start).watched = now;
@@ -166,21 +164,22 @@ async fn run(node: Arc<Node>, mut offered: watch::Receiver<BTreeSet<StreamId>>, 
     }
 }
 
-/// Relays one stream, and retries until `shared` orders the end.
-async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>) {
+/// Relays one stream, and retries until `shared` orders the end. Each attempt is made at the origin that then offers the stream.
+async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>, offered: watch::Receiver<Offers>) {
     let edge = &node.edge;
     let mut closing = shared.closing();
     let stream = format!("{}/{}", id.0, id.1);
     let (mut failures, mut told) = (0, String::new());
     loop {
         let began = Instant::now();
+        let nth = offered.borrow().get(&id).copied().unwrap_or_default();
         let ended = match edge.transport {
             Transport::Rtmp => tokio::select! {
-                ended = over_rtmp(&node, &id) => ended.map(|never| match never {}),
+                ended = over_rtmp(&node, &id, nth) => ended.map(|never| match never {}),
                 _ = closing.wait_for(|closing| *closing) => return,
             },
-            Transport::Ws => over(OriginProtocol::Ws, &node, &id, &shared).await,
-            Transport::WebRtc => over(OriginProtocol::Whep, &node, &id, &shared).await,
+            Transport::Ws => over(OriginProtocol::Ws, &node, &id, nth, &shared).await,
+            Transport::WebRtc => over(OriginProtocol::Whep, &node, &id, nth, &shared).await,
         };
         let Err(error) = ended else { return };
         if *closing.borrow() {
@@ -191,7 +190,8 @@ async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>) {
         }
         let why = error.to_string();
         if why != told {
-            tracing::warn!("stream not pulled: {why}, stream: {stream}, origin: {}", edge.rtmp);
+            let origin = edge.origins.get(nth).map_or("", Base::as_str);
+            tracing::warn!("stream not pulled: {why}, stream: {stream}, origin: {origin}");
             told = why;
         }
         tokio::select! {
@@ -202,9 +202,10 @@ async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>) {
     }
 }
 
-async fn over_rtmp(node: &Node, id: &StreamId) -> Result<std::convert::Infallible, Error> {
+async fn over_rtmp(node: &Node, id: &StreamId, nth: usize) -> Result<std::convert::Infallible, Error> {
     let Node { config, edge, .. } = node;
-    let mut source = Link::play(&rtmp(config, edge, id)?).await?;
+    let server = edge.rtmp.get(nth).ok_or(Error::Closed)?;
+    let mut source = Link::play(&rtmp(config, server, id)?).await?;
     let mut sink: Option<Link> = None;
     let mut kept: Option<recent::Entry> = None;
     let mut heard = Instant::now();
@@ -225,7 +226,7 @@ async fn over_rtmp(node: &Node, id: &StreamId) -> Result<std::convert::Infallibl
                             "stream pulled for viewers, stream: {}/{}, origin: {}",
                             id.0,
                             id.1,
-                            edge.rtmp
+                            server
                         );
                     }
                     let kept = kept.get_or_insert_with(|| node.recents.enter(id.clone()));
@@ -273,7 +274,7 @@ async fn publish(config: &Config, (app, name): &StreamId) -> Result<Link, Error>
 }
 
 /// Returns the URL of the stream at the origin. The token is valid if the origin requires one and has the same secret.
-fn rtmp(config: &Config, edge: &Edge, (app, name): &StreamId) -> Result<Url, Error> {
+fn rtmp(config: &Config, server: &RtmpServer, (app, name): &StreamId) -> Result<Url, Error> {
     let argument = match &config.nginx.secret_file {
         Some(file) => format!("?token={}", token::play(file, app, name)?.expose()),
         None => String::new(),
@@ -281,8 +282,8 @@ fn rtmp(config: &Config, edge: &Edge, (app, name): &StreamId) -> Result<Url, Err
     Ok(Url {
         tls: false,
         credentials: None,
-        host: edge.rtmp.host.trim_matches(['[', ']']).to_owned(),
-        port: edge.rtmp.port,
+        host: server.host.trim_matches(['[', ']']).to_owned(),
+        port: server.port,
         app: app.to_string(),
         name: format!("{name}{argument}"),
     })
@@ -293,10 +294,11 @@ async fn over(
     kind: OriginProtocol,
     node: &Node,
     (app, name): &StreamId,
+    nth: usize,
     shared: &Shared,
 ) -> Result<(), Error> {
     let Node { config, edge, paths, recents, helpers } = node;
-    let Some(origin) = edge.origins.first() else { return Err(Error::Closed) };
+    let Some(origin) = edge.origins.get(nth) else { return Err(Error::Closed) };
     let url = format!("{}/stream/{app}/{name}/{}", origin.as_str(), kind.part());
     let relay = Relay {
         origin: Origin {

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use weir_model::link::Base;
 use weir_model::{AppName, StreamName};
 
+use super::figures::Figures;
+
 /// Longest version and region, in bytes.
 const MAX_WORD: usize = 64;
 /// Most streams that are kept per edge.
@@ -93,6 +95,12 @@ pub(crate) struct Report {
     /// The origin has told it that it is drained. After a restart, the origin learns it from this field.
     #[serde(default)]
     pub drained: bool,
+    /// Time of the edge's clock when it sent the report, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<u64>,
+    /// Figures for administrators; `None` from an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Figures>,
 }
 
 /// Reason why a report is refused.
@@ -130,6 +138,7 @@ impl Report {
             return Err(Unfit::Word("region"));
         }
         self.bandwidth = self.bandwidth.min(max_bandwidth);
+        self.figures = self.figures.and_then(Figures::checked);
         self.streams.retain(|path| is_stream(path));
         self.streams.truncate(MAX_STREAMS);
         Ok(self)
@@ -149,6 +158,9 @@ pub(crate) struct Record {
     pub report: Report,
     /// Time of the report by the edge's clock, in milliseconds since 1970. A later report replaces an earlier one, never the reverse.
     pub sent: u64,
+    /// The edge's clock minus the clock of the origin that received the report, in milliseconds; `None` from an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skew_ms: Option<i64>,
 }
 
 #[cfg(test)]
@@ -167,8 +179,11 @@ pub(crate) fn sample(id: &str) -> Record {
             streams: Vec::new(),
             draining: false,
             drained: false,
+            clock: None,
+            figures: None,
         },
         sent: 1,
+        skew_ms: None,
     }
 }
 

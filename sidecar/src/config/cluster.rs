@@ -6,13 +6,13 @@ use std::time::Duration;
 use toml::Spanned;
 use weir_model::Network;
 use weir_model::link::Base;
-use weir_rtmp::url::DEFAULT_PORT;
 
 use super::check::{Checked, Problem, Text, Unfit, absolute, number, parsed, problem, text_or, time};
 use crate::values::Rate;
 
 mod balancer;
 mod pair;
+mod servers;
 
 pub(crate) use balancer::LoadBalancer;
 pub(super) use balancer::loadbalancer;
@@ -72,7 +72,7 @@ pub(in crate::config) mod raw {
         pub max_chat_connections: Number,
         pub transport: Text,
         pub region: Text,
-        pub rtmp: Text,
+        pub rtmp: Option<Spanned<Origins>>,
         pub linger: Text,
         pub credential_file: Text,
         pub drain_file: Text,
@@ -84,6 +84,15 @@ pub(in crate::config) mod raw {
     pub(crate) enum Origins {
         One(String),
         Several(Vec<String>),
+    }
+
+    impl Origins {
+        pub(crate) fn all(&self) -> &[String] {
+            match self {
+                Self::One(text) => std::slice::from_ref(text),
+                Self::Several(all) => all,
+            }
+        }
     }
 
     /// `[loadbalancer]`
@@ -179,7 +188,7 @@ pub(crate) enum Transport {
 /// Settings of this node as an edge.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Edge {
-    /// Pages of the origins: the edge reports to all of them, and relays streams from the first.
+    /// Pages of the origins: the edge reports to all of them, and relays a stream from the first one that answers and has the stream.
     pub origins: Vec<Base>,
     /// Name of this edge at the origins.
     pub name: String,
@@ -195,8 +204,8 @@ pub(crate) struct Edge {
     pub transport: Transport,
     /// Name of its `[[region]]`, if it is in one.
     pub region: Option<String>,
-    /// Host and port of the origin's nginx, for RTMP.
-    pub rtmp: super::RtmpServer,
+    /// Host and port of the nginx of each origin, for RTMP, in the order of `origins`.
+    pub rtmp: Vec<super::RtmpServer>,
     /// Credential of this edge, used instead of the cluster's secret.
     pub credential_file: Option<PathBuf>,
     /// Time that the edge keeps a stream after its last viewer.
@@ -363,14 +372,11 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
         parsed::<Base>(text.trim_end_matches('/'))
             .map_err(|why| Problem { at: at_origin, what: format!("origin = {text:?}: {why}") })
     };
-    let origins: Vec<Base> = match written.map(Spanned::get_ref) {
-        None => Vec::new(),
-        Some(raw::Origins::One(text)) => vec![origin(text)?],
-        Some(raw::Origins::Several(all)) => all.iter().map(origin).collect::<Checked<_>>()?,
-    };
-    let Some(first) = origins.first() else {
+    let written = written.map_or(&[][..], |origins| origins.get_ref().all());
+    let origins: Vec<Base> = written.iter().map(origin).collect::<Checked<_>>()?;
+    if origins.is_empty() {
         return Err(missing("origin", "https://origin.example.org/tv"));
-    };
+    }
     let credential_file =
         text_or("credential_file", &raw.credential_file, || None, |text| absolute(text).map(Some))?;
     if secret.is_none() && credential_file.is_none() {
@@ -387,12 +393,6 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
         "webrtc" => Ok(Transport::WebRtc),
         _ => Err(Unfit::Remedy("must be \"rtmp\", \"ws\" or \"webrtc\"")),
     };
-    let host = host_of(first);
-    let host = match host.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => host.to_owned(),
-        _ => host,
-    };
-    let rtmp = || super::RtmpServer { host, port: DEFAULT_PORT };
     Ok(Some(Edge {
         name: name("name", &raw.name)?.unwrap_or_else(|| host_of(&address)),
         bandwidth: rate("bandwidth", &raw.bandwidth)?.ok_or_else(|| missing("bandwidth", "1g"))?,
@@ -404,7 +404,7 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
             as usize,
         transport: text_or("transport", &raw.transport, || Transport::Rtmp, transport)?,
         region: name("region", &raw.region)?,
-        rtmp: text_or("rtmp", &raw.rtmp, rtmp, super::nginx::rtmp_server)?,
+        rtmp: servers::of_origins(raw.rtmp.as_ref(), &origins)?,
         linger: time("linger", &raw.linger, 30, 1, 3600)?,
         drain_file: text_or("drain_file", &raw.drain_file, || DRAIN_FILE.into(), absolute)?,
         credential_file,
@@ -432,10 +432,14 @@ mod tests {
             ("edge1.example.org", 1_000_000_000, None, 800)
         );
         assert_eq!(edge.origins[0].as_str(), "https://origin.example.org:8443/tv");
-        assert_eq!(edge.rtmp.to_string(), "rtmp://origin.example.org:1935");
+        assert_eq!(edge.rtmp[0].to_string(), "rtmp://origin.example.org:1935");
         let several =
             text.replace("\"https://origin.example.org:8443/tv/\"", "[\"http://a:8090\", \"http://b\"]");
-        assert_eq!(read(&several).unwrap().edge.unwrap().origins.len(), 2);
+        let edge = read(&several).unwrap().edge.unwrap();
+        assert_eq!((edge.origins.len(), edge.rtmp[1].to_string().as_str()), (2, "rtmp://b:1935"));
+        let edge = read(&format!("{several}rtmp = \"rtmp://10.0.0.2:1936\"\n")).unwrap().edge.unwrap();
+        let servers: Vec<String> = edge.rtmp.iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["rtmp://10.0.0.2:1936", "rtmp://b:1935"]);
     }
 
     #[test]
@@ -461,6 +465,11 @@ mod tests {
             ),
             ("[edge]\naddress = \"https://e\"", "weir.toml:1: [edge]: origin is missing"),
             ("[edge]\norigin = \"https://o\"", "needs secret_file of [cluster]"),
+            (
+                "[cluster]\nsecret_file = \"/s\"\n[edge]\norigin = \"https://o\"\naddress = \"https://e\"\nbandwidth = \"1g\"\n\
+                 rtmp = [\"rtmp://a\", \"rtmp://b\"]",
+                "weir.toml:7: rtmp: names more servers than origin has addresses",
+            ),
             ("[loadbalancer]\nreload = []", "upstream_file is missing"),
             ("[loadbalancer]\nupstream_file = \"/f\"\nreload = []", "write a program and its arguments"),
         ] {

@@ -20,12 +20,13 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::admin::{EdgeAction, JobAction};
 use weir_model::event::daemon::fields::MissedByClient;
 use weir_model::origin::{self, Foreign};
 
 use super::error::Error;
 use super::state::State;
-use super::{history, metrics};
+use super::{deeds, history, metrics};
 use crate::config::Daemon;
 use crate::events::{CatchUp, Event};
 use crate::files;
@@ -204,7 +205,11 @@ async fn logs(Shared(state): App, Path(id): Path<String>) -> Response {
 
 async fn restart(Shared(state): App, Path(id): Path<String>) -> Response {
     match state.jobs.lock().unwrap_or_else(PoisonError::into_inner).restart(&id) {
-        true => Json(json!({ "id": id })).into_response(),
+        true => {
+            let restarted = JobAction::Restarted { id: id.clone() };
+            state.bus.tell(&deeds::on_command_line(DaemonEvent::AdminJob, restarted));
+            Json(json!({ "id": id })).into_response()
+        }
         false => not_found(),
     }
 }
@@ -248,7 +253,13 @@ async fn drain(Shared(state): App, Path((id, action)): Path<(String, String)>) -
         Err(_) => Ok(false),
     };
     match done {
-        Ok(true) => Json(json!({ "id": id, "drained": drained })).into_response(),
+        Ok(true) => {
+            let of = id.clone();
+            let action =
+                if drained { EdgeAction::Drained { id: of } } else { EdgeAction::Undrained { id: of } };
+            state.bus.tell(&deeds::on_command_line(DaemonEvent::AdminEdge, action));
+            Json(json!({ "id": id, "drained": drained })).into_response()
+        }
         Ok(false) => {
             refused(StatusCode::NOT_FOUND, &format!("there is no edge {id:?}: weir edge list shows them"))
         }

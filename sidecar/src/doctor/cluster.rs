@@ -81,7 +81,7 @@ async fn edge_standings(client: &Client) -> Vec<Finding> {
     }
 }
 
-fn standing(Standing { origin, state }: &Standing) -> Finding {
+fn standing(Standing { origin, state, .. }: &Standing) -> Finding {
     let remedy = "compare origin of [edge] and secret_file of [cluster] with the origin's";
     match state.as_str() {
         "joined" => Finding::ok(PART, format!("this edge has joined {origin}")),
@@ -205,6 +205,8 @@ mod tests {
             version: String::new(),
             streams: Vec::new(),
             age_ms: None,
+            skew_ms: None,
+            figures: None,
             listed: false,
         }
     }
@@ -236,7 +238,9 @@ mod tests {
 
     #[test]
     fn standings_and_clocks() {
-        let of = |state: &str| standing(&Standing { origin: "http://o".into(), state: state.into() }).state;
+        let of = |state: &str| {
+            standing(&Standing { origin: "http://o".into(), state: state.into(), skew_ms: None }).state
+        };
         assert_eq!(
             ["joined", "drained", "", "status 401"].map(of),
             [State::Ok, State::Hint, State::Problem, State::Problem]

@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use weir_model::Secret;
+use weir_model::event::By;
 
 use super::{Answer, Error, Nginx};
 
@@ -63,6 +64,12 @@ impl Nginx {
             value.set_sensitive(true);
             value
         });
+        self
+    }
+
+    /// Returns the same client; its changes count as changes of the other node of a pair.
+    pub(crate) fn for_pair(mut self) -> Self {
+        self.program = By::Pair;
         self
     }
 

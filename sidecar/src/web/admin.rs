@@ -2,7 +2,7 @@
 //!
 //! - [`gate`]: checks the session and that a request comes from the dashboard itself; [`login`]: starts and ends sessions
 //! - [`module`]: requests to the module's API; [`own`]: the daemon's jobs; [`files`]: recordings as files; [`settings`]: weir.toml;
-//!   [`facts`]: data of this machine
+//!   [`nodes`]: data of this machine and of the other nodes
 //! - [`mod@history`]: the history; [`edges`]: the edges of this origin; [`chat`]: messages and moderation
 //! - [`feed`]: messages to open dashboards, which a [`watcher`] produces; [`uploads`] of live streams are part of them
 //! - [`pages`]: the files that browsers load
@@ -19,13 +19,13 @@ use super::common::Web;
 mod chat;
 mod cookie;
 mod edges;
-mod facts;
 mod feed;
 mod files;
 mod gate;
 mod history;
 mod login;
 mod module;
+pub(super) mod nodes;
 mod own;
 mod pages;
 mod settings;
@@ -67,7 +67,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/chat", get(chat::rooms).post(chat::order))
         .route("/chat/room", get(chat::room))
         .route("/chat/messages", get(chat::log))
-        .route("/node", get(facts::get))
+        .route("/node", get(nodes::get))
         .route("/settings", get(settings::get))
         .fallback(super::answer::nothing_here)
         .layer(DefaultBodyLimit::max(MAX_BODY));

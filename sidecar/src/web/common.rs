@@ -7,6 +7,7 @@ use super::office::{Office, Running};
 use super::shares::Shares;
 use super::{access, news};
 use crate::cluster::agent::Membership;
+use crate::cluster::figures::Gauge;
 use crate::cluster::machine::Meter;
 use crate::cluster::origin::Origin;
 use crate::cluster::pair::Pair;
@@ -52,6 +53,8 @@ pub(crate) struct Web {
     pub(super) letters: Shares,
     /// Load of this machine.
     pub(super) meter: Meter,
+    /// Figures of this machine for administrators.
+    pub(super) gauge: Gauge,
     /// State of the dashboard.
     pub(super) office: Arc<Office>,
 }
@@ -90,6 +93,7 @@ impl Web {
             pair,
             letters: Shares::new(LETTERS, LETTERS_PER_CLIENT, |_| false),
             meter,
+            gauge: Gauge::default(),
             office,
         }))
     }

@@ -29,10 +29,11 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'{connect}; base-uri 'none'; form-action 'none'; frame-ancestors ";
 
 /// Name, content type and content.
-const ASSETS: [(&str, &str, &[u8]); 10] = [
+const ASSETS: [(&str, &str, &[u8]); 11] = [
     ("player.js", "text/javascript; charset=utf-8", include_bytes!("pages/player.js")),
     ("edges.js", "text/javascript; charset=utf-8", include_bytes!("pages/edges.js")),
     ("page.js", "text/javascript; charset=utf-8", include_bytes!("pages/page.js")),
+    ("renditions.js", "text/javascript; charset=utf-8", include_bytes!("pages/renditions.js")),
     ("watch.js", "text/javascript; charset=utf-8", include_bytes!("pages/watch.js")),
     ("texts.js", "text/javascript; charset=utf-8", include_bytes!("pages/texts.js")),
     ("index.js", "text/javascript; charset=utf-8", include_bytes!("pages/index.js")),

@@ -161,6 +161,21 @@ impl Browser {
         self.post("/actions", &json!({ "actions": [keyboard] }));
     }
 
+    /// Presses Tab until an element that matches a selector has the focus. Everybody must see where the focus is.
+    #[track_caller]
+    pub fn tab_to(&self, selector: &str) {
+        let is_there = format!("return document.activeElement.matches({})", json!(selector));
+        for _ in 0..80 {
+            if self.run(&is_there) == true {
+                let shown = self.run("return getComputedStyle(document.activeElement).outlineStyle");
+                assert_ne!(shown, "none", "nobody sees where the focus is: {selector}");
+                return;
+            }
+            self.press("\u{e004}");
+        }
+        panic!("Tab does not lead to {selector}");
+    }
+
     /// Collects garbage; returns the bytes that the page's scripts keep, and the number of its nodes.
     #[track_caller]
     pub fn memory(&self) -> (f64, f64) {

@@ -2,9 +2,11 @@
 //! ETag; not without a login. In Chromium, the list leads to a report with a graph, targets, recordings, chat and the changes of
 //! administrators; a printed report has neither navigation nor buttons.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use weir_tests::harness::browser::Browser;
-use weir_tests::harness::{Publisher, Sidecar, until};
+use weir_tests::harness::{Publisher, Sidecar, products, until};
 
 use super::look::{complaints, go, keep, log_in, look_at, wait_for};
 use super::{Visitor, WEB, add, nginx};
@@ -68,6 +70,93 @@ fn the_history_is_for_who_has_logged_in_a_page_at_a_time() {
         assert_eq!(at(path).send().unwrap().status(), status, "{path}");
         assert_eq!(vi.client.get(format!("{base}{path}")).send().unwrap().status(), 401, "{path}");
     }
+}
+
+#[test]
+fn changes_outside_of_the_dashboard_are_in_the_history_once_and_with_their_program() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "admin");
+    let ana = Visitor::logged_in(&sidecar, "ana");
+    let api = nginx.api();
+    let weir = |arguments: &[&str]| {
+        let mut command = Command::new(products::weir());
+        let output = command.args(arguments).args(["--api", &nginx.url("/api")]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default()
+    };
+    // Over the API.
+    let key = api.create_key("live", "show");
+    let target = json!({ "app": "live", "stream": "*", "url": "rtmp://127.0.0.1:9/app/secret-key" });
+    let target = api.post("/v1/targets", &target).expect(201)["id"].as_str().unwrap().to_owned();
+    let _publisher = Publisher::to(nginx.rtmp(), &format!("live/{}", key.key)).start().started();
+    api.delete("/v1/streams/live/show?ban_s=60").expect(200);
+    let rotate =
+        api.request("POST", &format!("/v1/keys/{}/rotate", key.id)).json(&json!({ "overlap_s": 60 }));
+    let rotated = api.send(rotate).expect(200)["key"].as_str().unwrap().to_owned();
+    // On the command line.
+    weir(&["target", "disable", &target]);
+    weir(&["target", "remove", &target]);
+    weir(&["key", "revoke", &key.id]);
+    weir(&["token", "revoke", "live", "show"]);
+    // In the dashboard.
+    let (_, made) = ana.ask("POST", "keys", &json!({ "app": "live", "stream": "other" }));
+    let other = made["id"].as_str().unwrap();
+    assert_eq!(ana.ask("DELETE", &format!("keys/{other}"), &json!({})).0, 200);
+
+    let rows = || ana.get("history/admin").1["admin"].as_array().cloned().unwrap_or_default();
+    let deeds = || -> Vec<Value> {
+        let rows = rows().into_iter().filter(|row| row["action"] != "admin.login");
+        let mut deeds: Vec<Value> = rows
+            .map(|row| {
+                let data = &row["data"];
+                json!([
+                    row["who"],
+                    row["action"],
+                    data["action"],
+                    data["id"],
+                    data["app"],
+                    data["name"],
+                    data["ban_s"],
+                    data["overlap_s"],
+                    data["sub"]
+                ])
+            })
+            .collect();
+        deeds.sort_by_key(Value::to_string);
+        deeds
+    };
+    let n = Value::Null;
+    let mut expected = vec![
+        json!(["api", "admin.key", "added", key.id, "live", "show", n, n, n]),
+        json!(["api", "admin.key", "rotated", key.id, "live", "show", n, 60, n]),
+        json!(["api", "admin.stream", "dropped", n, "live", "show", 60, n, n]),
+        json!(["api", "admin.target", "added", target, "live", "*", n, n, n]),
+        json!(["weir", "admin.target", "paused", target, "live", "*", n, n, n]),
+        json!(["weir", "admin.target", "removed", target, n, n, n, n, n]),
+        json!(["weir", "admin.key", "revoked", key.id, n, n, n, n, n]),
+        json!(["weir", "admin.link", "revoked", n, n, n, n, n, "live/show"]),
+        json!(["ana", "admin.key", "added", other, "live", "other", n, n, n]),
+        json!(["ana", "admin.key", "revoked", other, n, n, n, n, n]),
+    ];
+    expected.sort_by_key(Value::to_string);
+    until("all changes are in the history", 10.0, || deeds().len() >= expected.len());
+    assert_eq!(deeds(), expected);
+    let text = json!(rows()).to_string();
+    for secret in [&key.key, &rotated, "secret-key", "127.0.0.1", made["key"].as_str().unwrap()] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    // The report of the stream has those that concern it.
+    let id = until("the stream is in the history", 20.0, || {
+        ana.get("history").1["sessions"][0]["session"].as_str().map(str::to_owned)
+    });
+    let report = ana.get(&format!("history/sessions/{id}")).1;
+    let named = report["admin"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|row| row["who"] == "api" && row["action"] == "admin.stream");
+    assert!(named, "{report}");
 }
 
 #[test]

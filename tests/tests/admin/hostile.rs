@@ -169,6 +169,78 @@ fn texts_are_texts_on_every_page() {
     assert_eq!(lines, [""; 0]);
 }
 
+/// Makes each answer for the player contain the text in the address after `#`: names of streams, and errors.
+const ANSWERS: &str = "
+    const hostile = decodeURIComponent(location.hash.slice(1));
+    const native = window.fetch;
+    const stream = { app: hostile, name: hostile, kind: hostile, viewers: {}, source: { app: hostile, name: hostile }, rung: hostile };
+    window.fetch = (url, options) => {
+      const { pathname } = new URL(url, location.href);
+      if (pathname === '/v1/live') {
+        const [app, name] = decodeURIComponent(location.pathname).split('/').slice(-2);
+        return Promise.resolve(Response.json({ streams: [stream, { ...stream, app, name }], on_demand: [stream] }));
+      }
+      if (pathname === '/edge') return Promise.resolve(Response.json({ error: { code: hostile, message: hostile } }, { status: 503 }));
+      if (pathname.startsWith('/stream/')) return Promise.resolve(Response.json({ error: { code: hostile, message: hostile } }, { status: 500 }));
+      return native(url, options);
+    };
+    window.WebSocket = class extends EventTarget {
+      readyState = 1;
+      send() {}
+      close() { this.onclose?.(); }
+      constructor() {
+        super();
+        const tell = (event) => this.onmessage?.({ data: JSON.stringify(event) });
+        setTimeout(() => { this.onopen?.(); tell({ type: 'init', codecs: hostile }); tell({ type: hostile, message: hostile }); }, 50);
+      }
+    };";
+
+#[test]
+fn texts_are_texts_in_the_embedded_player() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, &config());
+    let page = |path: &str| format!("http://127.0.0.1:{}{path}", sidecar.web());
+    let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+    let encoded = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+    let browser = Browser::start();
+    browser.begin_with(ANSWERS);
+    for (nth, text) in HOSTILE.into_iter().enumerate() {
+        // In the name of a stream, there is no page.
+        for path in [format!("/embed/live/{}", encoded(text)), format!("/embed/{}/show", encoded(text))] {
+            let answer = client.get(page(&path)).send().unwrap();
+            let (status, kind) =
+                (answer.status(), answer.headers()["content-type"].to_str().unwrap().to_owned());
+            assert!(status == 404 && kind.starts_with("application/json"), "{path}: {status} {kind}");
+        }
+        // In the title, in each argument, and in each answer of the server.
+        let value = encoded(text);
+        let arguments = ["lang", "tech", "token", "autoplay", "muted", "chat_token"];
+        let query: Vec<String> = arguments.iter().map(|name| format!("{name}={value}")).collect();
+        for query in [query.join("&"), "tech=whep,ws,llhls,hls".to_owned(), "tech=ws".to_owned()] {
+            browser.open("about:blank");
+            browser.open(&page(&format!("/embed/live/later{nth}?{query}#{value}")));
+            wait_for(&browser, "the player's state", 10.0, "document.body.dataset.state");
+            let shown = browser.run(
+                "return [document.title, document.querySelector('h1').textContent, window.broken ?? Object.prototype.broken ?? null,
+                   document.querySelectorAll('body :is(iframe, object, math, base, meta, link, source, a, svg, img, input, details, form, [onerror], [onload], [onfocus], [autofocus])').length,
+                   document.getElementById('status').textContent]",
+            );
+            assert_eq!(
+                shown.as_array().unwrap()[..4],
+                [json!(text), json!(text), Value::Null, json!(0)],
+                "{query}"
+            );
+            assert!(
+                !shown[4].as_str().unwrap().contains(text),
+                "the page has its own texts for errors: {shown}"
+            );
+        }
+    }
+    let mut lines = browser.console();
+    lines.retain(|line| line.contains("Content Security Policy") || line.contains("Uncaught"));
+    assert_eq!(lines, [""; 0]);
+}
+
 /// Makes the server refuse each change with the text in `window.hostile`, if there is one.
 const REFUSE: &str = "
     window.hostile = null;

@@ -1,7 +1,6 @@
 //! The dashboard with the keyboard only: log in, skip the navigation, open a view, create a key in a dialog, find the focus in its old
 //! place again, revoke the key and take that back.
 
-use serde_json::json;
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::{Publisher, Sidecar};
 
@@ -12,20 +11,6 @@ use super::{PASSWORD, Visitor, WEB, add, nginx};
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
-
-/// Presses Tab until an element that matches a selector has the focus.
-#[track_caller]
-fn tab_to(browser: &Browser, selector: &str) {
-    for _ in 0..80 {
-        if browser.run(&format!("return document.activeElement.matches({})", json!(selector))) == true {
-            let shown = browser.run("return getComputedStyle(document.activeElement).outlineStyle");
-            assert_ne!(shown, "none", "nobody sees where the focus is: {selector}");
-            return;
-        }
-        browser.press(TAB);
-    }
-    panic!("Tab does not lead to {selector}");
-}
 
 fn write(browser: &Browser, text: &str) {
     for character in text.chars() {
@@ -45,7 +30,7 @@ fn a_stream_stops_and_a_target_starts_without_a_mouse() {
     log_in(&browser, &sidecar, "ana");
     let visit = |view: &str| {
         browser.run("document.querySelector('.skip').focus()");
-        tab_to(&browser, &format!("nav a[href='#{view}']"));
+        browser.tab_to(&format!("nav a[href='#{view}']"));
         browser.press(ENTER);
         wait_for(
             &browser,
@@ -55,26 +40,26 @@ fn a_stream_stops_and_a_target_starts_without_a_mouse() {
         );
     };
     visit("targets");
-    tab_to(&browser, "main .primary");
+    browser.tab_to("main .primary");
     browser.press(ENTER);
     wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog[open]')");
     browser.press(ESCAPE);
     wait_for(&browser, "the focus is back", 5.0, "document.activeElement.matches('main .primary')");
     visit("chat");
     wait_for(&browser, "the room", 10.0, "document.querySelector('main td .pill')");
-    tab_to(&browser, "main tbody a");
+    browser.tab_to("main tbody a");
     browser.press(ENTER);
     wait_for(&browser, "the chat of the room", 10.0, "document.querySelector('#said')");
     visit("air");
     let stop = "[aria-label='Stop live/show']";
     wait_for(&browser, "the card", 20.0, &format!("document.querySelector(\"{stop}\")"));
-    tab_to(&browser, stop);
+    browser.tab_to(stop);
     browser.press(ENTER);
     wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog[open]')");
-    tab_to(&browser, "dialog .danger");
+    browser.tab_to("dialog .danger");
     browser.press(ENTER);
     wait_for(&browser, "it can be taken back", 5.0, "document.querySelector('.toast .left')");
-    tab_to(&browser, ".toast button");
+    browser.tab_to(".toast button");
     browser.press(ENTER);
     wait_for(&browser, "it is taken back", 5.0, "!document.querySelector('.toast')");
     assert_eq!(Visitor::logged_in(&sidecar, "ana").get("streams").1["streams"].as_array().unwrap().len(), 1);
@@ -89,9 +74,9 @@ fn everything_works_without_a_mouse() {
     let browser = Browser::start();
     open(&browser, &sidecar);
     wait_for(&browser, "the form", 10.0, "document.querySelector('input[type=password]')");
-    tab_to(&browser, "input[name=name]");
+    browser.tab_to("input[name=name]");
     write(&browser, "ana");
-    tab_to(&browser, "input[type=password]");
+    browser.tab_to("input[type=password]");
     write(&browser, PASSWORD);
     browser.press(ENTER);
     wait_for(&browser, "the dashboard", 10.0, "document.querySelector('nav a')");
@@ -103,11 +88,11 @@ fn everything_works_without_a_mouse() {
     browser.press(ENTER);
     assert_eq!(browser.run("return document.activeElement.id"), "main");
     browser.run("document.querySelector('.skip').focus()");
-    tab_to(&browser, "nav a[href='#keys']");
+    browser.tab_to("nav a[href='#keys']");
     browser.press(ENTER);
     wait_for(&browser, "the keys", 10.0, "document.querySelector('main .primary')");
     assert_eq!(browser.run("return document.activeElement.id"), "main");
-    tab_to(&browser, "main .primary");
+    browser.tab_to("main .primary");
     browser.press(ENTER);
     wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog[open]')");
     wait_for(
@@ -122,12 +107,12 @@ fn everything_works_without_a_mouse() {
     wait_for(&browser, "the focus is back", 5.0, "document.activeElement.matches('main .primary')");
     browser.press(ENTER);
     wait_for(&browser, "the dialog again", 5.0, "document.querySelector('dialog[open]')");
-    tab_to(&browser, "dialog input[name=stream]");
+    browser.tab_to("dialog input[name=stream]");
     write(&browser, "desk");
     browser.press(ENTER);
     wait_for(&browser, "the key", 10.0, "document.querySelector('#copy-StreamKey')");
     assert_eq!(browser.run("return document.querySelector('dialog').contains(document.activeElement)"), true);
-    tab_to(&browser, "dialog .primary");
+    browser.tab_to("dialog .primary");
     browser.press(ENTER);
     wait_for(
         &browser,
@@ -135,20 +120,20 @@ fn everything_works_without_a_mouse() {
         5.0,
         "!document.querySelector('dialog') && document.querySelector('tr[data-key]')",
     );
-    tab_to(&browser, "tr[data-key] .danger");
+    browser.tab_to("tr[data-key] .danger");
     browser.press(ENTER);
     wait_for(&browser, "it can be taken back", 5.0, "document.querySelector('.toast button')");
-    tab_to(&browser, ".toast button");
+    browser.tab_to(".toast button");
     browser.press(ENTER);
     wait_for(&browser, "it is taken back", 5.0, "!document.querySelector('.toast')");
     let keys = Visitor::logged_in(&sidecar, "ana").get("keys").1;
     assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
     // A rotation without an overlap needs the name, because nobody can bring the old secret back.
-    tab_to(&browser, "tr[data-key] button:not(.danger)");
+    browser.tab_to("tr[data-key] button:not(.danger)");
     browser.press(ENTER);
     wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog[open]')");
     assert_eq!(browser.run("return document.querySelector('dialog .primary').disabled"), true);
-    tab_to(&browser, "dialog input");
+    browser.tab_to("dialog input");
     write(&browser, "live/desk");
     wait_for(&browser, "it is confirmed", 5.0, "!document.querySelector('dialog .primary').disabled");
     browser.press(ENTER);

@@ -14,6 +14,7 @@ mod interactive;
 mod keyboard;
 mod large;
 mod look;
+mod nodes;
 mod pages;
 mod requests;
 mod restart;

@@ -2,11 +2,12 @@
 //! keeps a file that it rejects. The daemon follows the streams of nginx only if weir.toml names the API.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
-use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, files, products, until};
+use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, files, products, took, until};
 
 use super::{client, take};
 
@@ -33,6 +34,7 @@ fn nginx_knows_the_edges_that_live() {
     let port = Port::reserve();
     let mut nginx = balancer(&port);
     nginx.allow("connect() failed");
+    nginx.allow("upstream timed out");
     let listed: String = edges
         .iter()
         .map(|edge| {
@@ -65,6 +67,19 @@ fn nginx_knows_the_edges_that_live() {
     for (n, edge) in &of_stream {
         assert_eq!(&ask(&format!("/hls/s{n}-17.ts")).text, edge, "s{n}");
     }
+    // One edge is frozen and keeps its connections open: its viewers get the answer of the other one.
+    let frozen = edges[0].workers();
+    frozen.iter().for_each(|worker| worker.signal(Signal::SIGSTOP));
+    for path in ["/hls/NAME.m3u8", "/hls/NAME-17.ts"] {
+        let name = of_stream.iter().find(|(_, edge)| *edge == "one").map(|(n, _)| format!("s{n}")).unwrap();
+        let begin = Instant::now();
+        assert_eq!(ask(&path.replace("NAME", &name)).text, "two", "{path}");
+        took("a frozen edge: the answer of another one", begin, 6.0);
+    }
+    frozen.iter().for_each(|worker| worker.signal(Signal::SIGCONT));
+    until("it serves its streams again", 15.0, || {
+        of_stream.iter().all(|(n, edge)| ask(&format!("/hls/s{n}.m3u8")).text == *edge)
+    });
     // One edge dies: no viewer sees an error, and nginx gets the new list.
     let [one, two] = edges;
     let gone = one.http();

@@ -163,6 +163,27 @@ impl Pair {
     }
 }
 
+/// Administrators see what the other node reports of itself.
+#[test]
+fn each_node_shows_the_figures_of_the_other_one() {
+    let pair = Pair::start();
+    for nth in [A, B] {
+        let twin = until("the figures are there", 10.0, || {
+            let twin = pair.view(nth)["twin"].clone();
+            twin["figures"]["nginx"]["zone"]["size"].is_u64().then_some(twin)
+        });
+        assert_eq!(twin["version"], env!("CARGO_PKG_VERSION"), "{twin}");
+        assert!(twin["skew_ms"].as_i64().is_some_and(|skew| skew.abs() < 5000), "{twin}");
+        let figures = &twin["figures"];
+        assert_eq!(figures["nginx"]["workers"].as_array().map(Vec::len), Some(1), "{twin}");
+        assert!(
+            figures["cores"].as_u64() >= Some(1) && figures["load"].as_array().map(Vec::len) == Some(3),
+            "{twin}"
+        );
+        assert!(figures["disks"][0]["free"].is_u64(), "{twin}");
+    }
+}
+
 /// Waits for a condition that must become true within `limit` seconds, and prints how long it took.
 #[track_caller]
 fn within<T: Condition>(what: &str, limit: f64, look: impl FnMut() -> T) -> T::Found {

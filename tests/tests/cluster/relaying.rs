@@ -25,6 +25,63 @@ fn a_stream_is_pulled_over_webrtc() {
     pulled_over("webrtc");
 }
 
+/// The edge knows two origins. The first one dies with its nginx, and the encoder publishes to the second one.
+#[test]
+fn a_stream_is_pulled_from_the_next_origin_over_rtmp() {
+    next_origin("rtmp");
+}
+
+#[test]
+fn a_stream_is_pulled_from_the_next_origin_over_websocket() {
+    next_origin("ws");
+}
+
+fn next_origin(transport: &str) {
+    let at_origins = [nginx(), nginx()];
+    let [mut first, second] = at_origins.each_ref().map(|nginx| Sidecar::start(nginx, ORIGIN));
+    let publish = |nth: usize| Publisher::to(at_origins[nth].rtmp(), "live/show").start().started();
+    let at_first = publish(0);
+    first.wait_log("stream is live stream=\"live/show\"");
+    let at_edge = nginx_of_edge();
+    let edge = Sidecar::start(
+        &at_edge,
+        &format!(
+            "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n[edge]\n\
+             origin = [\"http://127.0.0.1:{}\", \"http://127.0.0.1:{}\"]\naddress = \"http://127.0.0.1:1\"\nbandwidth = \"1g\"\n\
+             rtmp = [\"rtmp://127.0.0.1:{}\", \"rtmp://127.0.0.1:{}\"]\nlinger = \"2s\"\ntransport = \"{transport}\"\n",
+            first.web(),
+            second.web(),
+            at_origins[0].rtmp(),
+            at_origins[1].rtmp()
+        ),
+    );
+    let watch = || WebSocket::connect(edge.web(), "/stream/live/show/ws", &[]).ok();
+    let media = |viewer: &mut WebSocket| while !matches!(viewer.receive(), Some(Message::Binary(_))) {};
+    let mut viewer = until("the stream is known at the edge", 6.0, watch);
+    media(&mut viewer);
+    let pulled = |server: u16| format!("origin: rtmp://127.0.0.1:{server}");
+    if transport == "rtmp" {
+        edge.wait_log(&pulled(at_origins[0].rtmp()));
+    }
+
+    drop(viewer);
+    first.kill();
+    drop(at_first);
+    let begin = Instant::now();
+    let _at_second = publish(1);
+    // The edge learns of the stream and of the dead origin with its next renewals.
+    let mut viewer = until("the stream comes from the second origin", 20.0, || {
+        let mut viewer = watch()?;
+        matches!(viewer.receive(), Some(Message::Text(_) | Message::Binary(_))).then_some(viewer)
+    });
+    media(&mut viewer);
+    took(&format!("{transport}: from the end of an origin to media of the next one"), begin, 12.0);
+    if transport == "rtmp" {
+        edge.wait_log(&pulled(at_origins[1].rtmp()));
+    }
+    first.start_again();
+}
+
 /// An origin with two streams, and an edge that pulls from it.
 struct Hop {
     _publishers: [Publisher; 2],

@@ -9,6 +9,7 @@ mod chat;
 mod climb;
 mod conformance;
 mod connections;
+mod controls;
 mod examples;
 mod expiry;
 mod foreign;

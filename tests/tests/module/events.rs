@@ -125,6 +125,45 @@ fn a_session_starts_once_and_ends_once() {
     }
 }
 
+/// The header names a program; only Weir's own programs have names.
+#[test]
+fn each_change_names_its_program() {
+    let nginx = keyed().workers(2).start();
+    let api = nginx.api();
+    let mut reader = Reader::open(&nginx, None);
+    for (header, by) in
+        [("weir", "weir"), ("serve", "serve"), ("pair", "pair"), ("<b>ana</b>", "api"), ("", "api")]
+    {
+        let body = json!({ "app": "live", "stream": "show" });
+        let key = api.send(api.request("POST", "/v1/keys").header("Weir-By", header).json(&body)).expect(201);
+        let event = reader.next();
+        let told = json!({ "at": event.data["at"], "app": "live", "by": by, "change": "added", "id": key["id"], "name": "show" });
+        assert_eq!((event.kind.as_str(), &event.data), ("key.changed", &told), "{header}");
+    }
+    let target = json!({ "app": "live", "stream": "*", "url": "rtmp://127.0.0.1:9/app/secret-key" });
+    let id = api.post("/v1/targets", &target).expect(201)["id"].clone();
+    let path = format!("/v1/targets/{}", id.as_str().unwrap());
+    for body in [json!({ "enabled": false }), json!({ "enabled": true }), json!({ "note": "x" })] {
+        api.send(api.request("PATCH", &path).json(&body)).expect(200);
+    }
+    api.delete(&path).expect(200);
+    for change in ["added", "paused", "resumed", "changed", "removed"] {
+        let event = reader.find("target.changed");
+        assert_eq!(
+            (&event.data["id"], &event.data["change"], &event.data["by"]),
+            (&id, &json!(change), &json!("api"))
+        );
+        assert!(!event.data.to_string().contains("secret-key"), "{event:?}");
+    }
+    let key = api.create_key("live", "live");
+    let _publisher = Publisher::to(nginx.rtmp(), &format!("live/{}", key.key)).start().started();
+    api.delete("/v1/streams/live/live?ban_s=9").expect(200);
+    let event = reader.find("stream.dropped");
+    let told = json!({ "at": event.data["at"], "app": "live", "ban_s": 9, "by": "api", "name": "live" });
+    assert_eq!(event.data, told);
+    assert_eq!(reader.find("stream.ended").data["reason"], "dropped");
+}
+
 #[test]
 fn a_worker_that_dies_ends_its_streams() {
     let mut nginx = keyed().workers(2).start();

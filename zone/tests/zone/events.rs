@@ -1,7 +1,7 @@
 //! Events are delivered once and in order. They are bounded, make space for all other records, and survive a death.
 
 use weir_model::KeyId;
-use weir_model::event::{Denied, Event, KeyChange, KeyChanged};
+use weir_model::event::{By, Denied, Event, KeyChange, KeyChanged};
 use weir_zone::{Resume, Stage, heap::Heap};
 
 use crate::{NOW, PID, bucket, insert, key, register, stream};
@@ -11,7 +11,9 @@ fn heap() -> Heap {
 }
 
 fn changed(key: u64) -> Event {
-    Event::KeyChanged(KeyChanged { change: KeyChange::Added, id: KeyId(key) })
+    let (app, name) = (Some("live".into()), Some("show".into()));
+    let (by, change, id) = (Some(By::Api), KeyChange::Added, KeyId(key));
+    Event::KeyChanged(KeyChanged { app, by, change, id, name, overlap_s: None })
 }
 
 fn denied(reason: &str) -> Event {

@@ -1,4 +1,4 @@
-//! Fields of the events of the dashboard. None contains a secret or an address.
+//! Fields of the events of the dashboard, and of the same changes by other programs. None contains a secret or an address.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 pub struct ByAdmin<A> {
     /// The time.
     pub at: Timestamp,
-    /// The account.
+    /// The account; or `api`, `weir` or `pair` for a change outside of the dashboard.
     pub who: String,
     /// The action, and what it concerns.
     #[serde(flatten)]
@@ -116,6 +116,13 @@ actions! {
             /// The time during which the publisher's key is refused, in seconds.
             ban_s: u64,
         },
+        /// Dropped a player.
+        PlayerDropped {
+            /// The application.
+            app: String,
+            /// The public name.
+            name: String,
+        },
     }
 
     /// `action` of `admin.link`.
@@ -130,6 +137,15 @@ actions! {
             jti: String,
             /// The end of the link's validity.
             expires_at: Timestamp,
+        },
+        /// Revoked tokens: either one, or all of some streams.
+        Revoked {
+            /// The name of one token.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            jti: Option<String>,
+            /// The streams, as `APP/NAME` or `APP/*`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            sub: Option<String>,
         },
     }
 

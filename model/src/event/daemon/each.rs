@@ -273,7 +273,9 @@ fn of_the_dashboard() -> Vec<DaemonEvent> {
     let removed = RecordingAction::Removed { app: app(), name: name(), file: "show.mp4".into() };
     all.extend([
         DaemonEvent::AdminStream(by(dropped)),
+        DaemonEvent::AdminStream(by(StreamAction::PlayerDropped { app: app(), name: name() })),
         DaemonEvent::AdminLink(by(made)),
+        DaemonEvent::AdminLink(by(LinkAction::Revoked { jti: None, sub: Some(id("live/*")) })),
         DaemonEvent::AdminJob(by(JobAction::Restarted { id: id("live/show/ladder") })),
         DaemonEvent::AdminRecording(by(removed)),
     ]);

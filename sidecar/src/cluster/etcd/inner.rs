@@ -86,8 +86,9 @@ impl Inner {
             age.is_some_and(|age| age < FRESH_MS) && !held.alone.contains_key(id)
         });
         let is_same = |known: &Record| {
-            let Report { egress, viewers, load, .. } = known.report;
-            let steady = Report { egress, viewers, load, ..record.report.clone() };
+            let Report { egress, viewers, load, clock, ref figures, .. } = known.report;
+            let figures = figures.clone();
+            let steady = Report { egress, viewers, load, clock, figures, ..record.report.clone() };
             known.report == steady
         };
         is_fresh && self.board.look(|table| table.edges.get(id).is_some_and(|known| is_same(known)))

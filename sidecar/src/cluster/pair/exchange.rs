@@ -1,7 +1,8 @@
 //! Sends the new entries of this node to the other node, and receives the new entries of that node. Also makes sure that a key has only one
 //! publisher.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::node::{Pair, Untaken};
 use super::twins::{self, OnAir, Stage};
 use super::wire::{Answer, Letter, MAX_LETTER};
 use crate::clock;
+use crate::cluster::figures::Gauge;
 use crate::cluster::signature::{self, Purpose, Signed};
 use crate::cluster::wire::ANSWER;
 use crate::http::{self, innermost};
@@ -46,7 +48,7 @@ enum Failure {
 }
 
 /// Exchanges letters until the future is dropped.
-pub(super) async fn run(pair: Arc<Pair>, nginx: Nginx) {
+pub(super) async fn run(pair: Arc<Pair>, nginx: Nginx, folders: BTreeSet<PathBuf>) {
     let http = match http::client().timeout(TIMEOUT).build() {
         Ok(http) => http,
         Err(error) => {
@@ -55,6 +57,7 @@ pub(super) async fn run(pair: Arc<Pair>, nginx: Nginx) {
         }
     };
     let mut mail = Mail { pair, http, nginx, offset: AtomicI64::new(0), twins: HashMap::new() };
+    let gauge = Gauge::default();
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -62,8 +65,11 @@ pub(super) async fn run(pair: Arc<Pair>, nginx: Nginx) {
             _ = ticks.tick() => {}
             () = mail.pair.tell.notified() => {}
         }
-        let stage = mail.stage().await;
-        mail.pair.status().mine = stage;
+        let (stage, figures) = tokio::join!(mail.stage(), gauge.read(Some(&mail.nginx), folders.clone()));
+        {
+            let mut status = mail.pair.status();
+            (status.mine, status.figures) = (stage, Some(figures));
+        }
         let mut done = mail.exchange().await;
         if matches!(done, Err(Failure::Clock)) {
             done = mail.exchange().await;

@@ -12,6 +12,8 @@ use super::seal::Seal;
 use super::table::{Peer, Table};
 use super::twins::Stage;
 use super::wire::{Answer, Letter};
+use crate::cluster::figures::Figures;
+use crate::cluster::machine::skew;
 use crate::cluster::signature::{self, Key, KeyError, Purpose, Refused, Signed};
 use crate::config::cluster::Pair as Settings;
 use crate::{clock, database, nginx};
@@ -20,6 +22,9 @@ use crate::{clock, database, nginx};
 const QUIET: Duration = Duration::from_secs(60);
 /// Time without a letter after which the other node counts as away.
 const AWAY: Duration = Duration::from_secs(5);
+
+/// Longest version that is shown, in bytes.
+const MAX_WORD: usize = 64;
 
 /// Reason why this node cannot be a node of a pair.
 #[derive(Debug, thiserror::Error)]
@@ -107,14 +112,30 @@ pub(super) struct Status {
     pub(super) pending: usize,
     pub(super) mine: Option<Stage>,
     pub(super) theirs: Option<Stage>,
+    /// Figures of this node, for the next letter.
+    pub(super) figures: Option<Figures>,
+    /// Figures from the other node's last letter.
+    twin: Twin,
     /// Reason why the other node does not answer.
     pub(super) error: Option<String>,
     /// Reason why this node's module cannot be read.
     pub(super) trouble: Option<String>,
 }
 
+/// What administrators see of the other node. What is not known is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Twin {
+    /// Version of its daemon.
+    pub version: Option<String>,
+    /// Its clock minus this node's, in milliseconds.
+    pub skew_ms: Option<i64>,
+    /// Its workers, zone, disks and load.
+    pub figures: Option<Figures>,
+}
+
 /// State of the pair, as commands and pages show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct View {
     /// Address of the other node's pages.
     pub peer: String,
@@ -136,6 +157,9 @@ pub(crate) struct View {
     pub held_there: Option<bool>,
     /// The fault, if there is one.
     pub error: Option<String>,
+    /// The other node, from its last letter.
+    #[serde(default)]
+    pub twin: Twin,
 }
 
 impl View {
@@ -217,6 +241,7 @@ impl Pair {
             held: status.mine.as_ref().map(|stage| stage.held),
             held_there: status.theirs.as_ref().filter(|_| !is_away).map(|stage| stage.held),
             error: status.error.clone().or_else(|| status.trouble.clone()),
+            twin: status.twin.clone(),
         }
     }
 
@@ -348,6 +373,13 @@ impl Pair {
         status.heard = Some(Instant::now());
         status.their_pending = letter.pending;
         status.theirs.clone_from(&letter.stage);
+        let is_word =
+            |text: &&String| text.len() <= MAX_WORD && text.bytes().all(|byte| byte.is_ascii_graphic());
+        status.twin = Twin {
+            version: letter.version.as_ref().filter(is_word).cloned(),
+            skew_ms: letter.clock.map(|theirs| skew(theirs, clock::now().as_millis())),
+            figures: letter.figures.clone().and_then(Figures::checked),
+        };
     }
 
     /// Returns a letter with the entries that another node does not have yet; without entries for an unknown node.
@@ -373,6 +405,9 @@ impl Pair {
             have: to.map(|_| (run, theirs)),
             pending: status.pending,
             stage: status.mine.clone(),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            clock: Some(clock::now().as_millis()),
+            figures: status.figures.clone(),
         }
     }
 }

@@ -92,8 +92,8 @@ impl Sources {
         token: &weir_model::Secret,
     ) -> Result<Self, nginx::Error> {
         Ok(Self {
-            replica: Nginx::of_configuration(at.api.clone(), None)?.bearing(token),
-            nginx: Self::client(at)?,
+            replica: Nginx::of_configuration(at.api.clone(), None)?.bearing(token).for_pair(),
+            nginx: Self::client(at)?.for_pair(),
             accounts: Store::new(admins),
             chat,
             tag: None,

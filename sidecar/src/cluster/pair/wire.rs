@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::twins::Stage;
+use crate::cluster::figures::Figures;
 
 /// Size of the largest letter in bytes. [`Table::since`](super::table::Table::since) fills about half of it.
 pub(crate) const MAX_LETTER: usize = 2 << 20;
@@ -30,6 +31,12 @@ pub(crate) struct Letter {
     pub pending: usize,
     /// Publishers at the sender; `None` while its nginx does not answer.
     pub stage: Option<Stage>,
+    /// Version of the sender's daemon. This field and the next two are missing in letters of an older version.
+    pub version: Option<String>,
+    /// Time of the sender's clock, in milliseconds since 1970.
+    pub clock: Option<u64>,
+    /// Figures of the sender for administrators.
+    pub figures: Option<Figures>,
 }
 
 /// The body of an answer: a letter, or the reason why there is none.

@@ -38,7 +38,7 @@ pub(in crate::web) async fn run(web: Weak<Web>) {
     let Some(mut events) = web.upgrade().map(|web| web.context.bus.listen(None).live) else { return };
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut turn, mut soon, mut last) = (0_u32, None, Last::default());
+    let (mut turn, mut soon, mut last) = (0_u32, None, 0_u64);
     loop {
         let wait = async {
             match soon {
@@ -81,12 +81,13 @@ pub(in crate::web) async fn run(web: Weak<Web>) {
             tell(&web, "streams", &streams);
         }
         if is_open(&web) {
-            tell_changes(&web, &mut last).await;
+            tell_targets(&web, &mut last).await;
         }
     }
 }
 
-fn tell(web: &Web, kind: &'static str, data: &Value) {
+/// Sends a message to all open dashboards.
+pub(super) fn tell(web: &Web, kind: &'static str, data: &Value) {
     // Sending fails if no dashboard is open.
     let _ = web.office.told.send(Arc::new(Message { kind, data: data.to_string() }));
 }
@@ -106,41 +107,16 @@ impl<'a> From<&'a Event> for Shown<'a> {
     }
 }
 
-/// Last reported state: hashes of the targets, jobs and rooms, and the list of edges.
-#[derive(Default)]
-struct Last([u64; 3], Value);
-
-/// Reports which lists changed: targets, jobs or rooms. Dashboards that show such a list request it again. The list of edges is
-/// small and is sent as a whole.
-async fn tell_changes(web: &Web, Last(last, edges): &mut Last) {
-    let now = super::edges::list(web);
-    if now != *edges {
-        tell(web, "edges", &now);
-        *edges = now;
-    }
-    let hash = |value: &dyn Fn(&mut DefaultHasher)| {
-        let mut hasher = DefaultHasher::new();
-        value(&mut hasher);
-        hasher.finish()
-    };
-    let targets = match client(web) {
-        Some(nginx) => nginx.forward(Method::GET, "v1/targets", None).await.ok().map(|answer| answer.value),
-        None => None,
-    };
-    let targets = targets.map(|targets| hash(&|hasher| steady(&targets).hash(hasher)));
-    let jobs = web.office.jobs().list();
-    let jobs = hash(&|hasher| {
-        for job in &jobs {
-            (&job.id, job.status.state.to_string(), job.status.restarts, job.status.ready).hash(hasher);
-        }
-    });
-    let rooms = web.context.chat.is_on().then(|| hash(&|hasher| web.context.chat.summaries().hash(hasher)));
-    let lists = [("targets", targets), ("jobs", Some(jobs)), ("chat", rooms)];
-    for (slot, (what, now)) in last.iter_mut().zip(lists) {
-        if let Some(now) = now.filter(|now| now != slot) {
-            *slot = now;
-            tell(web, "changed", &json!({ "what": what }));
-        }
+/// Reports that the list of targets has changed. Dashboards that show it request it again. `last` is the hash of the last list.
+async fn tell_targets(web: &Web, last: &mut u64) {
+    let Some(nginx) = client(web) else { return };
+    let Ok(targets) = nginx.forward(Method::GET, "v1/targets", None).await else { return };
+    let mut hasher = DefaultHasher::new();
+    steady(&targets.value).hash(&mut hasher);
+    let now = hasher.finish();
+    if *last != now {
+        *last = now;
+        tell(web, "changed", &json!({ "what": "targets" }));
     }
 }
 

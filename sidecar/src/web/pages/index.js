@@ -1,5 +1,6 @@
 // Lists the live streams, refreshed regularly, and the planned events.
 
+import { isRenditionOf } from "./renditions.js";
 import { facts, t, viewers, when } from "./texts.js";
 
 const list = document.getElementById("streams");
@@ -40,14 +41,7 @@ function waiting(stream) {
   return card(page(stream, stream.name), stream.name, "", null);
 }
 
-// A rendition has no card: its viewers count for its source. An edge does not know the ladders of its origin: there, a name such as
-// NAME_480p tells a rendition.
-function isRenditionOf(other, stream) {
-  if (other.source) {
-    return other.source.app === stream.app && other.source.name === stream.name;
-  }
-  return other.app === stream.app && other.name.startsWith(`${stream.name}_`) && /^\d+p$/.test(other.name.slice(stream.name.length + 1));
-}
+// A rendition has no card: its viewers count for its source.
 const isOf = (other, stream) => other === stream || isRenditionOf(other, stream);
 
 function live(stream, all) {

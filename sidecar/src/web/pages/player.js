@@ -58,6 +58,11 @@ const KEEP_BEHIND = 10;
 // Most captions that the player keeps. Each row of roll-up captions counts as one.
 const MOST_CUES = 200;
 
+// Longest waits of hls.js for the first byte of an answer: of a file, and of a playlist, which the server keeps for up to 6 seconds until
+// the next part is there. The rest of the answer may take longer, because the viewer's network may be slow.
+const FIRST_BYTE_MS = 4000;
+const HELD_BYTE_MS = 7000;
+
 const Source = globalThis.ManagedMediaSource ?? globalThis.MediaSource;
 
 export class WeirPlayer extends EventTarget {
@@ -957,7 +962,9 @@ class OverHls {
     // With low latency, the distance is PART-HOLD-BACK of the playlist, and grows after stalls. hls.js ignores that if a count is set.
     const distance = lowLatencyMode ? {} : { liveSyncDurationCount: 2 };
     this.#hls = new Hls({ lowLatencyMode, enableWorker: false, backBufferLength: KEEP_BEHIND, ...distance,
-      maxLiveSyncPlaybackRate: 1.1, renderTextTracksNatively: false });
+      maxLiveSyncPlaybackRate: 1.1, renderTextTracksNatively: false,
+      fragLoadPolicy: patience(FIRST_BYTE_MS, 120000, 6),
+      playlistLoadPolicy: patience(lowLatencyMode ? HELD_BYTE_MS : FIRST_BYTE_MS, 20000, 2) });
     this.#hls.on(Hls.Events.CUES_PARSED, (_event, parsed) => this.#caption(parsed));
     this.#hls.on(Hls.Events.FRAG_LOADED, () => (this.arrivals += 1));
     this.#hls.on(Hls.Events.ERROR, (_event, error) => {
@@ -1004,6 +1011,13 @@ class OverHls {
     if (this.#still === 25 && this.hasPlayed) this.#on.quiet(true);
     if (this.#still === 80 && this.hasPlayed) this.#on.failed("nothing new comes");
   }
+}
+
+// Returns a policy of hls.js like its defaults, with another wait for the first byte. hls.js replaces a policy as a whole.
+function patience(maxTimeToFirstByteMs, maxLoadTimeMs, maxNumRetry) {
+  return { default: { maxTimeToFirstByteMs, maxLoadTimeMs,
+    timeoutRetry: { maxNumRetry: 4, retryDelayMs: 0, maxRetryDelayMs: 0 },
+    errorRetry: { maxNumRetry, retryDelayMs: 1000, maxRetryDelayMs: 8000 } } };
 }
 
 class OverLowLatencyHls extends OverHls {

@@ -2,6 +2,7 @@
 
 import { facts, t, viewers, when } from "./texts.js";
 import { player } from "./page.js";
+import { isRenditionOf } from "./renditions.js";
 
 const { root, app, name } = document.body.dataset;
 const base = new URL(root, location.href).href.replace(/\/$/, "");
@@ -122,14 +123,6 @@ field("cast").addEventListener("click", () => distant.remote.prompt().catch(() =
 
 // Quality: renditions over RTMP are separate streams.
 
-// An edge does not know the ladders of its origin. There, a name such as NAME_480p tells a rendition.
-function isRendition(other) {
-  if (other.source) {
-    return other.source.app === app && other.source.name === name;
-  }
-  return other.app === app && other.name.startsWith(`${name}_`) && /^\d+p$/.test(other.name.slice(name.length + 1));
-}
-
 async function lookAtLive() {
   try {
     const { streams } = await (await fetch(`${player.base}/v1/live`, { cache: "no-store" })).json();
@@ -141,7 +134,7 @@ async function lookAtLive() {
     if (own && select.options.length === 0) {
       select.append(new Option(t("auto"), ""), new Option(`${own.video?.height ?? 0}p`, "source"));
     }
-    const others = streams.filter(isRendition);
+    const others = streams.filter((other) => isRenditionOf(other, { app, name }));
     for (const other of others) {
       if (![...select.options].some((option) => option.value === `${other.app}/${other.name}`)) {
         select.append(new Option(`${other.video?.height ?? 0}p`, `${other.app}/${other.name}`));

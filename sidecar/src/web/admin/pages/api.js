@@ -148,7 +148,7 @@ function listen() {
     hasChat.value = hello.chat;
     changed(...Object.keys(lists));
   }));
-  on("edges", (told) => (list("edges").value.value = told));
+  for (const name of ["edges", "node"]) on(name, (told) => (list(name).value.value = told));
   on("streams", (told) => batch(() => {
     streams.value = told.streams;
     readAt.value = Date.parse(told.at) / 1000;
