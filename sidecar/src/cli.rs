@@ -305,6 +305,9 @@ pub(crate) struct TopArgs {
     /// Print the list once and exit; the default if standard output is no terminal
     #[arg(long)]
     pub once: bool,
+    /// Which daemon's inputs
+    #[command(flatten)]
+    pub daemon: daemon::SocketArg,
 }
 
 /// `weir lint`

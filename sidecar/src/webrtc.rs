@@ -160,7 +160,7 @@ impl Engine {
             endpoint: endpoint.clone(),
             sessions,
             sounds: Arc::new(Sounds::new(context.clone(), hub.clone())),
-            unfit: Arc::new(Unfit::new(context.bus.clone())),
+            unfit: Arc::new(Unfit::new(context.bus.clone(), hub.board().clone())),
             transcodes: Transcodes::new(context.clone(), hub.clone()),
             renditions: Arc::new(Renditions::new(context.clone(), hub.clone())),
             context: context.clone(),
@@ -176,6 +176,12 @@ impl Engine {
     /// Returns an error if a client may not open another session now.
     pub(crate) fn check_room(&self, client: IpAddr) -> Result<(), Refused> {
         Ok(self.sessions.check_room(client, self.limits())?)
+    }
+
+    /// Returns the reason why viewers could not watch a live stream over WebRTC; `None` if none was refused, or if it is encoded for them.
+    pub(crate) fn unfit(&self, id: &StreamId) -> Option<&'static str> {
+        let transcodes = self.context.config().webrtc.as_ref().is_some_and(|settings| settings.transcode);
+        self.unfit.reason(id).filter(|_| !transcodes)
     }
 
     fn limits(&self) -> Limits {

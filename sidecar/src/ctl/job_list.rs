@@ -9,13 +9,16 @@ use crate::cli::daemon::JobListArgs;
 use crate::daemon::client::Client;
 use crate::jobs::View;
 
+/// Path of the list in the daemon's API.
+pub(super) const PATH: [&str; 2] = ["v1", "jobs"];
+
 #[derive(Deserialize)]
-struct Answer {
-    jobs: Vec<View>,
+pub(super) struct Answer {
+    pub(super) jobs: Vec<View>,
 }
 
 pub(super) async fn run(args: &JobListArgs) -> Result<Output, Error> {
-    let text = Client::new(&args.daemon.socket)?.ask(Method::GET, &["v1", "jobs"]).await?;
+    let text = Client::new(&args.daemon.socket)?.ask(Method::GET, &PATH).await?;
     if args.json.json {
         return Ok(Output::json(&text));
     }

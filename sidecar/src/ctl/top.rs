@@ -1,38 +1,54 @@
-//! `weir top`: shows the live streams, refreshed until the user quits.
+//! `weir top`: shows the live streams and the running inputs, refreshed until the user quits.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::pin::pin;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::job_list::{Answer, PATH};
 use super::{Error, Output, now};
 use crate::cli::TopArgs;
+use crate::daemon::client::{self, Client};
+use crate::jobs;
 use crate::nginx::{self, Nginx};
 use terminal::{Terminal, TerminalEvent};
-use view::{Live, Size, View};
+use view::{Inputs, Live, Size, View};
 
 mod terminal;
 mod view;
 
 /// Runs `weir top`. Without a terminal, the list is printed once, and an API that does not answer is an error.
 pub(super) async fn run(args: &TopArgs, json: bool, nginx: &Nginx) -> Result<Output, Error> {
+    let socket = &args.daemon.socket;
     if json {
-        return as_json(nginx).await;
+        return as_json(nginx, socket).await;
     }
     if args.once || !io::stdout().is_terminal() {
-        let view = View { live: Some(look(nginx).await?), error: None };
+        let view = View { live: Some(look(nginx, socket).await?), error: None };
         return Ok(format!("{}\n", view::render(&view, None).join("\n")).into());
     }
     watch(args, nginx).await?;
     Ok(Output::default())
 }
 
-/// Returns the API's answers unchanged, with the time.
-async fn as_json(nginx: &Nginx) -> Result<Output, Error> {
+/// Returns the API's answers unchanged, with the time. `inputs` is null if the daemon does not answer.
+async fn as_json(nginx: &Nginx, socket: &Path) -> Result<Output, Error> {
     let read = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
     let (health, streams) = (read(&nginx.health().await?.text), read(&nginx.streams().await?.text));
-    Ok(Output::json(&json!({ "at": now(), "health": health, "streams": streams["streams"] }).to_string()))
+    let inputs = inputs(socket).await.ok();
+    let all = json!({ "at": now(), "health": health, "streams": streams["streams"], "inputs": inputs });
+    Ok(Output::json(&all.to_string()))
+}
+
+/// Returns the running inputs of the daemon.
+async fn inputs(socket: &Path) -> Result<Vec<jobs::View>, client::Error> {
+    let text = Client::new(socket)?.ask(Method::GET, &PATH).await?;
+    let answer: Answer = serde_json::from_str(&text)
+        .map_err(|_| client::Error::NotTheDaemon { socket: socket.display().to_string() })?;
+    Ok(answer.jobs.into_iter().filter(|job| job.id.ends_with("/input")).collect())
 }
 
 async fn watch(args: &TopArgs, nginx: &Nginx) -> Result<(), Error> {
@@ -43,7 +59,7 @@ async fn watch(args: &TopArgs, nginx: &Nginx) -> Result<(), Error> {
     let mut view = View::default();
     loop {
         let answer = {
-            let mut asking = pin!(next(&mut ticks, nginx));
+            let mut asking = pin!(next(&mut ticks, nginx, &args.daemon.socket));
             loop {
                 tokio::select! {
                     answer = &mut asking => break answer,
@@ -71,13 +87,18 @@ fn draw(terminal: &mut Terminal, view: &View) -> Result<(), Error> {
     terminal.draw(&lines).map_err(Error::Terminal)
 }
 
-async fn next(ticks: &mut Interval, nginx: &Nginx) -> Result<Live, nginx::Error> {
+async fn next(ticks: &mut Interval, nginx: &Nginx, socket: &Path) -> Result<Live, nginx::Error> {
     ticks.tick().await;
-    look(nginx).await
+    look(nginx, socket).await
 }
 
-async fn look(nginx: &Nginx) -> Result<Live, nginx::Error> {
+async fn look(nginx: &Nginx, socket: &Path) -> Result<Live, nginx::Error> {
     let health = nginx.health().await?.value;
     let streams = nginx.streams().await?.value.streams;
-    Ok(Live { at: now(), health, streams })
+    // nginx also runs without a daemon.
+    let inputs = match socket.exists() {
+        true => inputs(socket).await.map_or_else(|error| Inputs::Unknown(error.to_string()), Inputs::These),
+        false => Inputs::default(),
+    };
+    Ok(Live { at: now(), health, streams, inputs })
 }

@@ -52,6 +52,8 @@ pub(super) struct Now {
     pub(super) is_slate: bool,
     /// Keyframe interval in milliseconds; known only for streams that viewers watch through the daemon.
     pub(super) key_interval: Option<i64>,
+    /// Reason why viewers could not watch the stream over WebRTC.
+    pub(super) unfit: Option<&'static str>,
     /// Number of targets that wait for a retry.
     pub(super) waiting_targets: usize,
 }
@@ -158,6 +160,9 @@ fn words(now: &Now, median: Option<u64>, reconnects: usize) -> Vec<Word> {
         let seconds = apart as f64 / 1000.0;
         say(Level::Notice, format!("keyframes every {seconds:.0} s: set 2 s in the encoder"));
     }
+    if let Some(reason) = now.unfit {
+        say(Level::Notice, format!("not for viewers over WebRTC: {reason}"));
+    }
     match now.waiting_targets {
         0 => {}
         1 => say(Level::Notice, "1 target does not answer: see Targets".into()),
@@ -224,6 +229,8 @@ mod tests {
         let rare = said(&Now { key_interval: Some(8340), ..live() }, None, 0);
         assert_eq!(rare, one(Notice, "keyframes every 8 s: set 2 s in the encoder"));
         assert_eq!(said(&Now { key_interval: Some(4000), ..live() }, None, 0)[0].0, Good);
+        let unfit = said(&Now { unfit: Some("the stream has B-frames"), ..live() }, None, 0);
+        assert_eq!(unfit, one(Notice, "not for viewers over WebRTC: the stream has B-frames"));
     }
 
     #[test]

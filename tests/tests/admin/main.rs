@@ -20,6 +20,7 @@ mod requests;
 mod restart;
 mod second_factor;
 mod undo;
+mod unsuitable;
 mod uploads;
 
 use std::io::Write;

@@ -6,7 +6,8 @@ use weir_model::Timestamp;
 use weir_model::snapshot::{PublisherSnapshot, StreamSnapshot, WorkerSnapshot, ZoneSnapshot};
 use weir_model::target::{PushState, TargetView};
 
-use crate::ctl::table::{age, frame_rate, plain, rate, video};
+use crate::ctl::table::{age, frame_rate, plain, rate, table, video};
+use crate::jobs;
 use crate::nginx::Health;
 
 /// The data to show.
@@ -26,6 +27,22 @@ pub(super) struct Live {
     pub health: Health,
     /// Live streams.
     pub streams: Vec<StreamSnapshot>,
+    /// Running inputs.
+    pub inputs: Inputs,
+}
+
+/// The inputs of the daemon.
+pub(super) enum Inputs {
+    /// Those that run.
+    These(Vec<jobs::View>),
+    /// The daemon does not answer, for this reason.
+    Unknown(String),
+}
+
+impl Default for Inputs {
+    fn default() -> Self {
+        Self::These(Vec::new())
+    }
 }
 
 /// Size of a terminal.
@@ -83,19 +100,61 @@ pub(super) fn render(view: &View, size: Option<Size>) -> Vec<String> {
     let Some(live) = &view.live else { return lines };
     lines.extend(head(live).iter().map(|line| clip(&plain(line.clone()), width)));
     lines.push(String::new());
-    let mut table = table(live, width);
     let room = size.map_or(usize::MAX, |size| size.rows.saturating_sub(lines.len()));
-    if table.len() > room && room > 0 {
-        let left_out = table.len() - room + 1;
-        table.truncate(room - 1);
-        table.push(clip(&format!("... and {left_out} more"), width));
+    let mut inputs = inputs(&live.inputs, live.at, width);
+    // Streams get at least half of the screen, and an empty line follows them.
+    let most = (room / 2).saturating_sub(1);
+    if most < 2 {
+        inputs.clear();
     }
-    if let (Some(first), Some(_)) = (table.first_mut(), size) {
-        *first = format!("\x1b[7m{first}\x1b[27m");
+    shorten(&mut inputs, most, width);
+    let mut streams = streams(live, width);
+    shorten(&mut streams, room.saturating_sub(inputs.len() + usize::from(!inputs.is_empty())), width);
+    for table in [&mut streams, &mut inputs] {
+        if let (Some(first), Some(_)) = (table.first_mut(), size) {
+            *first = format!("\x1b[7m{first}\x1b[27m");
+        }
     }
-    lines.extend(table);
+    lines.extend(streams);
+    if !inputs.is_empty() {
+        lines.push(String::new());
+        lines.extend(inputs);
+    }
     lines.truncate(size.map_or(usize::MAX, |size| size.rows));
     lines
+}
+
+/// Cuts a table to a number of lines; the last one counts the missing ones.
+fn shorten(table: &mut Vec<String>, room: usize, width: usize) {
+    if table.len() > room {
+        let left_out = table.len() - room.max(1) + 1;
+        table.truncate(room.saturating_sub(1));
+        if room > 0 {
+            table.push(clip(&format!("... and {left_out} more"), width));
+        }
+    }
+}
+
+/// Returns the header and one line per input; nothing without inputs.
+fn inputs(inputs: &Inputs, now: Timestamp, width: usize) -> Vec<String> {
+    let jobs = match inputs {
+        Inputs::These(jobs) if jobs.is_empty() => return Vec::new(),
+        Inputs::These(jobs) => jobs,
+        Inputs::Unknown(why) => return vec![clip(&plain(format!("inputs unknown: {why}")), width)],
+    };
+    let row = |job: &jobs::View| {
+        let status = &job.status;
+        [
+            format!("{}/{}", job.app, job.stream),
+            status.state.to_string(),
+            age(status.since, now),
+            status.restarts.to_string(),
+            status.last_error.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = jobs.iter().map(row).collect();
+    let text = table(["INPUT", "STATE", "SINCE", "RESTARTS", "LAST ERROR"], &rows);
+    text.lines().map(|line| clip(line, width)).collect()
 }
 
 fn head(live: &Live) -> Vec<String> {
@@ -148,7 +207,7 @@ fn targets(stream: &StreamSnapshot) -> String {
 }
 
 /// Returns the header and one line per stream, sorted by outgoing, then by incoming bitrate.
-fn table(live: &Live, width: usize) -> Vec<String> {
+fn streams(live: &Live, width: usize) -> Vec<String> {
     let mut streams: Vec<&StreamSnapshot> = live.streams.iter().collect();
     streams.sort_by_key(|stream| {
         (

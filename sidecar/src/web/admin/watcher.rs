@@ -31,7 +31,7 @@ const QUIET: u32 = 5;
 const BUNCH: Duration = Duration::from_millis(100);
 
 /// Beginnings of the kinds of events that change the list of live streams.
-const SHOWN: [&str; 3] = ["stream.", "target.", "recording."];
+const SHOWN: [&str; 4] = ["stream.", "target.", "recording.", "webrtc."];
 
 /// Runs until the server ends.
 pub(in crate::web) async fn run(web: Weak<Web>) {
@@ -157,7 +157,9 @@ async fn read(web: &Web, with_uploads: bool) -> Result<Value, nginx::Error> {
         let mut facts = facts(stream, now);
         let id = (stream["app"].as_str().map(str::parse), stream["name"].as_str().map(str::parse));
         if let (Some(Ok(app)), Some(Ok(name))) = id {
-            facts.key_interval = web.hub.known(&(app, name)).and_then(|station| station.key_interval());
+            let id = (app, name);
+            facts.key_interval = web.hub.known(&id).and_then(|station| station.key_interval());
+            facts.unfit = web.webrtc.as_ref().and_then(|webrtc| webrtc.unfit(&id));
         }
         past.note(&path, &facts, now.as_seconds());
         stream["health"] = json!(past.health(&path, &facts));
@@ -203,6 +205,7 @@ fn facts(stream: &Value, now: Timestamp) -> Now {
         fps: stream["video"]["fps"].as_f64().unwrap_or_default(),
         is_slate: stream["slate"] == true,
         key_interval: None,
+        unfit: None,
         waiting_targets: sessions.filter(|session| session["state"] == "waiting").count(),
     }
 }

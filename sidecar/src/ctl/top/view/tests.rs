@@ -23,6 +23,7 @@ fn view(streams: &[serde_json::Value]) -> View {
         at: "2026-11-20T18:05:00.123Z".parse().unwrap(),
         health: serde_json::from_value(health).unwrap(),
         streams: serde_json::from_value(json!(streams)).unwrap(),
+        inputs: Inputs::default(),
     };
     View { live: Some(live), error: None }
 }
@@ -111,4 +112,36 @@ fn what_is_wrong_is_said() {
     let mut view = view(&[]);
     view.live.as_mut().unwrap().health.reasons.push("the zone is 91 % full".into());
     assert_eq!(render(&view, None)[2], "degraded: the zone is 91 % full");
+}
+
+fn input(stream: &str, state: &str, error: Option<&str>) -> serde_json::Value {
+    json!({
+        "id": format!("live/{stream}/input"), "app": "live", "stream": stream, "renditions": [], "state": state,
+        "since": "2026-11-20T18:04:20Z", "ready": true, "pid": null, "restarts": 2, "last_exit": null,
+        "last_error": error, "progress": {},
+    })
+}
+
+#[test]
+fn inputs_stand_below_the_streams() {
+    let mut view = view(&[stream("show", 1, 1)]);
+    let jobs = json!([input("cam", "running", None), input("door", "waiting", Some("401 from rtsp camera"))]);
+    view.live.as_mut().unwrap().inputs = Inputs::These(serde_json::from_value(jobs).unwrap());
+    assert_eq!(
+        render(&view, None)[5..],
+        [
+            "",
+            "INPUT      STATE    SINCE  RESTARTS  LAST ERROR",
+            "live/cam   running  40s    2         -",
+            "live/door  waiting  40s    2         401 from rtsp camera",
+        ]
+    );
+    let lines = render(&view, at(60, 10));
+    assert_eq!(
+        lines[5..],
+        ["", "\u{1b}[7mINPUT      STATE    SINCE  RESTARTS  LAST ERROR\u{1b}[27m", "... and 2 more"]
+    );
+    assert_eq!(render(&view, at(60, 8)).len(), 5);
+    view.live.as_mut().unwrap().inputs = Inputs::Unknown("no answer from weir serve".into());
+    assert_eq!(render(&view, None)[5..], ["", "inputs unknown: no answer from weir serve"]);
 }
