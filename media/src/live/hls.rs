@@ -46,6 +46,8 @@ pub struct Facts {
     pub is_key: bool,
     /// Size of the media in bytes.
     pub bytes: usize,
+    /// The least discontinuity sequence number of a segment that begins with it: other renditions have that number at this time.
+    pub era: u64,
 }
 
 /// The newest segments of a stream.
@@ -54,8 +56,9 @@ pub struct Shelf<T> {
     segments: VecDeque<Segment<T>>,
     /// The number of the next segment.
     next: u64,
-    /// `EXT-X-DISCONTINUITY-SEQUENCE` of the first stored segment.
-    breaks: u64,
+    /// The discontinuity sequence number of the newest segment, and the least one of the next segment.
+    era: u64,
+    least_era: u64,
     part: Option<Open<T>>,
     part_target: i64,
     /// The newest interval between fragments without a pause, in milliseconds.
@@ -75,7 +78,8 @@ pub struct Shelf<T> {
 struct Segment<T> {
     number: u64,
     init: (u64, T),
-    breaks: bool,
+    /// Discontinuity sequence number (RFC 8216bis, 4.4.3.3).
+    era: u64,
     start: i64,
     /// Time of day, in milliseconds.
     at: i64,
@@ -128,7 +132,8 @@ impl<T: Clone> Shelf<T> {
         Self {
             segments: VecDeque::new(),
             next: first,
-            breaks: 0,
+            era: 0,
+            least_era: 0,
             part: None,
             part_target: PART_TARGET,
             usual: USUAL,
@@ -166,6 +171,7 @@ impl<T: Clone> Shelf<T> {
         if self.init.is_none() {
             return;
         }
+        self.least_era = facts.era;
         let interval = self.part.as_ref().map(|part| (facts.start - part.last).max(1));
         if let Some(rare) =
             interval.filter(|interval| self.has_parts() && (self.part_target + 1..=PAUSE).contains(interval))
@@ -275,10 +281,11 @@ impl<T: Clone> Shelf<T> {
             return;
         }
         let breaks = std::mem::take(&mut self.is_new_run) && !self.segments.is_empty();
-        let (number, at) = (self.next, self.epoch + start);
+        self.era = (self.era + u64::from(breaks)).max(self.least_era);
+        let (number, at, era) = (self.next, self.epoch + start, self.era);
         self.next += 1;
         let parts = Vec::new();
-        self.segments.push_back(Segment { number, init, breaks, start, at, parts, is_complete: false });
+        self.segments.push_back(Segment { number, init, era, start, at, parts, is_complete: false });
     }
 
     fn has_parts(&self) -> bool {
@@ -307,7 +314,6 @@ impl<T: Clone> Shelf<T> {
             }
             let Some(gone) = self.segments.pop_front() else { return };
             self.bytes -= gone.parts.iter().map(|part| part.bytes).sum::<usize>();
-            self.breaks += u64::from(self.segments.front().is_some_and(|segment| segment.breaks));
         }
     }
 
@@ -358,6 +364,11 @@ impl<T: Clone> Shelf<T> {
             },
         };
         if have { Found::There(()) } else { Found::NotYet }
+    }
+
+    /// Returns start, discontinuity sequence number, and offset to the time of day of the newest segment.
+    pub fn newest_segment(&self) -> Option<(i64, u64, i64)> {
+        self.segments.back().map(|segment| (segment.start, segment.era, segment.at - segment.start))
     }
 
     /// Returns the newest part: the number of its segment, and its position there.
@@ -417,10 +428,9 @@ impl<T: Clone> Shelf<T> {
             target * 3.0,
             SKIP_UNTIL as f64 / 1000.0
         );
-        let before = self.segments.iter().skip(1).take(self.first_listed()).filter(|segment| segment.breaks);
-        let breaks = self.breaks + before.count() as u64;
-        if breaks > 0 {
-            let _ = writeln!(text, "#EXT-X-DISCONTINUITY-SEQUENCE:{breaks}");
+        let mut era = listed.first().map_or(self.era, |segment| segment.era);
+        if era > 0 {
+            let _ = writeln!(text, "#EXT-X-DISCONTINUITY-SEQUENCE:{era}");
         }
         let skipped = if skips { skippable(&listed) } else { 0 };
         if skipped > 0 {
@@ -430,13 +440,12 @@ impl<T: Clone> Shelf<T> {
         let mut map = None;
         for (nth, segment) in listed.iter().enumerate() {
             left -= segment.duration();
-            let is_first = nth == 0;
+            let breaks = segment.era - std::mem::replace(&mut era, segment.era);
             if nth >= skipped {
                 // The client knows the state at which a delta update begins.
-                let is_known = nth == skipped && skipped > 0 && !segment.breaks;
-                if segment.breaks && !is_first {
-                    text.push_str("#EXT-X-DISCONTINUITY\n");
-                }
+                let is_known = nth == skipped && skipped > 0 && breaks == 0;
+                // Each line counts as one.
+                (0..breaks).for_each(|_| text.push_str("#EXT-X-DISCONTINUITY\n"));
                 if map != Some(segment.init.0) && !is_known {
                     let _ = writeln!(text, "#EXT-X-MAP:URI=\"init-{}.mp4\"", segment.init.0);
                 }

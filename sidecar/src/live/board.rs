@@ -37,14 +37,14 @@ impl Entry {
 pub(crate) struct Board {
     live: watch::Sender<Arc<Vec<Entry>>>,
     /// The clocks of watched streams.
-    pub(super) clocks: Clocks,
+    pub(super) clocks: Arc<Clocks>,
     /// Streams that start on demand.
     pub demand: Arc<Demand>,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self { live: watch::channel(Arc::default()).0, clocks: Clocks::default(), demand: Arc::default() }
+        Self { live: watch::channel(Arc::default()).0, clocks: Arc::default(), demand: Arc::default() }
     }
 }
 

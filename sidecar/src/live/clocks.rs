@@ -1,23 +1,68 @@
-//! The clocks of live streams. The renditions of a stream have the times of its publisher, so their viewers get the same times from all of
-//! them (RFC 8216bis, 6.2.4).
+//! The clocks of live streams. The renditions of a stream have the times of its publisher and its discontinuities, so their viewers get the
+//! same times and the same discontinuity sequence numbers from all of them (RFC 8216bis, 6.2.4).
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::streams::StreamId;
 
-/// The difference between the times of a publish and those that viewers get, in milliseconds.
+/// Most discontinuities that are kept per publish.
+const MOST: usize = 64;
+/// Number of clocks above which those of streams that are not live are removed.
+const MANY: usize = 1000;
+
+/// The clocks of streams that somebody watches, or one of whose renditions somebody watches.
 #[derive(Debug, Default)]
-pub(super) struct Clocks(Mutex<BTreeMap<StreamId, (String, i64)>>);
+pub(super) struct Clocks(Mutex<BTreeMap<StreamId, Clock>>);
+
+/// The clock of a stream and its renditions.
+#[derive(Debug, Default)]
+struct Clock {
+    session: String,
+    /// The session before: media of it may still arrive from a rendition.
+    previous: String,
+    /// The difference between the times of the publish and those that viewers get, in milliseconds.
+    offset: Option<i64>,
+    /// The discontinuities of the publish, in order.
+    eras: VecDeque<Era>,
+    /// The newest discontinuity sequence number of all publishes; `None` before the first one.
+    newest: Option<u64>,
+}
+
+/// The media between two discontinuities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Era {
+    /// Time at which it begins, in milliseconds.
+    pub start: i64,
+    /// Discontinuity sequence number.
+    pub number: u64,
+    /// Offset from a time to the time of day, in milliseconds.
+    pub epoch: i64,
+}
+
+impl Clock {
+    /// Begins a publish, unless another one has replaced it. Returns whether this is the current one.
+    fn enter(&mut self, session: &str) -> bool {
+        if self.session != session && self.previous != session {
+            self.previous = std::mem::replace(&mut self.session, session.to_owned());
+            (self.offset, self.eras) = (None, VecDeque::new());
+        }
+        self.session == session
+    }
+}
 
 impl Clocks {
-    /// Returns the difference for a publish of a stream, if somebody watches it or one of its renditions.
-    pub(super) fn of(&self, id: &StreamId, session: &str) -> Option<i64> {
-        let clocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        clocks.get(id).filter(|(known, _)| known == session).map(|(_, offset)| *offset)
+    fn all(&self) -> MutexGuard<'_, BTreeMap<StreamId, Clock>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes the difference. The first of a publish is kept. Removes streams that `is_live` does not know.
+    /// Returns the difference for a publish of a stream, if it is known.
+    pub(super) fn of(&self, id: &StreamId, session: &str) -> Option<i64> {
+        self.all().get(id).filter(|clock| clock.session == session)?.offset
+    }
+
+    /// Notes the difference. The first of a publish is kept, and one of a replaced publish is not. With many clocks, removes those of
+    /// streams that `is_live` does not know.
     pub(super) fn note(
         &self,
         id: &StreamId,
@@ -25,10 +70,51 @@ impl Clocks {
         offset: i64,
         is_live: impl Fn(&StreamId) -> bool,
     ) {
-        let mut clocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        clocks.retain(|id, _| is_live(id));
-        if clocks.get(id).is_none_or(|(known, _)| known != session) {
-            clocks.insert(id.clone(), (session.to_owned(), offset));
+        let mut clocks = self.all();
+        if clocks.len() > MANY {
+            clocks.retain(|id, _| is_live(id));
+        }
+        let clock = clocks.entry(id.clone()).or_default();
+        if clock.enter(session) {
+            clock.offset.get_or_insert(offset);
+        }
+    }
+}
+
+/// The clock of one publish, for a stream that has it.
+#[derive(Clone, Debug)]
+pub(super) struct Timeline {
+    pub(super) clocks: Arc<Clocks>,
+    pub(super) id: StreamId,
+    pub(super) session: String,
+}
+
+impl Timeline {
+    /// Returns the least discontinuity sequence number of media at this time, and the offset to the time of day if that is known.
+    pub(super) fn at(&self, start: i64) -> (u64, Option<i64>) {
+        let clocks = self.clocks.all();
+        let Some(clock) = clocks.get(&self.id) else { return (0, None) };
+        if clock.session != self.session {
+            // A new publish begins another era.
+            let next = clock.newest.map_or(0, |newest| newest + 1);
+            return (if clock.previous == self.session { 0 } else { next }, None);
+        }
+        let era = clock.eras.iter().rev().find(|era| era.start <= start).or(clock.eras.front());
+        let next = clock.newest.map_or(0, |newest| newest + 1);
+        era.map_or((next, None), |era| (era.number, Some(era.epoch)))
+    }
+
+    /// Notes that media of this era exists.
+    pub(super) fn note(&self, era: Era) {
+        let mut clocks = self.clocks.all();
+        let clock = clocks.entry(self.id.clone()).or_default();
+        if !clock.enter(&self.session) || clock.newest.is_some_and(|newest| era.number <= newest) {
+            return;
+        }
+        clock.newest = Some(era.number);
+        clock.eras.push_back(era);
+        if clock.eras.len() > MOST {
+            clock.eras.pop_front();
         }
     }
 }
@@ -37,16 +123,52 @@ impl Clocks {
 mod tests {
     use super::*;
 
+    fn id(name: &str) -> StreamId {
+        ("live".parse().unwrap(), name.parse().unwrap())
+    }
+
     #[test]
-    fn the_first_of_a_publish_is_kept_until_the_stream_ends() {
+    fn the_first_of_a_publish_is_kept_and_a_replaced_one_does_not_return() {
         let clocks = Clocks::default();
-        let id = |name: &str| -> StreamId { ("live".parse().unwrap(), name.parse().unwrap()) };
         clocks.note(&id("a"), "s1", 5, |_| true);
         clocks.note(&id("a"), "s1", 7, |_| true);
         assert_eq!((clocks.of(&id("a"), "s1"), clocks.of(&id("a"), "s2")), (Some(5), None));
         clocks.note(&id("a"), "s2", 9, |_| true);
-        assert_eq!(clocks.of(&id("a"), "s2"), Some(9));
-        clocks.note(&id("b"), "s3", 1, |live| *live == id("b"));
-        assert_eq!(clocks.of(&id("a"), "s2"), None);
+        // A rendition of the replaced publish is late.
+        clocks.note(&id("a"), "s1", 11, |_| true);
+        assert_eq!((clocks.of(&id("a"), "s1"), clocks.of(&id("a"), "s2")), (None, Some(9)));
+    }
+
+    #[test]
+    fn clocks_of_streams_that_are_gone_are_removed_when_there_are_many() {
+        let clocks = Clocks::default();
+        for n in 0..=MANY + 1 {
+            clocks.note(&id(&format!("s{n}")), "s", 1, |live| *live == id("s0"));
+        }
+        assert_eq!(clocks.all().len(), 2);
+        assert_eq!(clocks.of(&id("s0"), "s"), Some(1));
+    }
+
+    #[test]
+    fn eras_are_common_to_all_renditions_and_count_over_publishes() {
+        let clocks = Arc::new(Clocks::default());
+        let timeline =
+            |session: &str| Timeline { clocks: clocks.clone(), id: id("a"), session: session.into() };
+        let era = |start, number, epoch| Era { start, number, epoch };
+        let (first, second) = (timeline("s1"), timeline("s2"));
+        assert_eq!(first.at(0), (0, None));
+        first.note(era(0, 0, 100));
+        first.note(era(5000, 1, 103));
+        first.note(era(5100, 1, 999));
+        assert_eq!(
+            [first.at(-10), first.at(4999), first.at(5000)],
+            [(0, Some(100)), (0, Some(100)), (1, Some(103))]
+        );
+        assert_eq!(second.at(5000), (2, None));
+        second.note(era(9000, 2, 110));
+        // Late media of the replaced publish.
+        assert_eq!(first.at(9000), (0, None));
+        first.note(era(9100, 3, 0));
+        assert_eq!((second.at(8990), second.at(20_000)), ((2, Some(110)), (2, Some(110))));
     }
 }

@@ -11,6 +11,7 @@ use weir_rtmp::client::ClientEvent;
 use weir_rtmp::url::Url;
 
 use super::board::{Board, Entry};
+use super::clocks::Timeline;
 use super::reader::Reader;
 use super::station::Station;
 use crate::clock;
@@ -108,6 +109,10 @@ impl<'b> Clock<'b> {
         Self { board, id: source.id(), session: source.live.session.clone() }
     }
 
+    fn timeline(&self) -> Timeline {
+        Timeline { clocks: self.board.clocks.clone(), id: self.id.clone(), session: self.session.clone() }
+    }
+
     /// Sets the times of the following media.
     fn align(&self, packager: &mut Packager) {
         let known = self.board.clocks.of(&self.id, &self.session);
@@ -153,6 +158,7 @@ async fn play(
     let wanted = Wanted { video: entry.live.video.is_some(), audio: entry.live.audio.is_some() };
     let (mut reader, origin) = (Reader::new(wanted), Instant::now());
     clock.align(packager);
+    station.follow(clock.timeline());
     let mut look = interval(Duration::from_secs(1));
     let mut outputs = Vec::new();
     let (mut recents, mut overlap) = (Some(&context.recents), Overlap::default());

@@ -12,6 +12,7 @@ use weir_media::live::Output;
 use weir_media::live::hls::{Facts, Shelf};
 use weir_model::Timestamp;
 
+use super::clocks::{Era, Timeline};
 use super::ring::{Cursor, Item, Ring, Start, Taken};
 use crate::clock;
 use crate::streams::StreamId;
@@ -64,6 +65,8 @@ pub(crate) struct Station {
     empty_since: Mutex<Instant>,
     /// Segments and parts of Low-Latency HLS, from the first request until nobody has asked for a while.
     hls: Mutex<Option<Shelf<Bytes>>>,
+    /// The clock that the stream shares with its renditions, once it is played.
+    timeline: Mutex<Option<Timeline>>,
     /// Time of the last request for Low-Latency HLS.
     touched: Mutex<Instant>,
     asked: Mutex<Asked>,
@@ -90,6 +93,7 @@ impl Station {
             viewers: Default::default(),
             empty_since: Mutex::new(now),
             hls: Mutex::default(),
+            timeline: Mutex::default(),
             touched: Mutex::new(now),
             asked: Mutex::new(Asked { clients: HashMap::new(), swept: now }),
             closed: watch::channel(false).0,
@@ -115,11 +119,16 @@ impl Station {
                 *hls = None;
             }
             if let Some(shelf) = &mut *hls {
-                shelve(shelf, items, self.began());
+                shelve(shelf, items, self.began(), locked(&self.timeline).as_ref());
             }
             ring.end()
         };
         self.news.send_replace(end);
+    }
+
+    /// Sets the clock of the following media.
+    pub(super) fn follow(&self, timeline: Timeline) {
+        *locked(&self.timeline) = Some(timeline);
     }
 
     /// Returns the time of day at which the station was created, in milliseconds.
@@ -167,7 +176,7 @@ impl Station {
         if hls.is_none() {
             // There are fewer than ten segments per second, so these numbers are new to caches.
             let mut shelf = Shelf::new(clock::now().as_millis() / 100);
-            shelve(&mut shelf, ring.newest_group(), self.began());
+            shelve(&mut shelf, ring.newest_group(), self.began(), locked(&self.timeline).as_ref());
             *hls = Some(shelf);
         }
     }
@@ -381,7 +390,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Puts items with their times of arrival on a shelf. `began` is the time of day from which these times count, in milliseconds.
-fn shelve(shelf: &mut Shelf<Bytes>, items: Vec<(Item, Duration)>, began: i64) {
+fn shelve(shelf: &mut Shelf<Bytes>, items: Vec<(Item, Duration)>, began: i64, timeline: Option<&Timeline>) {
     // Media that has waited elsewhere arrives all at once: the newest has waited least, and tells the time of day of all.
     let offset = |(item, at): &(Item, Duration)| match item {
         Item::Fragment(piece) => Some(i64::try_from(at.as_millis()).unwrap_or_default() - piece.start),
@@ -392,9 +401,17 @@ fn shelve(shelf: &mut Shelf<Bytes>, items: Vec<(Item, Duration)>, began: i64) {
         match item {
             Item::Init(start) => shelf.init(start.bytes.clone()),
             Item::Fragment(piece) => {
-                let facts = Facts { start: piece.start, is_key: piece.is_key, bytes: piece.bytes.len() };
-                let at = Timestamp::from_millis((epoch + piece.start).max(0).unsigned_abs());
-                shelf.push(piece.bytes, facts, at);
+                // The first rendition that has media of an era sets the dates for all.
+                let (era, known) = timeline.map_or((0, None), |timeline| timeline.at(piece.start));
+                let facts = Facts { start: piece.start, is_key: piece.is_key, bytes: piece.bytes.len(), era };
+                // An era that begins here has a date of its own.
+                let is_known = shelf.newest_segment().is_none_or(|(_, newest, _)| newest < era);
+                let epoch = known.filter(|_| is_known).unwrap_or(epoch);
+                let at = (epoch + piece.start).max(0).unsigned_abs();
+                shelf.push(piece.bytes, facts, Timestamp::from_millis(at));
+                if let (Some(timeline), Some((start, number, epoch))) = (timeline, shelf.newest_segment()) {
+                    timeline.note(Era { start, number, epoch });
+                }
             }
             Item::Ended => shelf.end(),
         }

@@ -9,7 +9,7 @@ fn filled(count: i64, is_key: impl Fn(i64) -> bool) -> Shelf<i64> {
     let mut shelf = Shelf::new(100);
     shelf.init(-1);
     for n in 0..count {
-        let facts = Facts { start: n * 40, is_key: is_key(n), bytes: 1000 };
+        let facts = Facts { start: n * 40, is_key: is_key(n), bytes: 1000, era: 0 };
         shelf.push(n, facts, Timestamp::from_millis(1_700_000_000_000 + n.unsigned_abs() * 40));
     }
     shelf
@@ -80,7 +80,7 @@ fn another_init_segment_is_a_discontinuity() {
     let mut shelf = filled(60, |n| n % 50 == 0);
     shelf.init(-2);
     for n in 60..120 {
-        let facts = Facts { start: n * 40, is_key: n % 50 == 10, bytes: 1000 };
+        let facts = Facts { start: n * 40, is_key: n % 50 == 10, bytes: 1000, era: 0 };
         shelf.push(n, facts, Timestamp::from_millis(1_700_000_100_000));
     }
     let text = shelf.playlist(false, true);
@@ -129,7 +129,7 @@ fn push_all(
 ) -> i64 {
     for (nth, interval) in intervals.iter().enumerate() {
         start += interval;
-        let facts = Facts { start, is_key: is_key(nth), bytes: 1000 };
+        let facts = Facts { start, is_key: is_key(nth), bytes: 1000, era: 0 };
         let at = Timestamp::from_millis(1_700_000_000_000 + start.unsigned_abs());
         shelf.push(start, facts, at);
         assert_durations(shelf);
@@ -167,7 +167,7 @@ fn a_segment_can_be_fetched_long_after_it_has_left_the_playlist() {
     let mut shelf = filled(1, |_| true);
     let (mut removed, mut longest) = (std::collections::BTreeMap::new(), 0);
     for n in 1..5000 {
-        let facts = Facts { start: n * 40, is_key: n % 50 == 0, bytes: 1000 };
+        let facts = Facts { start: n * 40, is_key: n % 50 == 0, bytes: 1000, era: 0 };
         shelf.push(n, facts, Timestamp::from_millis(n.unsigned_abs() * 40));
         let listed = &shelf.segments[shelf.first_listed()];
         let length = shelf.segments.iter().skip(shelf.first_listed()).map(Segment::duration).sum::<i64>();
@@ -232,4 +232,31 @@ proptest! {
         shelf.end();
         assert_durations(&shelf);
     }
+}
+
+#[test]
+fn a_rendition_has_the_discontinuity_numbers_of_the_others() {
+    let mut shelf = Shelf::new(1);
+    shelf.init(-1);
+    let put = |shelf: &mut Shelf<i64>, frames: std::ops::Range<i64>, era: u64| {
+        for n in frames {
+            let facts = Facts { start: n * 40, is_key: n % 50 == 0, bytes: 1000, era };
+            shelf.push(n, facts, Timestamp::from_millis(1_700_000_000_000));
+        }
+    };
+    put(&mut shelf, 0..100, 3);
+    assert!(shelf.playlist(false, false).contains("#EXT-X-DISCONTINUITY-SEQUENCE:3\n"));
+    // It has missed two of the others.
+    shelf.init(-2);
+    put(&mut shelf, 100..200, 6);
+    // One of its own, which the others have too.
+    shelf.init(-3);
+    put(&mut shelf, 200..300, 7);
+    assert_eq!(shelf.newest_segment(), Some((10_000, 7, 1_700_000_000_000 - 8000)));
+    let text = shelf.playlist(false, false);
+    assert!(text.contains("#EXT-X-DISCONTINUITY-SEQUENCE:3\n"), "{text}");
+    assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 4, "{text}");
+    // Two lists of the same media begin with the same number, whatever was removed.
+    put(&mut shelf, 300..2000, 7);
+    assert!(shelf.playlist(false, false).contains("#EXT-X-DISCONTINUITY-SEQUENCE:7\n"));
 }

@@ -2,6 +2,7 @@ use tokio::time::advance;
 use weir_media::live::{Fragment, Init, Layout};
 
 use super::*;
+use crate::live::clocks::Clocks;
 
 fn init() -> Output {
     Output::Init(Init {
@@ -103,4 +104,35 @@ async fn a_client_that_is_counted_stays_counted_and_one_that_is_gone_is_not() {
     advance(PRESENT).await;
     station.ask(3);
     assert_eq!((station.counts().llhls, locked(&station.asked).clients.len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rendition_that_is_asked_for_later_has_the_same_discontinuity_numbers_and_dates() {
+    let clocks = Arc::new(Clocks::default());
+    let timeline = |session: &str| Timeline {
+        clocks: clocks.clone(),
+        id: ("live".parse().unwrap(), "show".parse().unwrap()),
+        session: session.into(),
+    };
+    let (source, rendition) = (station(), station());
+    source.follow(timeline("first"));
+    source.touch();
+    source.put(vec![init()]);
+    play(&source, 0..100).await;
+    source.publisher_gone();
+    source.follow(timeline("second"));
+    source.put(vec![init()]);
+    play(&source, 100..200).await;
+    rendition.follow(timeline("second"));
+    rendition.put(vec![init()]);
+    // It comes seconds later.
+    play(&rendition, 100..200).await;
+    rendition.touch();
+    let text = |station: &Station| station.hls().as_ref().unwrap().playlist(false, false);
+    let (all, late) = (text(&source), text(&rendition));
+    let (before, after) = all.split_once("#EXT-X-DISCONTINUITY\n").expect("a discontinuity");
+    assert!(!before.contains("DISCONTINUITY-SEQUENCE"), "{before}");
+    assert!(late.contains("#EXT-X-DISCONTINUITY-SEQUENCE:1\n"), "{late}");
+    let date = late.lines().find(|line| line.starts_with("#EXT-X-PROGRAM-DATE-TIME:")).unwrap();
+    assert!(after.contains(date), "{after}\n{late}");
 }
