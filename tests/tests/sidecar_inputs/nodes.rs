@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+use weir_tests::harness::media::Enhanced;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
 use weir_tests::harness::websocket::Message;
 use weir_tests::harness::{Nginx, Publisher, Sidecar, WebSocket, until, until_ok};
 
-use super::{INPUT, SECRET, input, keyed};
+use super::{INPUT, SECRET, input, keyed, restarts};
 
 const PATH: &str = "/stream/live/show/ws";
 
@@ -202,4 +203,31 @@ fn what_a_far_end_does_wrong_is_named_and_ends() {
         assert!(said.is_some(), "{error}: {:?}\n{}", sidecar.find(&id), sidecar.log());
     }
     assert!(nginx.api().streams().is_empty() && !sidecar.log().contains("secret.token"), "{}", sidecar.log());
+}
+
+#[test]
+fn hevc_and_av1_pass_through_a_chain() {
+    for (codec, name, shown) in [(Enhanced::Hevc, "HEVC", "hvc1."), (Enhanced::Av1, "AV1", "av01.")] {
+        let (a, b) = (ingest().start(), keyed().start());
+        let ingress = Sidecar::start(&a, "[web]\n");
+        let other = codec.pictures();
+        let edit = move |tag| Some(other.replace(tag));
+        let _publisher = Publisher::to(a.rtmp(), "live/show").edited(edit).start().started();
+        let edge = Sidecar::start(&b, &input(&format!("weir+ws://127.0.0.1:{}", ingress.web()), "[web]\n"));
+        let is_live = || b.api().stream("live", "show").filter(|stream| stream["video"]["codec"] == name);
+        let live = until_ok(30.0, is_live);
+        assert!(live.is_some(), "{name}: {:?}\n{:?}\n{}", b.api().streams(), edge.jobs(), edge.log());
+        // The first tries may come before the other node has heard of the stream.
+        let tries = restarts(&edge);
+        let viewer = until_ok(20.0, || WebSocket::connect(edge.web(), PATH, &[]).ok());
+        let mut viewer = viewer.unwrap_or_else(|| panic!("{}", edge.log()));
+        until(
+            "the codec is named",
+            10.0,
+            || matches!(viewer.receive(), Some(Message::Text(text)) if text.contains(shown)),
+        );
+        let seen = pictures(viewer).len();
+        assert!(seen > 30, "{name}: {}", edge.log());
+        assert_eq!(restarts(&edge), tries, "{name}: {}", edge.log());
+    }
 }
