@@ -22,11 +22,14 @@ mod servers;
 mod stat;
 mod storm;
 pub mod table;
+mod whep;
 
 use std::process::Command;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::time::ClockId;
 use nix::unistd::Pid;
 
 use crate::harness::process::Process;
@@ -43,7 +46,7 @@ pub struct Row {
 }
 
 /// All comparisons.
-pub const ROWS: [Row; 22] = [
+pub const ROWS: [Row; 23] = [
     Row {
         name: "publish",
         what: "from the command publish to NetStream.Publish.Start, on a fresh connection, another server each time",
@@ -142,6 +145,11 @@ pub const ROWS: [Row; 22] = [
         what: "viewers over WebSocket: the servers' time, from the connection to the first frame, and memory per viewer",
         measure: live::live,
     },
+    Row {
+        name: "whep",
+        what: "viewers over WebRTC: the daemon's time per packet, and memory per viewer",
+        measure: whep::whep,
+    },
 ];
 
 /// Compares this module with that of an earlier commit, which `WEIR_BASE_MODULE` names. Runs only on request.
@@ -170,6 +178,11 @@ fn cores() -> &'static [usize] {
         (0..CpuSet::count()).filter(|core| own.is_set(*core).unwrap_or(false)).collect()
     });
     &CORES
+}
+
+/// Returns the processor time of this thread. That of getrusage(2) grows only at ticks of the kernel, which short work falls between.
+fn own_time() -> Duration {
+    ClockId::CLOCK_THREAD_CPUTIME_ID.now().unwrap().into()
 }
 
 /// Pins servers to one core, and the load (this thread and its children) to another.

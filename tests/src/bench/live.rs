@@ -5,12 +5,11 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
 use weir_rtmp::client::{Client, Options};
 use weir_rtmp::flv::TagKind;
 
 use super::join::first_keyframe;
+use super::own_time;
 use super::players::more_files;
 use super::relay::{connect, play};
 use super::report::{Report, Verdict};
@@ -118,7 +117,7 @@ impl Server for Weir {
     }
 
     fn used(&self) -> Duration {
-        self.sidecar.process().time_used() + self.nginx.workers()[0].time_used()
+        self.sidecar.process().time_of_group() + self.nginx.workers()[0].time_of_group()
     }
 }
 
@@ -133,7 +132,7 @@ impl Server for Node {
     }
 
     fn used(&self) -> Duration {
-        self.server.process().time_used()
+        self.server.process().time_of_group()
     }
 }
 
@@ -147,16 +146,11 @@ struct Floor {
 impl Server for Floor {
     fn send(&mut self) -> usize {
         let bytes = self.random.bytes(PICTURE + SOUND);
-        let time = || {
-            let usage = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
-            let used = usage.user_time() + usage.system_time();
-            Duration::from_micros(used.num_microseconds().unsigned_abs())
-        };
-        let before = time();
+        let before = own_time();
         for socket in &mut self.sockets {
             socket.write_all(&bytes).unwrap();
         }
-        self.used += time() - before;
+        self.used += own_time() - before;
         bytes.len()
     }
 

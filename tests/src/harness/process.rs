@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
+use nix::time::ClockId;
 use nix::unistd::Pid;
 
 use super::wait;
@@ -61,7 +62,7 @@ impl Process {
         status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() != "0"))
     }
 
-    /// Returns its processor time. Waits until the process sleeps, because the kernel updates the time then.
+    /// Returns the processor time of its first thread. Waits until the process sleeps, because the kernel updates the time then.
     #[track_caller]
     pub fn time_used(self) -> Duration {
         wait::until("the process sleeps", 5.0, || self.stat().is_some_and(|(state, _)| state == 'S'));
@@ -80,13 +81,9 @@ impl Process {
         times.sum()
     }
 
-    /// Returns the processor time of all threads that it has and had, in steps of 10 ms.
+    /// Returns the processor time of all threads that it has and had (clock_getcpuclockid(3)).
     pub fn time_of_group(self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap();
-        let fields = stat.rsplit_once(") ").unwrap().1.split(' ');
-        // Fields 14 and 15 of proc(5), in hundredths of a second; field 3 is the first here.
-        let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-        Duration::from_millis(ticks * 10)
+        ClockId::pid_cpu_clock_id(Pid::from_raw(self.0)).and_then(ClockId::now).unwrap().into()
     }
 
     /// Returns its private memory in use, in bytes (`VmRSS` without shared memory).
