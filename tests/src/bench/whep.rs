@@ -181,9 +181,14 @@ impl Weir {
     fn connect(&mut self, count: usize) {
         while self.viewers.len() < count {
             let (http, web) = (self.http.clone(), self.sidecar.web());
+            self.source.send();
             let mut viewer = wait::until("a session begins", 20.0, || {
-                self.source.send();
-                Viewer::start(&http, web)
+                let begun = Viewer::start(&http, web);
+                if begun.is_none() {
+                    // The daemon may have missed the keyframe; it asks nginx for the stream only now.
+                    (0..PICTURES).for_each(|_| self.source.send());
+                }
+                begun
             });
             while !viewer.is_connected {
                 viewer.turn();
