@@ -1,9 +1,6 @@
-//! Files and playlists are played in a loop, in real time, and timestamps only increase. `weir top` lists the inputs.
+//! Files and playlists are played in a loop, in real time, and timestamps only increase.
 
-use std::process::Command;
-
-use serde_json::Value;
-use weir_tests::harness::{Nginx, Player, Sidecar, products, until};
+use weir_tests::harness::{Nginx, Player, Sidecar, until};
 
 use super::{INPUT, MEDIA, input, keyed, wait_error, wait_live};
 
@@ -45,31 +42,4 @@ fn a_file_that_is_not_there_is_named() {
     let sidecar = Sidecar::start(&nginx, &input("file:/nowhere/a.mp4", ""));
     wait_error(&sidecar, "job cannot run: /nowhere/a.mp4: No such file or directory (os error 2)");
     assert!(sidecar.told("input.failed")["error"].as_str().unwrap().starts_with("/nowhere/a.mp4"));
-}
-
-#[test]
-fn top_lists_the_inputs() {
-    let nginx = keyed().start();
-    let sidecar = Sidecar::start(&nginx, &input("file:/nowhere/a.mp4", ""));
-    wait_error(&sidecar, "job cannot run: /nowhere/a.mp4: No such file or directory (os error 2)");
-    let top = |more: &[&str], socket: &str| {
-        let mut command = Command::new(products::weir());
-        command.args(["top", "--once", "--api", &nginx.url("/api"), "--socket", socket]).args(more);
-        let output = command.env_remove("WEIR_API").env_remove("WEIR_SOCKET").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let socket = sidecar.socket().display().to_string();
-    // The input is `starting` for a moment at each try.
-    until("the input waits for its next try, and the reason is shown", 20.0, || {
-        let shown = top(&[], &socket);
-        let mut lines = shown.lines().filter(|line| line.starts_with("live/show "));
-        lines.any(|line| line.contains("waiting") && line.contains("/nowhere/a.mp4"))
-    });
-    let told: Value = serde_json::from_str(&top(&["--json"], &socket)).unwrap();
-    assert_eq!(told["inputs"][0]["id"], INPUT);
-    // nginx also runs without a daemon.
-    assert!(!top(&[], "/nowhere/weir.sock").contains("INPUT"));
-    let told: Value = serde_json::from_str(&top(&["--json"], "/nowhere/weir.sock")).unwrap();
-    assert!(told["streams"].is_array() && told["inputs"].is_null(), "{told}");
 }
