@@ -158,8 +158,8 @@ impl ZoneOwner for Weir {
         zone::read_description(bytes, size, pool)
     }
 
-    fn check_inherited(memory: Option<&Memory>, size: usize) -> Result<(), Self::Unfit> {
-        zone::check_inherited(memory, size)
+    fn check_inherited(memory: Option<&Memory>, main: &MainSettings, size: usize) -> Result<(), Self::Unfit> {
+        zone::check_inherited(memory, main.state_path.as_deref(), size)
     }
 }
 

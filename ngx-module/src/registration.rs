@@ -37,7 +37,9 @@ fn register(runtime: &Runtime) {
     match registered {
         Ok(worker) => {
             runtime.set_worker(worker);
-            runtime.zone().set_master(worker, process::parent());
+            if process::is_worker() {
+                runtime.zone().set_master(worker, process::parent());
+            }
             if runtime.auto_push && process::is_worker() {
                 runtime.zone().set_doors(worker, &doors(&runtime.servers));
             }

@@ -1,6 +1,6 @@
 //! The shared memory, with the zone's types.
 
-use std::{mem::size_of, sync::atomic::AtomicU64};
+use std::{mem::size_of, path::Path, sync::atomic::AtomicU64};
 
 use ngx_rtmp::zone::{Memory, SlabMutex};
 use weir_zone::{Block, Description, Mutex, Plan, Root, Unfit, ViewerBucket, Zone};
@@ -119,11 +119,14 @@ pub fn read_description(bytes: &[u8], size: usize, pool: u64) -> Result<usize, U
     Description::read(bytes, size, pool).map(|described| described.address)
 }
 
-/// Checks the content of a zone that another master laid out.
-pub fn check_inherited(memory: Option<&Memory>, size: usize) -> Result<(), Unfit> {
+/// Checks the content of a zone that another master laid out, for a configuration with this state file. A zone follows one file: with
+/// another file, the workers of the other master could store nothing any more.
+pub fn check_inherited(memory: Option<&Memory>, state: Option<&Path>, size: usize) -> Result<(), Unfit> {
+    let path = state.map_or(&[][..], |path| path.as_os_str().as_encoded_bytes());
     let zone = memory.and_then(|memory| open(memory).ok());
-    match zone {
-        Some(zone) if zone.size() == size as u64 => Ok(()),
-        _ => Err(Unfit::Damaged),
+    match zone.filter(|zone| zone.size() == size as u64) {
+        Some(zone) if zone.is_state_file(path) => Ok(()),
+        Some(_) => Err(Unfit::OtherStateFile),
+        None => Err(Unfit::Damaged),
     }
 }

@@ -93,6 +93,12 @@ pub(super) fn is_inherited(start: *mut u8) -> bool {
     HELD.with(|held| held.as_ref().is_some_and(|held| held.inherited && held.start == start.addr()))
 }
 
+/// Returns whether workers of another master may use the zone that starts at `start`: those of the one that laid it out, or of one that takes
+/// it over.
+pub(super) fn is_shared(start: *mut u8) -> bool {
+    HELD.with(|held| held.as_ref().is_some_and(|held| held.start == start.addr()))
+}
+
 /// Puts a file behind the fresh zone from `start` on, of which nothing after the first `used` bytes was written. `name` is the module's,
 /// and `description` is for the next master.
 ///

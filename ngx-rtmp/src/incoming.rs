@@ -115,7 +115,10 @@ unsafe extern "C" fn receive<M: Tables + Incoming>(
             Reading::All => size,
             Reading::Little => size.min(AT_ONCE),
             Reading::Later => return NGX_AGAIN as isize,
-            Reading::Discard => return discard(connection, recv),
+            Reading::Discard => {
+                callback::guard("the end of a reading", (), merge::end_of_reading);
+                return discard(connection, recv);
+            }
             Reading::Close => return NGX_ERROR as isize,
         };
         let received = recv(connection, buffer, size);

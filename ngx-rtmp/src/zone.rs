@@ -155,7 +155,7 @@ fn prepare<M: Tables + ZoneOwner>(
         |zone: &ngx_shm_zone_t| unsafe { (*zone.shm.addr.cast::<ngx_slab_pool_t>()).data.is_null() };
     let mut lines = Vec::new();
     if is_fresh(zone) && !process::is_test() {
-        lines.extend(inherit::hand_over::<M>(zone)?);
+        lines.extend(inherit::hand_over::<M>(zone, &slot.settings)?);
     }
     let inherited = handover::is_inherited(zone.shm.addr);
     let fresh = is_fresh(zone);

@@ -42,6 +42,9 @@ pub enum Unfit {
         /// The size in the configuration, in bytes.
         ours: u64,
     },
+    /// The configuration has another state file.
+    #[error("the configuration has another \"state=\"")]
+    OtherStateFile,
     /// The content of the zone breaks the rules of its own layout.
     #[error("the zone is damaged")]
     Damaged,

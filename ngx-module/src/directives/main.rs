@@ -87,7 +87,11 @@ pub(super) fn resolver(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
 pub(super) fn trusted_certificate(cx: &mut Cx<'_, Main>) -> Result<(), DirectiveError> {
     let file = cx.argument()?.to_owned();
     let (path, bytes) = cx.read(&file, MAX_CERTIFICATES)?;
-    let marks: [&[u8]; 2] = [b"-----BEGIN CERTIFICATE-----", b"-----BEGIN TRUSTED CERTIFICATE-----"];
+    let marks: [&[u8]; 3] = [
+        b"-----BEGIN CERTIFICATE-----",
+        b"-----BEGIN TRUSTED CERTIFICATE-----",
+        b"-----BEGIN X509 CERTIFICATE-----",
+    ];
     if !marks.iter().any(|mark| bytes.windows(mark.len()).any(|part| part == *mark)) {
         return Err(DirectiveError::NoCertificates(path));
     }

@@ -17,6 +17,7 @@ use crate::{
 /// Makes sure that the next master of an upgrade can map a fresh zone. If this is such a master, maps the zone of the old one instead.
 pub(super) fn hand_over<M: Tables + ZoneOwner>(
     zone: &mut ngx_shm_zone_t,
+    main: &M::Main,
 ) -> Result<Option<Line>, Unusable<M::ZoneError>> {
     let (start, size) = (zone.shm.addr, zone.shm.size);
     let description = M::describe(start.addr(), size, form_of_pool());
@@ -42,7 +43,7 @@ pub(super) fn hand_over<M: Tables + ZoneOwner>(
     let taken = match handover::find(M::NAME, master, size, read) {
         // SAFETY: a zone that nobody else knows yet.
         Ok((theirs, address)) => unsafe {
-            exchange::<M>(zone, &file, theirs, address).map_err(Unusable::Unmapped)?
+            exchange::<M>(zone, main, &file, theirs, address).map_err(Unusable::Unmapped)?
         },
         Err(error) => Err(error),
     };
@@ -68,6 +69,7 @@ pub(super) fn hand_over<M: Tables + ZoneOwner>(
 /// Nobody else knows the fresh zone, whose file is `ours`.
 unsafe fn exchange<M: Tables + ZoneOwner>(
     zone: &mut ngx_shm_zone_t,
+    main: &M::Main,
     ours: &ZoneFile,
     theirs: ZoneFile,
     address: usize,
@@ -81,7 +83,7 @@ unsafe fn exchange<M: Tables + ZoneOwner>(
         let outcome = theirs.map_at(address).map_err(NotFound::Taken).and_then(|()| {
             zone.shm.addr = address;
             let memory = if is_whole(address.cast(), size) { Memory::of(zone) } else { None };
-            M::check_inherited(memory.as_ref(), size).map_err(|error| {
+            M::check_inherited(memory.as_ref(), main, size).map_err(|error| {
                 handover::unmap((address, size));
                 NotFound::Unfit(error)
             })

@@ -21,19 +21,19 @@ const CHECK_HOLDER: Duration = Duration::from_millis(20);
 pub struct SlabMutex<'m> {
     pool: *mut ngx_slab_pool_t,
     /// Whether the holder may be a worker of another master. If that master was killed, no master breaks the lock.
-    is_inherited: bool,
+    is_shared: bool,
     memory: PhantomData<&'m ()>,
 }
 
 impl<'m> SlabMutex<'m> {
     /// Returns the mutex of a pool, which is at the start of a zone that is mapped for `'m`.
     pub(super) fn new(pool: *mut ngx_slab_pool_t) -> SlabMutex<'m> {
-        SlabMutex { pool, is_inherited: handover::is_inherited(pool.cast()), memory: PhantomData }
+        SlabMutex { pool, is_shared: handover::is_shared(pool.cast()), memory: PhantomData }
     }
 
     /// Waits until this process has the lock.
     pub fn lock(&self) {
-        if self.is_inherited {
+        if self.is_shared {
             return self.lock_or_break();
         }
         // SAFETY: the pool stands at the start of the mapped zone, see `Memory::of` (ngx_shmtx_lock).

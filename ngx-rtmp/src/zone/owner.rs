@@ -31,8 +31,9 @@ pub trait ZoneOwner: Types {
     fn describe(address: usize, size: usize, pool: u64) -> Vec<u8>;
     /// Reads such a description, perhaps of another version of the module. Returns the address of the zone.
     fn read_description(bytes: &[u8], size: usize, pool: u64) -> Result<usize, Self::Unfit>;
-    /// Checks the content of a zone that another master laid out. `None` means that nginx's notes in the zone are damaged.
-    fn check_inherited(memory: Option<&Memory>, size: usize) -> Result<(), Self::Unfit>;
+    /// Checks whether the content of a zone that another master laid out fits the configuration. `None` means that nginx's notes in the
+    /// zone are damaged.
+    fn check_inherited(memory: Option<&Memory>, main: &Self::Main, size: usize) -> Result<(), Self::Unfit>;
 }
 
 /// Why a zone cannot be used.

@@ -360,6 +360,17 @@ fn another_size_is_not_taken_over() {
 }
 
 #[test]
+fn a_zone_of_another_state_file_is_not_taken_over() {
+    let reason = refused(&mut config().start(), |nginx| {
+        nginx.edit(|mut config| {
+            config.main = config.main.replace("weir_zone 2m;", "weir_zone 2m state=@DIR@/other;");
+            config
+        });
+    });
+    assert_eq!(reason, "the configuration has another \"state=\"");
+}
+
+#[test]
 fn a_damaged_zone_is_not_taken_over() {
     let reason = refused(&mut config().start(), |nginx| {
         let file = zone_file(nginx.master());
