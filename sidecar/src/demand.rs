@@ -12,6 +12,9 @@ use crate::streams::StreamId;
 /// Time that a viewer may wait for a stream after asking for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Time for which a request for a live stream counts: an input that is about to end for want of viewers begins again.
+const FRESH: Duration = Duration::from_secs(3);
+
 /// The streams that viewers of the daemon ask for.
 #[derive(Debug, Default)]
 pub(crate) struct Demand {
@@ -50,6 +53,17 @@ impl Demand {
         is_offered
     }
 
+    /// Notes a request for a live stream, so that its input does not end now, or begins again soon. Wakes nobody.
+    pub(crate) fn note(&self, id: &StreamId) {
+        if self.offers(id)
+            && let Some(at) = Instant::now().checked_sub(PATIENCE - FRESH)
+        {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = asked.entry(id.clone()).or_insert(at);
+            *known = at.max(*known);
+        }
+    }
+
     /// Returns all streams that start on demand.
     pub(crate) fn all(&self) -> BTreeSet<StreamId> {
         let of = |set: &Mutex<BTreeSet<StreamId>>| set.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -68,5 +82,25 @@ impl Demand {
     /// Waits until a viewer asks for a stream.
     pub(crate) async fn asked(&self) {
         self.news.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_for_a_live_stream_counts_for_a_short_while() {
+        tokio::time::advance(PATIENCE).await;
+        let of = |name: &str| -> StreamId { ("live".parse().unwrap(), name.parse().unwrap()) };
+        let demand = Demand::default();
+        demand.offer([of("a"), of("b")].into());
+        demand.note(&of("a"));
+        demand.note(&of("c"));
+        assert!(demand.ask(&of("b")));
+        demand.note(&of("b"));
+        assert_eq!(demand.wanted(), [of("a"), of("b")].into());
+        tokio::time::advance(FRESH).await;
+        assert_eq!(demand.wanted(), [of("b")].into());
     }
 }

@@ -17,6 +17,8 @@ use lengths::{PART_TARGET, Rarity, SPARE, is_short, target};
 pub const TARGET_S: u64 = 4;
 /// A segment ends with the first keyframe after the first time, and at the latest after the second, in milliseconds.
 const LEAST_SEGMENT: i64 = 1900;
+/// The same for the first segment, in milliseconds: players that know no parts wait for it.
+const LEAST_FIRST: i64 = LEAST_SEGMENT / 2;
 const MOST_SEGMENT: i64 = 4450;
 /// The longest segment whose rounded duration is at most [`TARGET_S`], in milliseconds.
 const LONGEST_SEGMENT: i64 = TARGET_S as i64 * 1000 + 499;
@@ -221,7 +223,8 @@ impl<T: Clone> Shelf<T> {
         self.fit(facts.start);
         let (Some(part), Some(segment)) = (&self.part, self.segments.back()) else { return };
         let length = facts.start - segment.start;
-        let ends = (facts.is_key && length >= LEAST_SEGMENT) || length + interval > MOST_SEGMENT;
+        let least = if self.segments.len() == 1 { LEAST_FIRST } else { LEAST_SEGMENT };
+        let ends = (facts.is_key && length >= least) || length + interval > MOST_SEGMENT;
         let part_length = facts.start - part.start;
         // A part that is too short stays open: the next frame may come sooner than this one.
         let target = if self.has_parts() { self.part_target } else { target(interval, part_length) };
@@ -330,6 +333,11 @@ impl<T: Clone> Shelf<T> {
     /// Returns whether the playlist has at least three parts, which a player needs to begin.
     pub fn is_ready(&self) -> bool {
         self.segments.iter().map(|segment| segment.parts.len()).sum::<usize>() >= 3
+    }
+
+    /// Returns whether the playlist has a complete segment, which a player that knows no parts needs to begin.
+    pub fn has_segment(&self) -> bool {
+        self.segments.iter().any(|segment| segment.is_complete && !segment.parts.is_empty())
     }
 
     /// Returns the bits per second of the largest complete segment, and of all stored media.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use weir_model::Secret;
 use weir_rtmp::flv::{Tag, TagKind};
 
-use crate::config::input::{Input, Source};
+use crate::config::input::{Input, Source, Transport};
 use crate::outlet::Error;
 
 /// H.264 with a keyframe every 2 s, and AAC.
@@ -29,7 +29,7 @@ pub(crate) fn arguments(input: &Input, place: &Path) -> Vec<OsString> {
     let mut words = |text: &str| line.extend(text.split_whitespace().map(OsString::from));
     words("-hide_banner -nostdin -nostats -progress pipe:1 -stats_period 1 -loglevel");
     words(if input.is_keyed { "level+verbose" } else { "level+warning" });
-    if matches!(input.source, Source::File(_) | Source::Playlist(_)) {
+    if has_no_clock(&input.source) {
         words("-re");
     }
     words(
@@ -42,6 +42,16 @@ pub(crate) fn arguments(input: &Input, place: &Path) -> Vec<OsString> {
     words("-flvflags no_duration_filesize -f flv");
     line.push(format!("unix:{}", socket(place).display()).into());
     line
+}
+
+/// Returns whether ffmpeg reads a source as fast as the disk or the server permits. An HLS playlist may be a recording. `-re` computes
+/// each time from the beginning, so a live playlist catches up after a stall.
+fn has_no_clock(source: &Source) -> bool {
+    match source {
+        Source::File(_) | Source::Playlist(_) => true,
+        Source::Remote(remote) => remote.transport == Transport::Hls,
+        Source::Node(_) => false,
+    }
 }
 
 /// Refuses codecs that FLV can hold and players cannot play.

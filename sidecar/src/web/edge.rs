@@ -153,7 +153,7 @@ fn asked(query: &str) -> Result<Asked, &'static str> {
 /// Returns the address of a stream at an edge: the same as at this server, with the edge's URL.
 fn address(place: &Place, (app, name): &StreamId, to: To, asked: &Asked, patterns: &Patterns) -> String {
     let (pattern, usual) = match to {
-        To::Hls => (&patterns.hls, "{url}/hls/{stream}.m3u8"),
+        To::Hls => (&patterns.hls, "{url}/stream/{app}/{stream}/llhls/master.m3u8"),
         To::Watch => (&patterns.watch, "{url}/watch/{app}/{stream}"),
     };
     // A pattern with a fixed host would lead back to this server.
@@ -220,7 +220,12 @@ mod tests {
         let place = Place { edge: "e".into(), address: "https://e.example.org".into() };
         let id = good.stream.clone().unwrap();
         let at = |to, patterns: &Patterns| address(&place, &id, to, &good, patterns);
-        assert_eq!(at(To::Hls, &Patterns::default()), "https://e.example.org/hls/show.m3u8?token=a.b-c_d");
+        assert_eq!(
+            at(To::Hls, &Patterns::default()),
+            "https://e.example.org/stream/live/show/llhls/master.m3u8?token=a.b-c_d"
+        );
+        let nginx = Patterns { hls: Some("{url}/hls/{stream}.m3u8".parse().unwrap()), ..Patterns::default() };
+        assert_eq!(at(To::Hls, &nginx), "https://e.example.org/hls/show.m3u8?token=a.b-c_d");
         let own = Patterns { watch: Some("{url}/?s={stream}".parse().unwrap()), ..Patterns::default() };
         assert_eq!(at(To::Watch, &own), "https://e.example.org/?s=show&token=a.b-c_d");
         let back = Patterns { watch: Some("https://o/{stream}".parse().unwrap()), ..Patterns::default() };

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use weir_media::live::hls::{Found, TARGET_S};
+use weir_media::live::hls::{Found, Shelf, TARGET_S};
 use weir_model::playback::rewrite::{PlaylistFormat, Rewriter};
 
 use super::access::Admitted;
@@ -23,7 +23,7 @@ use crate::streams::StreamId;
 
 /// Maximum wait of a blocking request (RFC 8216bis, 6.2.5.2: three target durations).
 const PATIENCE: Duration = Duration::from_secs(3 * TARGET_S);
-/// Maximum wait for the first media of a rendition.
+/// Maximum wait for the first media of a rendition, and for the first segment of a playlist.
 const BEGINNING: Duration = Duration::from_secs(4);
 /// Bitrate in bit/s that is announced until it is known.
 const USUAL_RATE: u64 = 3_000_000;
@@ -179,11 +179,18 @@ async fn index(station: &Arc<Station>, asked: &Asked<'_>) -> Result<(String, Kee
         if part.is_some() {
             return Err(Error::BadRequest);
         }
-        let look = station.look(PATIENCE, |shelf, liveness| {
-            let is_ready = shelf.is_ready() || liveness != Liveness::Live;
-            is_ready.then(|| shelf.playlist(skips, liveness == Liveness::Over))
-        });
-        return look.await.map(|text| (text, Keep::Briefly)).ok_or(Error::Late);
+        let first = |has_enough: fn(&Shelf<Bytes>) -> bool| {
+            move |shelf: &Shelf<Bytes>, liveness| {
+                let is_ready = has_enough(shelf) || liveness != Liveness::Live;
+                is_ready.then(|| shelf.playlist(skips, liveness == Liveness::Over))
+            }
+        };
+        // Players that know no parts, such as ffmpeg, give up at a playlist without a segment.
+        let text = match station.look(BEGINNING, first(Shelf::has_segment)).await {
+            Some(text) => Some(text),
+            None => station.look(PATIENCE - BEGINNING, first(Shelf::is_ready)).await,
+        };
+        return text.map(|text| (text, Keep::Briefly)).ok_or(Error::Late);
     };
     let look = station.look(PATIENCE, |shelf, liveness| match shelf.has(msn, part) {
         // Nothing follows, so nobody waits.

@@ -59,7 +59,7 @@ fn edges_come_and_go() {
         (302, &*format!("https://{id}/watch/live/show?token=a.b.c"))
     );
     let led = edge(&origin, "a", "&redirect=hls");
-    assert_eq!(led.header("location"), format!("https://{id}/hls/show.m3u8"));
+    assert_eq!(led.header("location"), format!("https://{id}/stream/live/show/llhls/master.m3u8"));
 
     // The origin's administrator drains an edge, and a new daemon of the origin still knows of it.
     assert_eq!(origin.command(&["edge", "drain", "one.example.org"]).0, 0);

@@ -188,6 +188,18 @@ fn the_last_seconds_of_a_stream_are_a_segment_and_the_publisher_may_return() {
 }
 
 #[test]
+fn a_player_that_knows_no_parts_may_be_the_first_viewer() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let _publisher = publish(&nginx, "show");
+    until("the stream is live", 20.0, || {
+        ask(sidecar.web(), "/v1/live", &[]).json()["streams"][0]["name"] == "show"
+    });
+    let url = format!("http://127.0.0.1:{}/stream/live/show/llhls/master.m3u8", sidecar.web());
+    assert_eq!(probe(&url, &["-show_entries", "stream=codec_name"]).lines().next(), Some("h264"));
+}
+
+#[test]
 fn a_pause_of_the_publisher_is_in_no_segment() {
     let nginx = open().start();
     let sidecar = Sidecar::start(&nginx, "[web]\n");

@@ -43,6 +43,17 @@ fn without_key_frames_a_segment_ends_all_the_same() {
 }
 
 #[test]
+fn the_first_segment_ends_early_for_players_that_know_no_parts() {
+    // A keyframe per second: the first segment is one second long, the others two.
+    assert!(!filled(25, |n| n % 25 == 0).has_segment());
+    let shelf = filled(130, |n| n % 25 == 0);
+    assert!(shelf.has_segment());
+    let text = shelf.playlist(false, false);
+    let lengths: Vec<_> = text.lines().filter(|line| line.starts_with("#EXTINF")).collect();
+    assert_eq!(lengths, ["#EXTINF:1.000,", "#EXTINF:2.000,", "#EXTINF:2.000,"], "{text}");
+}
+
+#[test]
 fn what_is_asked_for_is_there_or_soon_or_nowhere() {
     let shelf = filled(130, |n| n % 50 == 0);
     let there = Found::There(());
