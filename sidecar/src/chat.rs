@@ -206,7 +206,7 @@ impl Chat {
                 key
             }
             Err(error) => {
-                tracing::error!("chat messages are not stored: {error}");
+                tracing::error!("chat messages are not stored: [chat] file: {error}");
                 fresh.to_vec()
             }
         };

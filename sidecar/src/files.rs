@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use nix::unistd::{AccessFlags, access, geteuid};
+use nix::unistd::{AccessFlags, Uid, User, access, geteuid};
 
 pub(crate) use weir_durable as durable;
 
@@ -44,10 +44,16 @@ impl Modes {
             Err(error) => return Err(error),
         }
         if let Some(above) = folder.parent().filter(|above| *above != Path::new("")) {
-            self.make_folder(above)?;
+            match fs::metadata(above) {
+                Ok(there) if there.is_dir() => {}
+                _ => self.make_folder(above)?,
+            }
         }
         match DirBuilder::new().mode(self.folder).create(folder) {
             Ok(()) => set_mode(folder, self.folder),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                Err(missing(folder, self.folder, &error))
+            }
             // Another process created the folder in the meantime.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => mend(folder, &fs::metadata(folder)?),
             Err(error) => Err(error),
@@ -119,13 +125,40 @@ fn mend(folder: &Path, there: &fs::Metadata) -> io::Result<()> {
             .map_err(|error| about(folder, &format!("cannot be entered (mode {mode:04o}): {error}")));
     }
     access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| {
-        let (owner, shown) = (there.uid(), folder.display());
-        let what = format!(
-            "cannot be written to (mode {mode:04o}, owner {owner}): {}: chown {us} {shown}",
-            errno.desc()
-        );
+        let (owner, shown) = (name_of(there.uid()), folder.display());
+        // The system's own folders belong to nobody else.
+        let remedy = match is_of_system(folder) {
+            true => "choose a folder below it".to_owned(),
+            false => format!("chown {} {shown}", name_of(us.as_raw())),
+        };
+        let what = format!("cannot be written to (mode {mode:04o}, owner {owner}): {}: {remedy}", errno.desc());
         io::Error::new(ErrorKind::PermissionDenied, format!("{shown} {what}"))
     })
+}
+
+/// Folders that many programs share.
+const OF_SYSTEM: [&str; 16] = [
+    "/", "/dev", "/etc", "/home", "/mnt", "/opt", "/run", "/srv", "/tmp", "/usr", "/var", "/var/cache", "/var/lib", "/var/log",
+    "/var/run", "/var/tmp",
+];
+
+fn is_of_system(folder: &Path) -> bool {
+    OF_SYSTEM.iter().any(|shared| folder == Path::new(shared))
+}
+
+/// Returns an error that says how an administrator creates a folder which this user cannot create.
+fn missing(folder: &Path, mode: u32, error: &io::Error) -> io::Error {
+    let (us, shown) = (name_of(geteuid().as_raw()), folder.display());
+    let what = format!("{shown} cannot be created: {error}: install -d -o {us} -m {mode:04o} {shown}");
+    io::Error::new(ErrorKind::PermissionDenied, what)
+}
+
+/// Returns the name of a user, or the number of a user without a name.
+pub(crate) fn name_of(uid: u32) -> String {
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
 }
 
 fn about(path: &Path, what: &str) -> io::Error {
@@ -154,6 +187,19 @@ mod tests {
             let made = SHARED.make_folder(&outer);
             assert_eq!((mode(&outer), made.is_ok()), (kept, kept != 0o500 || geteuid().is_root()));
         }
+    }
+
+    #[test]
+    fn a_missing_folder_is_to_be_created_and_no_parent_to_be_given_away() {
+        let denied = io::Error::from(ErrorKind::PermissionDenied);
+        let said = missing(Path::new("/run/weir"), 0o750, &denied).to_string();
+        let us = name_of(geteuid().as_raw());
+        assert_eq!(
+            said,
+            format!("/run/weir cannot be created: permission denied: install -d -o {us} -m 0750 /run/weir")
+        );
+        assert!(is_of_system(Path::new("/run")) && is_of_system(Path::new("/var/lib/")));
+        assert!(!is_of_system(Path::new("/run/weir")));
     }
 
     #[test]

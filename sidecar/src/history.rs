@@ -76,7 +76,7 @@ impl History {
                 let listener = tokio::spawn(listen(self.bus.clone(), live, writer.clone()));
                 *running = Some(Running { settings, writer, listener });
             }
-            Err(why) => tracing::error!("no history: {why}"),
+            Err(why) => tracing::error!("no history: [history] file: {why}"),
         }
     }
 

@@ -314,7 +314,12 @@ impl FromStr for Rate {
             Some(b't' | b'T') => (&s[..s.len() - 1], 1_000_000_000_000),
             _ => (s, 1),
         };
-        match number.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)) {
+        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+        let is_number = !part.is_empty() && part.len() <= 9 && part.bytes().all(|byte| byte.is_ascii_digit());
+        let whole = whole.parse::<u64>().ok().filter(|_| is_number).and_then(|n| n.checked_mul(unit));
+        // Nine digits of a unit of at most 10^12 fit in 64 bits only in two steps.
+        let part = part.bytes().rev().fold(0, |sum, digit| (sum + u64::from(digit.saturating_sub(b'0')) * unit) / 10);
+        match whole.and_then(|whole| whole.checked_add(part)) {
             Some(rate @ 1_000..=100_000_000_000_000) => Ok(Self(rate)),
             _ => wrong("write a rate as 1g or 500m, bits per second from 1k to 100t"),
         }

@@ -149,7 +149,7 @@ pub(crate) struct NotifyArgs {
     pub state: String,
     /// Its new priority
     #[arg(value_name = "PRIO")]
-    pub priority: Option<String>,
+    pub priority: Option<u16>,
     /// Push targets to enable or disable: all, note:TEXT, or IDs separated by commas
     #[arg(long, value_name = "WHICH", default_value = "all")]
     pub targets: Selection,

@@ -19,6 +19,9 @@ pub(crate) enum TransportName {
     Rtmp,
     /// from the origin's pages
     Ws,
+    /// from the origin's pages over WebRTC
+    #[value(name = "webrtc")]
+    WebRtc,
 }
 
 impl TransportName {
@@ -27,6 +30,7 @@ impl TransportName {
         match self {
             Self::Rtmp => "rtmp",
             Self::Ws => "ws",
+            Self::WebRtc => "webrtc",
         }
     }
 }

@@ -92,9 +92,29 @@ pub(super) fn inputs(written: Vec<Spanned<raw::Input>>, secret: Option<&Path>) -
             );
             return Err(Problem { at, what });
         }
+        if let Some(other) = inputs.iter().find(|known| share_a_port(known, &next)) {
+            let what = format!(
+                "[[input]]: url: the input of \"{}\" of app = \"{}\" receives at the same address: each needs a port of its own",
+                other.stream, other.app
+            );
+            return Err(Problem { at, what });
+        }
         inputs.push(next);
     }
     Ok(inputs)
+}
+
+/// Returns whether both inputs wait for senders at the same address while one of them always runs.
+fn share_a_port(one: &Input, other: &Input) -> bool {
+    let place = |input: &Input| match &input.source {
+        Source::Remote(remote) if remote.waits => {
+            let url = remote.url.expose();
+            Some(url.split('?').next().unwrap_or(url).trim_end_matches('/').to_owned())
+        }
+        _ => None,
+    };
+    (one.start == Start::Always || other.start == Start::Always)
+        && place(one).is_some_and(|here| Some(here) == place(other))
 }
 
 fn input(written: Spanned<raw::Input>, secret: Option<&Path>) -> Checked<Input> {

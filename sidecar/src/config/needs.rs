@@ -83,6 +83,11 @@ impl Config {
         }
         if let Some(balancer) = &self.loadbalancer {
             needs.add("[loadbalancer]: upstream_file", &balancer.upstream_file, What::Place);
+            for (key, words) in [("test", &balancer.test), ("reload", &balancer.reload)] {
+                if let Some(program) = words.first() {
+                    needs.add(format!("[loadbalancer]: {key}"), Path::new(program), What::Program);
+                }
+            }
         }
         if let Some(file) = &self.daemon.ca_file {
             needs.add("[daemon]: ca_file", file, What::Certificates);

@@ -220,7 +220,8 @@ fn listen(text: &str) -> Result<Option<SocketAddr>, Unfit> {
 
 fn play(text: &str) -> Result<Play, Unfit> {
     match text {
-        "open" => Ok(Play::Open),
+        // nginx's weir_play says "off".
+        "open" | "off" => Ok(Play::Open),
         "token" => Ok(Play::Token),
         _ => Err(Unfit::Remedy("must be \"open\" or \"token\"")),
     }
@@ -230,7 +231,7 @@ fn play(text: &str) -> Result<Play, Unfit> {
 fn base(text: &str) -> Result<String, Unfit> {
     const HOW: Unfit = Unfit::Remedy("write it as /tv/, with letters, digits and . _ - in its parts");
     let Some(inner) = text.strip_prefix('/') else { return Err(HOW) };
-    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    let inner = inner.strip_suffix('/').filter(|inner| !inner.is_empty()).unwrap_or(inner);
     match inner.is_empty() || inner.split('/').all(is_plain) {
         true if inner.is_empty() => Ok("/".into()),
         true => Ok(format!("/{inner}/")),
@@ -292,6 +293,7 @@ mod tests {
             ("listen = \"8090\"", "weir.toml:2: listen = \"8090\": write it as 127.0.0.1:8090, or \"off\""),
             ("base = \"tv\"", "weir.toml:2: base = \"tv\": write it as /tv/"),
             ("base = \"/tv//x\"", "write it as /tv/"),
+            ("base = \"//\"", "write it as /tv/"),
             ("base = \"/../\"", "write it as /tv/"),
             ("base = \"/a b/\"", "write it as /tv/"),
             ("url = \"live.example.org\"", "weir.toml:2: url = \"live.example.org\": write it as https://"),

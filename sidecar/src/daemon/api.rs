@@ -62,7 +62,7 @@ pub(crate) async fn listen(config: &Daemon) -> Result<Listeners, Error> {
     let path = &config.socket;
     let place = path.display().to_string();
     if let Some(folder) = path.parent() {
-        files::SHARED.make_folder(folder).map_err(failed(folder.display().to_string()))?;
+        files::SHARED.make_folder(folder).map_err(failed(format!("[daemon] socket: {place}")))?;
     }
     match UnixStream::connect(path).await {
         Ok(_) => return Err(Error::Listen { place, why: "another weir serve is running".into() }),

@@ -6,12 +6,13 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, Uid, User, access};
+use nix::unistd::{AccessFlags, Uid, access};
 use weir_model::Secret;
 use weir_model::token::Signer;
 
 use crate::config::Config;
 use crate::config::needs::{Content, Need, What};
+use crate::files::name_of;
 use crate::http::{self, CaError};
 use crate::upload::credentials;
 use crate::webhooks::signature;
@@ -162,13 +163,6 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
 
 fn us() -> String {
     name_of(Uid::effective().as_raw())
-}
-
-fn name_of(uid: u32) -> String {
-    match User::from_uid(Uid::from_raw(uid)) {
-        Ok(Some(user)) => user.name,
-        _ => uid.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -84,12 +84,11 @@ pub(crate) async fn rows(history: &Arc<History>, name: &str, query: Asked, usual
     let table: Table = name.parse().map_err(|why: NoTable| {
         answer::error(StatusCode::NOT_FOUND, "not_found", &format!("{name:?}: {why}"))
     })?;
-    let Query(mut query) =
-        query.map_err(|why| answer::error(StatusCode::BAD_REQUEST, "invalid", &why.body_text()))?;
+    let Query(mut query) = query.map_err(|why| bad_request(&sentence(&why.body_text())))?;
     if query.kind.is_some() && table != Table::Sessions {
-        let message = "argument \"kind\": only sessions have one";
-        return Err(answer::error(StatusCode::BAD_REQUEST, "invalid", message));
+        return Err(bad_request("argument \"kind\": only sessions have one"));
     }
+    check_limit(query.limit)?;
     let is_csv = is_csv(query.format.as_deref())?;
     let most = query.limit.unwrap_or(if is_csv { MOST_ROWS } else { usual }).min(MOST_ROWS);
     let offset = query.offset.unwrap_or(0);
@@ -116,8 +115,8 @@ pub(crate) async fn session(history: &Arc<History>, id: String) -> Found {
 
 /// Returns messages of the chat, oldest first.
 pub(crate) async fn messages(chat: &Arc<Chat>, query: Result<Query<past::Query>, QueryRejection>) -> Found {
-    let Query(query) =
-        query.map_err(|why| answer::error(StatusCode::BAD_REQUEST, "invalid", &why.body_text()))?;
+    let Query(query) = query.map_err(|why| bad_request(&sentence(&why.body_text())))?;
+    check_limit(query.limit)?;
     let is_csv = is_csv(query.format.as_deref())?;
     let message =
         "there is no chat: set enabled of [chat] in weir.toml, or the file cannot be used (see the log)";
@@ -135,10 +134,35 @@ fn is_csv(format: Option<&str>) -> Result<bool, Response> {
     match format {
         None | Some("json") => Ok(false),
         Some("csv") => Ok(true),
-        Some(_) => {
-            let message = "argument \"format\": must be \"json\" or \"csv\"";
-            Err(answer::error(StatusCode::BAD_REQUEST, "invalid", message))
+        Some(_) => Err(bad_request("argument \"format\": must be \"json\" or \"csv\"")),
+    }
+}
+
+fn bad_request(message: &str) -> Response {
+    answer::error(StatusCode::BAD_REQUEST, "bad_request", message)
+}
+
+#[expect(clippy::result_large_err, reason = "an answer is made once")]
+fn check_limit(limit: Option<u32>) -> Result<(), Response> {
+    match limit {
+        Some(0) => Err(bad_request(WRONG_LIMIT)),
+        _ => Ok(()),
+    }
+}
+
+const WRONG_LIMIT: &str = "argument \"limit\": must be a number of rows, from 1";
+
+/// Returns the sentence for a query that serde refuses, whose text is `Failed to deserialize query string: NAME: REASON`.
+fn sentence(refusal: &str) -> String {
+    let reason = refusal.split_once("query string: ").map_or(refusal, |(_, reason)| reason);
+    let Some((name, reason)) = reason.split_once(": ") else { return reason.to_owned() };
+    match (name, reason.split_once("expected one of ")) {
+        ("limit", _) => WRONG_LIMIT.to_owned(),
+        ("offset", _) => "argument \"offset\": must be a number of rows, from 0".to_owned(),
+        (_, Some((_, known))) => {
+            format!("argument {name:?}: is unknown; must be one of {}", known.replace('`', ""))
         }
+        (_, None) => format!("argument {name:?}: {reason}"),
     }
 }
 
@@ -158,4 +182,27 @@ async fn asked<T: Send + 'static, E: Display + Send + 'static>(
     let unreadable = |why: String| answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &why);
     let found = spawn_blocking(question).await.map_err(|why| unreadable(why.to_string()))?;
     found.map_err(|why| unreadable(why.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_argument_is_named_with_what_would_be_right() {
+        let said = |query: &str| {
+            let uri = format!("http://localhost/v1/history?{query}").parse().unwrap();
+            Query::<read::Query>::try_from_uri(&uri).map(|_| ()).map_err(|why| sentence(&why.body_text()))
+        };
+        for (query, expected) in [
+            ("limit=x", WRONG_LIMIT),
+            ("offset=-1", "argument \"offset\": must be a number of rows, from 0"),
+            ("nope=1", "argument \"nope\": is unknown; must be one of app, stream, kind, since, until, limit, offset, format"),
+            ("since=nope", "argument \"since\": not an RFC 3339 time with an offset, such as 2026-11-20T18:00:00Z"),
+        ] {
+            assert_eq!(said(query), Err(expected.to_owned()));
+        }
+        assert_eq!(said("limit=5&app=live"), Ok(()));
+        assert!(check_limit(Some(0)).is_err() && check_limit(None).is_ok());
+    }
 }

@@ -95,6 +95,9 @@ pub(super) fn source(
     app: Option<&AppName>,
     stream: Option<&StreamName>,
 ) -> Result<Source, Unfit> {
+    // The scheme of a URL may be written in capitals (RFC 3986, 3.1).
+    let lower = text.split_once(':').map(|(scheme, rest)| format!("{}:{rest}", scheme.to_ascii_lowercase()));
+    let text = lower.as_deref().unwrap_or(text);
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) && !text.starts_with("file:") {
         return match text.starts_with("playlist:") {
             true => path(text, "playlist:").map(Source::Playlist),
@@ -128,7 +131,7 @@ pub(super) fn source(
         "http" | "https" => {
             const HOW: &str = "https://example.org/live/index.m3u8";
             place.named(HOW)?;
-            if !place.path.ends_with(".m3u8") {
+            if !place.path.to_ascii_lowercase().ends_with(".m3u8") {
                 return Err(Unfit::Value(format!("must be of a playlist, such as {HOW}")));
             }
             fetched(Transport::Hls)

@@ -38,6 +38,8 @@ fn every_kind_of_source_is_understood() {
         ("srt://h:9000?streamid=x", "srt", false, "srt://h:9000?streamid=x"),
         ("rist://:8193", "rist", true, "rist://@0.0.0.0:8193"),
         ("rist://192.0.2.1:8193?secret=x", "rist", true, "rist://192.0.2.1:8193?secret=x"),
+        ("RTSP://h/S1", "rtsp", false, "rtsp://h/S1"),
+        ("http://h/live.M3U8", "hls", false, "http://h/live.M3U8"),
         ("udp://:5000", "udp", true, "udp://0.0.0.0:5000?overrun_nonfatal=1&fifo_size=50000"),
         ("udp://@239.0.0.1:5000", "udp", true, "udp://239.0.0.1:5000?overrun_nonfatal=1&fifo_size=50000"),
     ] {
@@ -45,6 +47,23 @@ fn every_kind_of_source_is_understood() {
     }
     assert_eq!(of_url("file:/a b.mp4").unwrap(), Source::File("/a b.mp4".into()));
     assert_eq!(of_url("playlist:/a/b c.m3u").unwrap(), Source::Playlist("/a/b c.m3u".into()));
+}
+
+#[test]
+fn two_inputs_receive_at_one_address_only_at_different_times() {
+    let two = |one: &str, other: &str| {
+        read(&format!(
+            "[[input]]\napp = \"live\"\nstream = \"a\"\n{one}\n[[input]]\napp = \"live\"\nstream = \"b\"\n{other}\n"
+        ))
+    };
+    let error = two("url = \"udp://:5000\"", "url = \"udp://:5000?x=1\"").unwrap_err().to_string();
+    let expected = "weir.toml:7: [[input]]: url: the input of \"a\" of app = \"live\" receives at the same address";
+    assert!(error.contains(expected), "{error}");
+    assert!(two("url = \"udp://:5000\"", "url = \"udp://:5001\"").is_ok());
+    let (day, night) = ("start = \"08:00..18:00\"", "start = \"18:00..08:00\"");
+    assert!(
+        two(&format!("url = \"udp://:5000\"\n{day}"), &format!("url = \"udp://:5000\"\n{night}")).is_ok()
+    );
 }
 
 #[test]
