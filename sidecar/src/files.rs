@@ -131,15 +131,30 @@ fn mend(folder: &Path, there: &fs::Metadata) -> io::Result<()> {
             true => "choose a folder below it".to_owned(),
             false => format!("chown {} {shown}", name_of(us.as_raw())),
         };
-        let what = format!("cannot be written to (mode {mode:04o}, owner {owner}): {}: {remedy}", errno.desc());
+        let what =
+            format!("cannot be written to (mode {mode:04o}, owner {owner}): {}: {remedy}", errno.desc());
         io::Error::new(ErrorKind::PermissionDenied, format!("{shown} {what}"))
     })
 }
 
 /// Folders that many programs share.
 const OF_SYSTEM: [&str; 16] = [
-    "/", "/dev", "/etc", "/home", "/mnt", "/opt", "/run", "/srv", "/tmp", "/usr", "/var", "/var/cache", "/var/lib", "/var/log",
-    "/var/run", "/var/tmp",
+    "/",
+    "/dev",
+    "/etc",
+    "/home",
+    "/mnt",
+    "/opt",
+    "/run",
+    "/srv",
+    "/tmp",
+    "/usr",
+    "/var",
+    "/var/cache",
+    "/var/lib",
+    "/var/log",
+    "/var/run",
+    "/var/tmp",
 ];
 
 fn is_of_system(folder: &Path) -> bool {

@@ -317,8 +317,8 @@ impl FromStr for Rate {
         let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
         let is_number = !part.is_empty() && part.len() <= 9 && part.bytes().all(|byte| byte.is_ascii_digit());
         let whole = whole.parse::<u64>().ok().filter(|_| is_number).and_then(|n| n.checked_mul(unit));
-        // Nine digits of a unit of at most 10^12 fit in 64 bits only in two steps.
-        let part = part.bytes().rev().fold(0, |sum, digit| (sum + u64::from(digit.saturating_sub(b'0')) * unit) / 10);
+        let digit = |byte: u8| u64::from(byte.saturating_sub(b'0'));
+        let part = part.bytes().rfold(0, |sum, byte| (sum + digit(byte) * unit) / 10);
         match whole.and_then(|whole| whole.checked_add(part)) {
             Some(rate @ 1_000..=100_000_000_000_000) => Ok(Self(rate)),
             _ => wrong("write a rate as 1g or 500m, bits per second from 1k to 100t"),
@@ -403,6 +403,12 @@ mod tests {
         {
             assert_eq!(span(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_rate_may_have_a_fraction() {
+        let rates = ["1.5g", "2.123456789t", "1.g", "1.-5g"].map(|text| text.parse::<Rate>().ok());
+        assert_eq!(rates, [Some(Rate(1_500_000_000)), Some(Rate(2_123_456_789_000)), None, None]);
     }
 
     #[test]

@@ -197,8 +197,14 @@ mod tests {
         for (query, expected) in [
             ("limit=x", WRONG_LIMIT),
             ("offset=-1", "argument \"offset\": must be a number of rows, from 0"),
-            ("nope=1", "argument \"nope\": is unknown; must be one of app, stream, kind, since, until, limit, offset, format"),
-            ("since=nope", "argument \"since\": not an RFC 3339 time with an offset, such as 2026-11-20T18:00:00Z"),
+            (
+                "nope=1",
+                "argument \"nope\": is unknown; must be one of app, stream, kind, since, until, limit, offset, format",
+            ),
+            (
+                "since=nope",
+                "argument \"since\": not an RFC 3339 time with an offset, such as 2026-11-20T18:00:00Z",
+            ),
         ] {
             assert_eq!(said(query), Err(expected.to_owned()));
         }

@@ -57,7 +57,8 @@ fn two_inputs_receive_at_one_address_only_at_different_times() {
         ))
     };
     let error = two("url = \"udp://:5000\"", "url = \"udp://:5000?x=1\"").unwrap_err().to_string();
-    let expected = "weir.toml:7: [[input]]: url: the input of \"a\" of app = \"live\" receives at the same address";
+    let expected =
+        "weir.toml:7: [[input]]: url: the input of \"a\" of app = \"live\" receives at the same address";
     assert!(error.contains(expected), "{error}");
     assert!(two("url = \"udp://:5000\"", "url = \"udp://:5001\"").is_ok());
     let (day, night) = ("start = \"08:00..18:00\"", "start = \"18:00..08:00\"");

@@ -25,11 +25,14 @@ const video = document.getElementById("video");
 const status = document.getElementById("status");
 const unmute = document.getElementById("unmute");
 const again = document.getElementById("again");
-const autoplay = query.get("autoplay") !== "0";
-video.muted = query.get("muted") !== "0";
+const isOn = (name) => !["0", "false"].includes(query.get(name));
+const autoplay = isOn("autoplay");
+video.muted = isOn("muted");
 video.autoplay = autoplay;
 
-const tech = (query.get("tech") ?? order).split(",");
+const known = ["whep", "ws", "llhls", "hls"];
+const wanted = (query.get("tech") ?? "").split(",").map((one) => one.trim()).filter((one) => known.includes(one));
+const tech = wanted.length > 0 ? wanted : order.split(",");
 const base = new URL(root, location.href).href.replace(/\/$/, "");
 const edges = facts.edges ? new Edges(facts.edges) : null;
 export const player = new WeirPlayer(video, { root: base, app, name, tech, autoplay, edges, token: query.get("token") });
