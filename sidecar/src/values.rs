@@ -317,8 +317,7 @@ impl FromStr for Rate {
         let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
         let is_number = !part.is_empty() && part.len() <= 9 && part.bytes().all(|byte| byte.is_ascii_digit());
         let whole = whole.parse::<u64>().ok().filter(|_| is_number).and_then(|n| n.checked_mul(unit));
-        let digit = |byte: u8| u64::from(byte.saturating_sub(b'0'));
-        let part = part.bytes().rfold(0, |sum, byte| (sum + digit(byte) * unit) / 10);
+        let part = part.bytes().rfold(0, |sum, byte| (sum + u64::from(byte & 15) * unit) / 10);
         match whole.and_then(|whole| whole.checked_add(part)) {
             Some(rate @ 1_000..=100_000_000_000_000) => Ok(Self(rate)),
             _ => wrong("write a rate as 1g or 500m, bits per second from 1k to 100t"),
@@ -407,8 +406,8 @@ mod tests {
 
     #[test]
     fn a_rate_may_have_a_fraction() {
-        let rates = ["1.5g", "2.123456789t", "1.g", "1.-5g"].map(|text| text.parse::<Rate>().ok());
-        assert_eq!(rates, [Some(Rate(1_500_000_000)), Some(Rate(2_123_456_789_000)), None, None]);
+        let rates = ["1.5g", "0.25m", "1.g", "1.-5g"].map(|text| text.parse().ok());
+        assert_eq!(rates, [Some(Rate(1_500_000_000)), Some(Rate(250_000)), None, None]);
     }
 
     #[test]
