@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 use weir_model::Timestamp;
 
+mod bandwidth;
 mod lengths;
 
 use lengths::{PART_TARGET, Rarity, SPARE, is_short, target};
@@ -338,19 +339,6 @@ impl<T: Clone> Shelf<T> {
     /// Returns whether the playlist has a complete segment, which a player that knows no parts needs to begin.
     pub fn has_segment(&self) -> bool {
         self.segments.iter().any(|segment| segment.is_complete && !segment.parts.is_empty())
-    }
-
-    /// Returns the bits per second of the largest complete segment, and of all stored media.
-    pub fn bandwidth(&self) -> Option<(u64, u64)> {
-        let rate = |bytes: usize, ms: i64| bytes as u64 * 8000 / u64::try_from(ms).unwrap_or(1).max(1);
-        let bytes = |segment: &Segment<T>| segment.parts.iter().map(|part| part.bytes).sum::<usize>();
-        let filled = || self.segments.iter().filter(|segment| !segment.parts.is_empty());
-        filled().next()?;
-        let average = rate(filled().map(bytes).sum(), filled().map(Segment::duration).sum());
-        // A short segment, as before a pause, may be little more than a keyframe (RFC 8216bis, 4.1).
-        let whole = filled().filter(|segment| segment.duration() >= LEAST_SEGMENT / 2);
-        let peak = whole.map(|segment| rate(bytes(segment), segment.duration())).max();
-        Some((peak.unwrap_or(average).max(average), average))
     }
 
     /// Returns whether the playlist has this part of this segment, or this whole segment (RFC 8216bis, 6.2.5.2).

@@ -8,14 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::machine::LOADS;
 use super::record::EdgeId;
 
 /// Steps of the used share of the bandwidth.
 const STEPS: f64 = 20.0;
 /// Used share of the bandwidth from which an edge is full.
 const FULL: f64 = 0.95;
-/// Steps of the load per core.
-pub(crate) const LOADS: [f64; 3] = [0.3, 0.5, 0.8];
 /// The best band has at least one tenth of the edges.
 const BEST: usize = 10;
 /// Share of the best band's bandwidth that new viewers may use before the bands are out of date: half a step.

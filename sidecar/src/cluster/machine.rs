@@ -7,6 +7,8 @@ use std::thread::available_parallelism;
 
 use tokio::time::Instant;
 
+/// Limits between the steps of the load per core.
+pub(crate) const LOADS: [f64; 3] = [0.3, 0.5, 0.8];
 /// Shortest time between two measurements, in seconds. A shorter time would measure single packets.
 const LEAST: f64 = 0.5;
 
@@ -91,7 +93,7 @@ fn sent(dev: &str, outward: &BTreeSet<String>) -> u64 {
 
 /// Returns a word that viewers understand, for a load per core or a share of the bandwidth.
 pub(crate) fn word(load: f64) -> &'static str {
-    let [light, medium, heavy] = super::choose::LOADS;
+    let [light, medium, heavy] = LOADS;
     if load < light {
         "relaxed"
     } else if load < medium {

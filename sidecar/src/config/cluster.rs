@@ -404,7 +404,11 @@ pub(super) fn edge(written: Option<Spanned<raw::Edge>>, secret: Option<&Path>) -
             as usize,
         transport: text_or("transport", &raw.transport, || Transport::Rtmp, transport)?,
         region: name("region", &raw.region)?,
-        rtmp: servers::of_origins(raw.rtmp.as_ref(), &origins)?,
+        rtmp: servers::of_origins(
+            raw.rtmp.as_ref().map_or(0, |servers| servers.span().start),
+            raw.rtmp.as_ref().map_or(&[], |servers| servers.get_ref().all()),
+            origins.iter().map(host_of).collect(),
+        )?,
         linger: time("linger", &raw.linger, 30, 1, 3600)?,
         drain_file: text_or("drain_file", &raw.drain_file, || DRAIN_FILE.into(), absolute)?,
         credential_file,
