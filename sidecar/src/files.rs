@@ -44,16 +44,14 @@ impl Modes {
             Err(error) => return Err(error),
         }
         if let Some(above) = folder.parent().filter(|above| *above != Path::new("")) {
-            match fs::metadata(above) {
-                Ok(there) if there.is_dir() => {}
-                _ => self.make_folder(above)?,
-            }
+            self.make_folder(above).map_err(|error| match error.kind() {
+                ErrorKind::PermissionDenied if above.is_dir() => missing(folder, self.folder),
+                _ => error,
+            })?;
         }
         match DirBuilder::new().mode(self.folder).create(folder) {
             Ok(()) => set_mode(folder, self.folder),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                Err(missing(folder, self.folder, &error))
-            }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(missing(folder, self.folder)),
             // Another process created the folder in the meantime.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => mend(folder, &fs::metadata(folder)?),
             Err(error) => Err(error),
@@ -162,9 +160,10 @@ fn is_of_system(folder: &Path) -> bool {
 }
 
 /// Returns an error that says how an administrator creates a folder which this user cannot create.
-fn missing(folder: &Path, mode: u32, error: &io::Error) -> io::Error {
+fn missing(folder: &Path, mode: u32) -> io::Error {
     let (us, shown) = (name_of(geteuid().as_raw()), folder.display());
-    let what = format!("{shown} cannot be created: {error}: install -d -o {us} -m {mode:04o} {shown}");
+    let what =
+        format!("{shown} cannot be created: permission denied: install -d -o {us} -m {mode:04o} {shown}");
     io::Error::new(ErrorKind::PermissionDenied, what)
 }
 
@@ -206,8 +205,7 @@ mod tests {
 
     #[test]
     fn a_missing_folder_is_to_be_created_and_no_parent_to_be_given_away() {
-        let denied = io::Error::from(ErrorKind::PermissionDenied);
-        let said = missing(Path::new("/run/weir"), 0o750, &denied).to_string();
+        let said = missing(Path::new("/run/weir"), 0o750).to_string();
         let us = name_of(geteuid().as_raw());
         assert_eq!(
             said,
