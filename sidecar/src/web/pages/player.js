@@ -959,9 +959,7 @@ class OverHls {
       return;
     }
     const lowLatencyMode = this.constructor.lowLatency;
-    // With low latency, the distance is PART-HOLD-BACK of the playlist, and grows after stalls. hls.js ignores that if a count is set.
-    const distance = lowLatencyMode ? {} : { liveSyncDurationCount: 2 };
-    this.#hls = new Hls({ lowLatencyMode, enableWorker: false, backBufferLength: KEEP_BEHIND, ...distance,
+    this.#hls = new Hls({ lowLatencyMode, enableWorker: false, backBufferLength: KEEP_BEHIND, liveSyncDurationCount: 2,
       maxLiveSyncPlaybackRate: 1.1, renderTextTracksNatively: false,
       fragLoadPolicy: patience(FIRST_BYTE_MS, 120000, 6),
       playlistLoadPolicy: patience(lowLatencyMode ? HELD_BYTE_MS : FIRST_BYTE_MS, 20000, 2) });
