@@ -212,7 +212,7 @@ fn open(path: &Path, size: usize) -> io::Result<(ZoneFile, Vec<u8>)> {
     file.read_exact_at(&mut description, place)?;
     // SAFETY: only asks (fcntl(2), F_GET_SEALS).
     let seals = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) };
-    // Whoever shrinks a mapped file kills the processes that read it (SIGBUS).
+    // A process that shrinks a mapped file kills the processes that read it (SIGBUS).
     if seals < 0 || seals & libc::F_SEAL_SHRINK == 0 {
         return Err(io::Error::from(io::ErrorKind::InvalidData));
     }
