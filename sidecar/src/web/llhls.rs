@@ -25,6 +25,8 @@ use crate::streams::StreamId;
 const PATIENCE: Duration = Duration::from_secs(3 * TARGET_S);
 /// Maximum wait for the first media of a rendition, and for the first segment of a playlist.
 const BEGINNING: Duration = Duration::from_secs(4);
+/// Argument with which a player asks for a playlist without a complete segment, because it begins with a part.
+const PARTS: &str = "parts";
 /// Bitrate in bit/s that is announced until it is known.
 const USUAL_RATE: u64 = 3_000_000;
 
@@ -51,6 +53,10 @@ impl Asked<'_> {
         hasher.finish()
     }
 
+    fn begins_with_a_part(&self) -> bool {
+        self.argument(PARTS) == Some("1")
+    }
+
     fn argument(&self, name: &str) -> Option<&str> {
         self.query.split('&').find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='))
     }
@@ -72,7 +78,7 @@ pub(super) async fn get(web: &Web, id: &StreamId, asked: &Asked<'_>, admitted: A
     let Some(station) = web.hub.station(id) else { return answer::not_live() };
     let found = match asked.file {
         "master.m3u8" => {
-            let text = master(web, id, &station).await;
+            let text = master(web, id, &station, asked.begins_with_a_part()).await;
             text.map(|text| playlist(text, asked, &admitted, Keep::Briefly))
         }
         "index.m3u8" => index(&station, asked).await.map(|(mut text, keep)| {
@@ -121,7 +127,8 @@ impl Error {
     }
 }
 
-async fn master(web: &Web, id: &StreamId, station: &Arc<Station>) -> Result<String, Error> {
+async fn master(web: &Web, id: &StreamId, station: &Arc<Station>, parts: bool) -> Result<String, Error> {
+    let with = |address: &str| if parts { format!("{address}?{PARTS}=1") } else { address.to_owned() };
     let others = family(&web.context.config(), &web.board, id);
     // All renditions start before the first wait.
     let others: Vec<_> = others
@@ -130,10 +137,10 @@ async fn master(web: &Web, id: &StreamId, station: &Arc<Station>) -> Result<Stri
         .filter_map(|one| Some((address(id, &one), web.hub.station(&one)?)))
         .collect();
     let mut text = "#EXTM3U\n#EXT-X-VERSION:9\n".to_owned();
-    variant(&mut text, "index.m3u8", station, PATIENCE).await.ok_or(Error::Late)?;
+    variant(&mut text, &with("index.m3u8"), station, PATIENCE).await.ok_or(Error::Late)?;
     for (address, station) in others {
         // A rendition without media is left out.
-        let _ = variant(&mut text, &address, &station, BEGINNING).await;
+        let _ = variant(&mut text, &with(&address), &station, BEGINNING).await;
     }
     Ok(text)
 }
@@ -186,9 +193,10 @@ async fn index(station: &Arc<Station>, asked: &Asked<'_>) -> Result<(String, Kee
             }
         };
         // Players that know no parts, such as ffmpeg, give up at a playlist without a segment.
-        let text = match station.look(BEGINNING, first(Shelf::has_segment)).await {
+        let patience = if asked.begins_with_a_part() { Duration::ZERO } else { BEGINNING };
+        let text = match station.look(patience, first(Shelf::has_segment)).await {
             Some(text) => Some(text),
-            None => station.look(PATIENCE - BEGINNING, first(Shelf::is_ready)).await,
+            None => station.look(PATIENCE - patience, first(Shelf::is_ready)).await,
         };
         return text.map(|text| (text, Keep::Briefly)).ok_or(Error::Late);
     };

@@ -289,7 +289,7 @@ impl Floor {
                 &mut headers,
                 &slices[rest..],
                 &addresses[rest..],
-                &control,
+                control,
                 MsgFlags::empty(),
             );
             rest += sent.unwrap().count();

@@ -64,12 +64,13 @@ fn it_plays_low_latency_hls_and_ordinary_hls() {
 fn it_returns_from_ordinary_hls_to_low_latency_hls_when_that_works_again() {
     let nginx = open().start();
     let sidecar = Sidecar::start(&nginx, "[web]\n");
-    // While a file is there, this proxy refuses the requests of low latency.
+    // While a file is there, this proxy refuses the parts of Low-Latency HLS.
     let proxy = open()
         .file("off", "")
         .http(&format!(
-            "location / {{ set $low $arg__HLS_part; if (-f @DIR@/off) {{ set $low off$low; }}\n\
-             if ($low ~ ^off[0-9]) {{ return 404; }}\nproxy_pass http://127.0.0.1:{}; }}",
+            "location / {{ proxy_pass http://127.0.0.1:{0}; }}\n\
+             location ~ \"/[0-9]+[.][0-9]+[.]m4s$\" {{ if (-f @DIR@/off) {{ return 404; }}\n\
+             proxy_pass http://127.0.0.1:{0}; }}",
             sidecar.web()
         ))
         .start();

@@ -41,7 +41,9 @@ fn a_recording_over_hls_is_published_at_its_own_speed() {
     let begun = std::time::Instant::now();
     Player::start(nginx.rtmp(), "live/show").wait_video(50);
     assert!(nginx.api().stream("live", "show").is_some(), "it is over after {:?}", begun.elapsed());
-    let speed = sidecar.find(INPUT).unwrap()["progress"]["speed"].as_f64().unwrap();
+    let speed = || sidecar.find(INPUT)?["progress"]["speed"].as_f64();
+    until("the speed is known", 20.0, || speed().is_some());
+    let speed = speed().unwrap();
     assert!((0.5..2.0).contains(&speed), "{speed}");
 }
 

@@ -14,6 +14,10 @@
 // "uncovered" reports an edge that the policy of the page does not include: the page must reload.
 
 const START_MS = 3000;
+// The same for ordinary HLS, which is the last one and waits for a whole segment.
+const START_HLS_MS = 6000;
+// Time for which a transport must play before it counts as one that works here: the first playlist of HLS alone plays for a moment.
+const WORKS_MS = 5000;
 // An edge fetches the stream first, so the player waits longer before it falls back.
 const PULL_MS = 10000;
 // Time during which the state reports a slow connection after a sign of it.
@@ -98,6 +102,9 @@ export class WeirPlayer extends EventTarget {
   #slowUntil = 0;
   // The transports that cannot play the stream's codec here, since one of them played.
   #unfit = new Set();
+  // Times at which the current transport began to play, and at which it was last seen to play.
+  #playedFrom = null;
+  #playedTo = 0;
 
   constructor(video, options) {
     super();
@@ -316,6 +323,8 @@ export class WeirPlayer extends EventTarget {
     there ??= this.#look();
     const way = this.#make(this.tech, this.#video);
     this.#way = way;
+    this.#playedFrom = null;
+    const startMs = this.tech === "hls" ? START_HLS_MS : START_MS;
     way.open();
     if (this.#options.autoplay) this.#video.play().catch(() => {});
     const giveUp = () => {
@@ -323,8 +332,8 @@ export class WeirPlayer extends EventTarget {
     };
     this.#later(async () => {
       if ((await there) !== "elsewhere") giveUp();
-      else if (way === this.#way) this.#later(giveUp, PULL_MS - START_MS);
-    }, START_MS);
+      else if (way === this.#way) this.#later(giveUp, PULL_MS - startMs);
+    }, startMs);
     if (this.#tech > 0) {
       this.#climbAt = this.#climbAt || performance.now() + this.#pause();
       this.#climbLater(Math.max(1000, this.#climbAt - performance.now()));
@@ -347,6 +356,8 @@ export class WeirPlayer extends EventTarget {
 
   #playing() {
     this.#way.hasPlayed = true;
+    this.#playedTo = performance.now();
+    this.#playedFrom ??= this.#playedTo;
     this.#rounds = 0;
     this.#unfit.clear();
     if (performance.now() >= this.#slowUntil) this.#enter("PLAYING");
@@ -427,7 +438,7 @@ export class WeirPlayer extends EventTarget {
 
   // `isUnfit`: the transport does not play the stream's codec here.
   async #failed(reason, isUnfit = false) {
-    const hadPlayed = this.#way?.hasPlayed;
+    const worked = this.#playedFrom !== null && this.#playedTo - this.#playedFrom >= WORKS_MS;
     this.#end();
     if (isUnfit) this.#unfit.add(this.tech);
     else this.#unfit.delete(this.tech);
@@ -445,15 +456,15 @@ export class WeirPlayer extends EventTarget {
     if (!this.#isCurrent(turn)) return;
     if (isRefused) return this.#enter("FAILED", "the link is not valid, or has expired");
     // After a connection that worked, the same transport is tried first.
-    if (!hadPlayed && (seen === "live" || seen === "elsewhere")) {
+    if (!worked && (seen === "live" || seen === "elsewhere")) {
       this.#tech = (this.#tech + 1) % this.#techs.length;
       if (this.#tech === 0) this.#rounds += 1;
       const wasShort = performance.now() - this.#climbedAt < STEADY_MS;
       [this.#climbs, this.#climbedAt] = [wasShort ? this.#climbs + 1 : 0, -Infinity];
     }
     // If no transport plays, the pauses between attempts grow.
-    const nothingPlays = !hadPlayed && this.#tech === 0 && this.#rounds > 0;
-    this.#later(() => this.#try(), nothingPlays ? Math.min(5000, 500 * 2 ** this.#rounds) : hadPlayed ? 300 : 100);
+    const nothingPlays = !worked && this.#tech === 0 && this.#rounds > 0;
+    this.#later(() => this.#try(), nothingPlays ? Math.min(5000, 500 * 2 ** this.#rounds) : worked ? 300 : 100);
   }
 
   async #isRefused() {
@@ -511,9 +522,10 @@ export class WeirPlayer extends EventTarget {
         if (performance.now() - since >= PROOF_MS) end(true);
       };
       video.addEventListener("waiting", () => (since = null));
+      // Browsers begin a video that nobody sees only when asked, and each new source pauses it.
+      video.addEventListener("canplay", () => video.play().catch(() => {}));
       this.#candidate = { way, end, playing };
       way.open();
-      video.play().catch(() => {});
     });
   }
 
@@ -523,6 +535,7 @@ export class WeirPlayer extends EventTarget {
     [this.#tech, this.#climbedAt] = [index, performance.now()];
     if (!way.moveTo) return this.#try(true);
     this.#way = way;
+    this.#playedFrom = null;
     way.moveTo(this.#video);
     this.#playing();
     if (index > 0) this.#climbLater(this.#pause());
@@ -946,7 +959,8 @@ class OverHls {
   }
 
   async open() {
-    const url = this.#player.url("llhls/master.m3u8");
+    const { lowLatency } = this.constructor;
+    let url = this.#player.url("llhls/master.m3u8");
     this.#timer = setInterval(() => this.#watch(), 100);
     try {
       await loadHls(this.#player.asset("hls.min.js"));
@@ -958,11 +972,12 @@ class OverHls {
       this.#video.src = url;
       return;
     }
-    const lowLatencyMode = this.constructor.lowLatency;
-    this.#hls = new Hls({ lowLatencyMode, enableWorker: false, backBufferLength: KEEP_BEHIND, liveSyncDurationCount: 2,
+    // It begins with a part, so the server need not wait for a whole segment.
+    if (lowLatency) url += `${url.includes("?") ? "&" : "?"}parts=1`;
+    this.#hls = new Hls({ lowLatencyMode: lowLatency, enableWorker: false, backBufferLength: KEEP_BEHIND, liveSyncDurationCount: 2,
       maxLiveSyncPlaybackRate: 1.1, renderTextTracksNatively: false,
       fragLoadPolicy: patience(FIRST_BYTE_MS, 120000, 6),
-      playlistLoadPolicy: patience(lowLatencyMode ? HELD_BYTE_MS : FIRST_BYTE_MS, 20000, 2) });
+      playlistLoadPolicy: patience(lowLatency ? HELD_BYTE_MS : FIRST_BYTE_MS, 20000, 2) });
     this.#hls.on(Hls.Events.CUES_PARSED, (_event, parsed) => this.#caption(parsed));
     this.#hls.on(Hls.Events.FRAG_LOADED, () => (this.arrivals += 1));
     this.#hls.on(Hls.Events.ERROR, (_event, error) => {
