@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::guesses::Guesses;
 use super::office::{Office, Running};
 use super::shares::Shares;
+use super::still::Stills;
 use super::{access, news};
 use crate::cluster::agent::Membership;
 use crate::cluster::figures::Gauge;
@@ -51,6 +52,8 @@ pub(crate) struct Web {
     pub(super) pair: Option<Arc<Pair>>,
     /// Limits for messages of the other node that are read simultaneously.
     pub(super) letters: Shares,
+    /// Stills that were made because somebody asked.
+    pub(super) stills: Stills,
     /// Load of this machine.
     pub(super) meter: Meter,
     /// Figures of this machine for administrators.
@@ -92,6 +95,7 @@ impl Web {
             guests,
             pair,
             letters: Shares::new(LETTERS, LETTERS_PER_CLIENT, |_| false),
+            stills: Stills::default(),
             meter,
             gauge: Gauge::default(),
             office,

@@ -53,6 +53,10 @@ async fn respond(
         Ok(admitted) => admitted,
         Err(denied) => return denied.answer(),
     };
+    // A still does not start a stream that waits for viewers.
+    if part == Part::Still {
+        return still::get(&web, &id, admitted.pass.is_some()).await;
+    }
     if let Err(refused) = wake(&web, &id, &headers).await {
         return *refused;
     }
@@ -73,8 +77,7 @@ async fn respond(
                 None => answer::not_live(),
             }
         }
-        Part::Whep | Part::Whip | Part::Session(_) => offers::other(),
-        Part::Still => still::get(&web.context.config(), &id).await,
+        Part::Still | Part::Whep | Part::Whip | Part::Session(_) => offers::other(),
         Part::LlHls(file) => {
             let asked = llhls::Asked { file: &file, query: &query, headers: &headers, client: asker.client };
             llhls::get(&web, &id, &asked, admitted).await

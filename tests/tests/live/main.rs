@@ -27,6 +27,7 @@ mod renditions;
 mod revoked;
 mod settings;
 mod slow;
+mod stills;
 mod sync;
 mod whep;
 mod whip;

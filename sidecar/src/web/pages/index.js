@@ -6,6 +6,8 @@ import { facts, t, viewers, when } from "./texts.js";
 const list = document.getElementById("streams");
 const none = document.getElementById("none");
 const schedule = document.getElementById("schedule");
+// Addresses of stills that do not exist, or that need a token.
+const missing = new Set();
 const lang = document.documentElement.lang;
 
 function card(href, title, about, picture) {
@@ -14,12 +16,16 @@ function card(href, title, about, picture) {
   link.href = href;
   const frame = document.createElement("span");
   frame.className = "picture";
-  if (picture) {
+  if (picture && !missing.has(picture)) {
     const image = document.createElement("img");
     image.alt = "";
     image.loading = "lazy";
     image.src = picture;
-    image.addEventListener("error", () => image.remove());
+    image.addEventListener("error", () => {
+      if (missing.size > 100) missing.clear();
+      missing.add(picture);
+      image.remove();
+    });
     frame.append(image);
   }
   const name = document.createElement("strong");
