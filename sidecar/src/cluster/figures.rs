@@ -64,8 +64,13 @@ pub(crate) struct Disk {
 }
 
 impl Figures {
-    /// Limits figures of another node to what a page can show. Returns `None` for figures that make no sense.
+    /// Limits figures of another node to what a page can show: long sentences are cut. Returns `None` for figures that make no sense.
     pub(crate) fn checked(mut self) -> Option<Self> {
+        for reason in self.nginx.iter_mut().flat_map(|health| &mut health.reasons) {
+            let ends = reason.char_indices().map(|(at, one)| at + one.len_utf8());
+            let end = ends.take_while(|end| *end <= MAX_TEXT).last();
+            reason.truncate(end.unwrap_or_default());
+        }
         if !self.is_sane() {
             return None;
         }
@@ -190,6 +195,8 @@ mod tests {
         assert_eq!(with(&|of| of.disks[0].folder = "a\u{1b}[2J".into()), None);
         assert_eq!(with(&|of| of.nginx.as_mut().unwrap().status = "x".repeat(MAX_TEXT + 1)), None);
         assert_eq!(with(&|of| of.nginx.as_mut().unwrap().reasons = vec!["a\nb".into()]), None);
+        let long = with(&|of| of.nginx.as_mut().unwrap().reasons = vec!["\u{e9}".repeat(MAX_TEXT)]);
+        assert_eq!(long.unwrap().nginx.unwrap().reasons, ["\u{e9}".repeat(MAX_TEXT / 2)]);
         // A node of another version may report less, or more.
         let older: Figures = serde_json::from_str(r#"{"cores":4,"fans":2}"#).unwrap();
         assert_eq!(older.checked(), Some(Figures { cores: 4, ..Figures::default() }));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use weir_model::link::Base;
 use weir_model::{AppName, StreamName};
 
@@ -98,9 +98,15 @@ pub(crate) struct Report {
     /// Time of the edge's clock when it sent the report, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<u64>,
-    /// Figures for administrators; `None` from an older version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Figures for administrators; `None` from an older version, and if a newer one means something else by them.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub figures: Option<Figures>,
+}
+
+/// Reads figures. Figures that this version does not know are none: they are no reason to refuse an edge.
+fn known<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Figures>, D::Error> {
+    let value = serde_json::Value::deserialize(source)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// Reason why a report is refused.
@@ -209,6 +215,10 @@ mod tests {
             let why = bad.checked(1 << 40).unwrap_err().to_string();
             assert!(why.contains(expected), "{why}");
         }
+        // Figures of another version are no reason to refuse an edge.
+        let mut report = serde_json::to_value(report()).unwrap();
+        report["figures"] = serde_json::json!({ "load": "high" });
+        assert_eq!(serde_json::from_value::<Report>(report).unwrap().figures, None);
         assert!("a b".parse::<EdgeId>().is_err() && "".parse::<EdgeId>().is_err());
         assert!(serde_json::from_str::<EdgeId>("\"a/b\"").is_err());
     }

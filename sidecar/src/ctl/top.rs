@@ -3,10 +3,11 @@
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::pin::pin;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::job_list::{Answer, PATH};
 use super::{Error, Output, now};
@@ -19,6 +20,9 @@ use view::{Inputs, Live, Size, View};
 
 mod terminal;
 mod view;
+
+/// Longest wait for the daemon, so that a daemon that hangs does not hide what nginx answers.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs `weir top`. Without a terminal, the list is printed once, and an API that does not answer is an error.
 pub(super) async fn run(args: &TopArgs, json: bool, nginx: &Nginx) -> Result<Output, Error> {
@@ -38,13 +42,24 @@ pub(super) async fn run(args: &TopArgs, json: bool, nginx: &Nginx) -> Result<Out
 async fn as_json(nginx: &Nginx, socket: &Path) -> Result<Output, Error> {
     let read = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
     let (health, streams) = (read(&nginx.health().await?.text), read(&nginx.streams().await?.text));
-    let inputs = inputs(socket).await.ok();
+    let inputs = match inputs(socket).await {
+        Inputs::These(inputs) => Some(inputs),
+        Inputs::Unknown(_) => None,
+    };
     let all = json!({ "at": now(), "health": health, "streams": streams["streams"], "inputs": inputs });
     Ok(Output::json(&all.to_string()))
 }
 
 /// Returns the running inputs of the daemon.
-async fn inputs(socket: &Path) -> Result<Vec<jobs::View>, client::Error> {
+async fn inputs(socket: &Path) -> Inputs {
+    match timeout(PATIENCE, asked(socket)).await {
+        Ok(Ok(inputs)) => Inputs::These(inputs),
+        Ok(Err(error)) => Inputs::Unknown(error.to_string()),
+        Err(_) => Inputs::Unknown(format!("weir serve does not answer within {PATIENCE:?}")),
+    }
+}
+
+async fn asked(socket: &Path) -> Result<Vec<jobs::View>, client::Error> {
     let text = Client::new(socket)?.ask(Method::GET, &PATH).await?;
     let answer: Answer = serde_json::from_str(&text)
         .map_err(|_| client::Error::NotTheDaemon { socket: socket.display().to_string() })?;
@@ -97,7 +112,7 @@ async fn look(nginx: &Nginx, socket: &Path) -> Result<Live, nginx::Error> {
     let streams = nginx.streams().await?.value.streams;
     // nginx also runs without a daemon.
     let inputs = match socket.exists() {
-        true => inputs(socket).await.map_or_else(|error| Inputs::Unknown(error.to_string()), Inputs::These),
+        true => inputs(socket).await,
         false => Inputs::default(),
     };
     Ok(Live { at: now(), health, streams, inputs })
