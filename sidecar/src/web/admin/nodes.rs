@@ -24,6 +24,8 @@ use crate::web::common::Web;
 const LOOK: Duration = Duration::from_secs(1);
 /// Number of looks after which figures are sent even if nothing else has changed.
 const FIGURES: u32 = 4;
+/// Number of edges for which the table of edges waits one more look, because it is sent as a whole.
+const EDGES_PER_LOOK: usize = 25;
 
 pub(super) async fn get(State(web): State<Arc<Web>>, _: Reader) -> Json<Value> {
     Json(read(&web).await.0)
@@ -71,9 +73,10 @@ pub(in crate::web) async fn run(web: Weak<Web>) {
             continue;
         }
         let (value, steady) = read(&web).await;
-        node.tell(&web, "node", &value, steady);
-        let (value, steady) = (edges::list(&web), steady_edges(&web));
-        table.tell(&web, "edges", &value, steady);
+        node.tell(&web, ("node", &value), steady, FIGURES);
+        let (value, (steady, count)) = (edges::list(&web), steady_edges(&web));
+        let looks = u32::try_from(count / EDGES_PER_LOOK).unwrap_or(u32::MAX);
+        table.tell(&web, ("edges", &value), steady, FIGURES.saturating_add(looks));
         tell_lists(&web, &mut lists);
     }
 }
@@ -86,17 +89,19 @@ struct Told {
 }
 
 impl Told {
-    fn tell(&mut self, web: &Web, kind: &'static str, value: &Value, steady: String) {
+    /// Tells a message that has changed, or any after `most` looks.
+    fn tell(&mut self, web: &Web, (kind, value): (&'static str, &Value), steady: String, most: u32) {
         self.looks += 1;
-        if self.steady != steady || self.looks >= FIGURES {
+        if self.steady != steady || self.looks >= most {
             tell(web, kind, value);
             *self = Self { steady, looks: 0 };
         }
     }
 }
 
-fn steady_edges(web: &Web) -> String {
-    let Some(origin) = &web.origin else { return String::new() };
+/// Returns a text that differs after each change of the edges except of figures, and the number of edges.
+fn steady_edges(web: &Web) -> (String, usize) {
+    let Some(origin) = &web.origin else { return Default::default() };
     let (edges, stale) = origin.list();
     let one = |edge: &Edge| {
         let figures = edge.figures.as_ref().map(Figures::steady);
@@ -105,7 +110,7 @@ fn steady_edges(web: &Web) -> String {
             edge.id, edge.address, edge.state, edge.version, edge.streams
         )
     };
-    format!("{stale:?} {}", edges.iter().map(one).collect::<String>())
+    (format!("{stale:?} {}", edges.iter().map(one).collect::<String>()), edges.len())
 }
 
 /// Reports the lists of the daemon that changed: jobs or chat rooms. Dashboards that show such a list request it again.
