@@ -32,6 +32,8 @@ const TIMEOUT: Duration = Duration::from_millis(1800);
 const NGINX: Duration = Duration::from_millis(500);
 /// Time without an answer after which streams are pulled from another origin.
 const AWAY: Duration = Duration::from_secs(5);
+/// Time without an answer after which the streams of an origin are no longer offered, if another origin answers.
+const GONE: Duration = Duration::from_secs(60);
 /// Difference of the clocks from which it is logged, in milliseconds.
 const SKEW_MS: i64 = 2000;
 
@@ -321,18 +323,21 @@ enum Failure {
 
 impl Shared {
     /// Returns the streams to pull: each from the first origin that answers and has it. If no origin that answers has it, an origin that
-    /// does not answer at the moment is still tried.
+    /// does not answer at the moment is still tried, but no longer than [`GONE`] while another one answers.
     fn offers(&self) -> Offers {
-        let all: Vec<_> = self
+        let mut all: Vec<_> = self
             .origins
             .iter()
             .map(|origin| origin.offered.lock().unwrap_or_else(PoisonError::into_inner).clone())
             .enumerate()
-            .filter_map(|(nth, offered)| offered.map(|(at, streams)| (nth, at.elapsed() > AWAY, streams)))
+            .filter_map(|(nth, offered)| offered.map(|(at, streams)| (nth, at.elapsed(), streams)))
             .collect();
+        if all.iter().any(|(_, silent, _)| *silent <= AWAY) {
+            all.retain(|(_, silent, _)| *silent <= GONE);
+        }
         let mut offers = Offers::new();
         for away in [false, true] {
-            for (nth, _, streams) in all.iter().filter(|(_, is_away, _)| *is_away == away) {
+            for (nth, _, streams) in all.iter().filter(|(_, silent, _)| (*silent > AWAY) == away) {
                 for id in streams {
                     offers.entry(id.clone()).or_insert(*nth);
                 }
