@@ -5,7 +5,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use weir_model::key::KeyId;
 use weir_model::link::Base;
 use weir_model::token::TokenId;
@@ -84,6 +85,21 @@ pub(crate) struct ApiArgs {
         value_hint = ValueHint::FilePath
     )]
     pub api_token_file: Option<PathBuf>,
+
+    /// Whether an option or a variable says where the API is or how to be let in.
+    #[arg(skip)]
+    pub is_given: bool,
+}
+
+impl Cli {
+    /// Parses the arguments; the first one is the program's own name.
+    pub(crate) fn of(args: &[OsString]) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(args)?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut Self::command()))?;
+        let is_url_given = matches.value_source("api").is_some_and(|by| by != ValueSource::DefaultValue);
+        cli.api.is_given = is_url_given || cli.api.api_token_file.is_some();
+        Ok(cli)
+    }
 }
 
 /// The first word.

@@ -3,6 +3,8 @@
 //!
 //! Each file checks one part. Pure functions judge the results; only the checks themselves query the machine.
 
+use std::path::Path;
+
 use weir_model::lint;
 use weir_nginx_files::Disk;
 
@@ -19,11 +21,18 @@ mod installation;
 mod node;
 mod ports;
 mod rtmp;
+mod settings;
 mod trial;
 
 pub(crate) use finding::{Finding, State};
 pub(crate) use installation::Installation;
 pub(crate) use node::{Node, prove};
+use settings::Settings;
+
+/// Returns the client of the API that `weir.toml` names; `None` if this user cannot use the file or its token.
+pub(crate) fn api_of(config: &Path) -> Option<Nginx> {
+    api::of_config(&config::load(config).ok()?)
+}
 
 /// Checks all parts, from nginx's configuration to the clock.
 pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<Finding> {
@@ -42,8 +51,9 @@ pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<F
         }
     }
     found.extend(daemon::examine(installation, true).await);
-    // The daemon's part has reported any fault of this file.
-    if let Ok(config) = config::load(&installation.config) {
+    // The daemon's part has reported any fault of this file. A file that sets nothing does not say where nginx is.
+    let is_set = Settings::of_file(&installation.config) != Settings::None;
+    if let Some(config) = config::load(&installation.config).ok().filter(|_| is_set) {
         found.extend(rtmp::examine(Some(&config), nginx).await);
     }
     found.extend(clock::examine().await);

@@ -64,8 +64,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
 
 use ctl::{USAGE, WRONG_USAGE};
 
@@ -118,7 +118,7 @@ mod webrtc;
 /// argument is the program's own name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match cli::Cli::try_parse_from(&args) {
+    let cli = match cli::Cli::of(&args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, wants_json(&args)),
     };
@@ -183,7 +183,25 @@ fn one_line(rendered: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[test]
+    fn where_the_api_is_may_be_given() {
+        // The variables of the caller count as given.
+        if std::env::var_os("WEIR_API").is_none() && std::env::var_os("WEIR_API_TOKEN_FILE").is_none() {
+            let given = |words: &[&str]| {
+                let words: Vec<_> = words.iter().map(OsString::from).collect();
+                cli::Cli::of(&words).unwrap().api.is_given
+            };
+            assert!(!given(&["weir", "doctor"]));
+            // The default value, but given.
+            assert!(given(&["weir", "doctor", "--api", "http://127.0.0.1:8080/api"]));
+            assert!(given(&["weir", "--api", "http://127.0.0.1:8080/api", "doctor"]));
+            assert!(given(&["weir", "doctor", "--api-token-file", "/t"]));
+        }
+    }
 
     #[test]
     fn json_is_seen_wherever_it_stands() {

@@ -23,7 +23,11 @@ pub(super) fn run(args: &DoctorArgs, api: &ApiArgs) -> Result<(Output, bool), Er
     };
     let runtime = runtime()?;
     let found = runtime.block_on(async {
-        let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref())?;
+        let of_config = if api.is_given { None } else { doctor::api_of(&args.config) };
+        let nginx = match of_config {
+            Some(nginx) => nginx,
+            None => Nginx::new(api.api.clone(), api.api_token_file.as_deref())?,
+        };
         Ok::<_, Error>(doctor::examine(&installation, &nginx).await)
     })?;
     let output =

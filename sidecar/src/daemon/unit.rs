@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use nix::unistd::{Group, User, initgroups, setgid, setuid};
+use nix::unistd::{Gid, Group, User, initgroups, setgid, setuid};
 
 /// Folders in which systemd looks for units; the first that has the unit applies (systemd.unit(5)).
 const FOLDERS: [&str; 5] = [
@@ -49,9 +49,7 @@ impl Unit {
     /// Returns the installed unit with its drop-ins, or the default unit.
     pub(crate) fn installed() -> Self {
         let mut texts = Vec::new();
-        if let Some(folder) = FOLDERS.iter().find(|folder| PathBuf::from(folder).join(NAME).is_file()) {
-            texts.extend(fs::read_to_string(PathBuf::from(folder).join(NAME)));
-        }
+        texts.extend(Self::file().and_then(|file| fs::read_to_string(file).ok()));
         for folder in FOLDERS.iter().rev() {
             let Ok(entries) = fs::read_dir(PathBuf::from(folder).join(format!("{NAME}.d"))) else { continue };
             let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -59,6 +57,15 @@ impl Unit {
             texts.extend(files.iter().filter_map(|file| fs::read_to_string(file).ok()));
         }
         Self::of_texts(&texts)
+    }
+
+    /// Returns whether the unit is installed.
+    pub(crate) fn is_installed() -> bool {
+        Self::file().is_some()
+    }
+
+    fn file() -> Option<PathBuf> {
+        FOLDERS.iter().map(|folder| PathBuf::from(folder).join(NAME)).find(|file| file.is_file())
     }
 
     /// Parses the unit. The last line of a key applies; an empty line resets it.
@@ -71,8 +78,8 @@ impl Unit {
         Self { user: last("User").unwrap_or_else(|| DEFAULT_USER.into()), group: last("Group") }
     }
 
-    /// Makes this process, which runs as root, permanently run as the unit's user.
-    pub(crate) fn become_user(&self) -> Result<(), Error> {
+    /// Returns the user and the group. Both must exist.
+    pub(crate) fn account(&self) -> Result<(User, Gid), Error> {
         let none = || Error::NoUser(self.user.clone());
         let user = User::from_name(&self.user).ok().flatten().ok_or_else(none)?;
         let gid = match &self.group {
@@ -82,9 +89,16 @@ impl Unit {
             }
             None => user.gid,
         };
+        Ok((user, gid))
+    }
+
+    /// Makes this process, which runs as root, permanently run as the unit's user.
+    pub(crate) fn become_user(&self) -> Result<(), Error> {
+        let (user, gid) = self.account()?;
         let refused =
             |errno: nix::errno::Errno| Error::Refused { user: user.name.clone(), why: errno.desc() };
-        let name = std::ffi::CString::new(user.name.as_str()).map_err(|_| none())?;
+        let name =
+            std::ffi::CString::new(user.name.as_str()).map_err(|_| Error::NoUser(user.name.clone()))?;
         initgroups(&name, gid).map_err(refused)?;
         setgid(gid).map_err(refused)?;
         setuid(user.uid).map_err(refused)

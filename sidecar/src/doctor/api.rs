@@ -5,10 +5,16 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::finding::Finding;
+use crate::config::Config;
 use crate::nginx::{Error, Health, Nginx};
 
 const PART: &str = "api";
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// Returns the client of the API that the configuration names.
+pub(super) fn of_config(config: &Config) -> Option<Nginx> {
+    Nginx::of_configuration(config.nginx.api.clone(), config.nginx.api_token_file.as_deref()).ok()
+}
 
 /// Requests the health of nginx from the API.
 pub(super) async fn examine(nginx: &Nginx) -> Vec<Finding> {

@@ -133,7 +133,7 @@ fn proxies_of_the_api(tree: &[Directive]) -> Vec<Finding> {
         .flat_map(|(server, _)| server.all("listen").filter_map(|listen| listen.argument(0)))
         .map(|listen| listen.rsplit(':').next().unwrap_or(listen))
         .collect();
-    let leads_there = |pass: &&Directive| pass.argument(0).is_some_and(|url| is_local(url, &ports));
+    let leads_there = |pass: &&Directive| pass.argument(0).is_some_and(|url| leads_to(tree, url, &ports));
     let passes = places.iter().flat_map(|(_, location)| location.all("proxy_pass")).filter(leads_there);
     passes
         .map(|pass| {
@@ -148,11 +148,30 @@ fn proxies_of_the_api(tree: &[Directive]) -> Vec<Finding> {
         .collect()
 }
 
-/// Returns whether a URL is `http://127.0.0.1:PORT` with one of these ports.
-fn is_local(url: &str, ports: &[&str]) -> bool {
-    let Some(rest) = url.strip_prefix("http://") else { return false };
+/// Returns whether a URL of `proxy_pass` leads to this machine at one of these ports, directly or by the name of an `upstream` block.
+fn leads_to(tree: &[Directive], url: &str, ports: &[&str]) -> bool {
+    let (rest, default_port) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (rest, "80"),
+        (None, Some(rest)) => (rest, "443"),
+        (None, None) => return false,
+    };
     let place = rest.split('/').next().unwrap_or(rest);
-    let (host, port) = place.rsplit_once(':').unwrap_or((place, "80"));
+    let upstreams = named(tree, "http").flat_map(|http| http.all("upstream"));
+    let mut upstreams = upstreams.filter(|upstream| upstream.argument(0) == Some(place)).peekable();
+    if upstreams.peek().is_none() {
+        return is_local(place, default_port, ports);
+    }
+    // A `server` line without a port means port 80 for https too (ngx_http_upstream_server).
+    let mut servers = upstreams.flat_map(|upstream| upstream.all("server"));
+    servers.any(|server| server.argument(0).is_some_and(|place| is_local(place, "80", ports)))
+}
+
+/// Returns whether `HOST[:PORT]` is this machine at one of these ports.
+fn is_local(place: &str, default_port: &str, ports: &[&str]) -> bool {
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (place, default_port),
+    };
     matches!(host, "127.0.0.1" | "localhost" | "[::1]") && ports.contains(&port)
 }
 
@@ -226,6 +245,21 @@ mod tests {
             "{open:?}"
         );
         assert!(with("proxy_pass http://127.0.0.1:8090/;", API)[0].starts_with("ok: "));
+        let upstream =
+            |place: &str| format!("upstream backend {{ server 192.0.2.1; server {place} backup; }} {API}");
+        for (proxy, api, is_open) in [
+            ("proxy_pass https://[::1]:8080/;", API.to_owned(), true),
+            ("proxy_pass https://localhost;", API.replace("127.0.0.1:8080", "443 ssl"), true),
+            ("proxy_pass http://localhost;", API.replace("127.0.0.1:8080", "443 ssl"), false),
+            ("proxy_pass http://backend;", upstream("127.0.0.1:8080"), true),
+            ("proxy_pass https://backend/api/;", upstream("localhost:8080"), true),
+            ("proxy_pass https://backend;", upstream("[::1]").replace("127.0.0.1:8080", "80"), true),
+            ("proxy_pass http://backend;", upstream("127.0.0.1:8090"), false),
+            ("proxy_pass http://other;", upstream("127.0.0.1:8080"), false),
+        ] {
+            let said = with(proxy, &api);
+            assert_eq!(said[0].contains("the API has no token"), is_open, "{proxy} {api}: {said:?}");
+        }
         let token = API.replace("weir_api;", "weir_api; weir_api_token /t;");
         assert!(with("proxy_pass http://localhost:8080/api/;", &token)[0].starts_with("ok: "));
     }

@@ -42,11 +42,7 @@ pub(crate) struct Node<'n> {
 pub(crate) async fn prove(node: Node<'_>) -> Vec<Finding> {
     // The daemon's part reports any fault of the file.
     let config = config::load(&node.installation.config).ok();
-    let of_config = config.as_ref().and_then(|config| {
-        let at = &config.nginx;
-        Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok()
-    });
-    let nginx = of_config.unwrap_or(node.nginx);
+    let nginx = config.as_ref().and_then(api::of_config).unwrap_or(node.nginx);
     let follows = config.as_ref().is_none_or(Config::follows_nginx);
     let mut found = Vec::new();
     if follows {

@@ -27,8 +27,12 @@ pub(super) async fn examine(program: &Path, conf: &Path) -> Vec<Finding> {
             return vec![Finding::problem(PART, message, remedy)];
         }
     };
+    let mut warnings = Vec::new();
     let trial = match run(program, &["-t".as_ref(), "-c".as_ref(), conf.as_os_str()]).await {
-        Ok((true, _)) => Finding::ok(PART, format!("{version} accepts {}", conf.display())),
+        Ok((true, said)) => {
+            warnings = warned(&said);
+            Finding::ok(PART, format!("{version} accepts {}", conf.display()))
+        }
         Ok((false, said)) => refused(&said, Uid::effective().is_root()),
         Err(why) => Finding::problem(
             PART,
@@ -36,7 +40,49 @@ pub(super) async fn examine(program: &Path, conf: &Path) -> Vec<Finding> {
             format!("run nginx -t -c {}", conf.display()),
         ),
     };
-    vec![trial]
+    warnings.insert(0, trial);
+    warnings
+}
+
+/// Returns a finding for each warning about the state file and its folder (`state/folder.rs` of the module). [`lint`] reports the
+/// other warnings of Weir.
+///
+/// [`lint`]: weir_model::lint
+fn warned(said: &str) -> Vec<Finding> {
+    let texts = said.lines().filter_map(|line| line.split_once("[warn] ").map(|(_, text)| without_ids(text)));
+    let mut found: Vec<Finding> = Vec::new();
+    for text in texts.filter(|text| text.starts_with("\"weir_zone\": ")) {
+        let finding = state_warning(text.trim());
+        // nginx writes a warning to the terminal and to its log, which may be the terminal too.
+        if !found.contains(&finding) {
+            found.push(finding);
+        }
+    }
+    found
+}
+
+/// Splits `"weir_zone": WARNING[; run COMMAND] in FILE:LINE` into the message and the remedy.
+fn state_warning(text: &str) -> Finding {
+    let between = |begin: &str, end: &str| Some(text.split_once(begin)?.1.split_once(end)?.0);
+    let command = between("; run ", " in /").map(str::to_owned);
+    let message = match &command {
+        Some(command) => text.replacen(&format!("; run {command}"), "", 1),
+        None => text.to_owned(),
+    };
+    let folder = between("cannot write to ", ": ").or_else(|| between("cannot read the folder ", ": "));
+    let for_folder = || {
+        let (user, folder) = (between("(user id ", ")")?, folder?);
+        Some(format!("chown {user} {folder} && chmod u+rwx {folder}"))
+    };
+    let remedy = command.or_else(for_folder).map_or_else(
+        || "make the folder of the state file writable for the user of nginx's workers".to_owned(),
+        |command| format!("run {command}"),
+    );
+    // Without the right to read the folder, the workers can write the state.
+    if text.contains("cannot read the folder ") {
+        return Finding::hint(PART, message, remedy);
+    }
+    Finding::problem(PART, message, remedy)
 }
 
 /// Reason why nginx gave no answer.
@@ -134,6 +180,30 @@ mod tests {
             let said = said(why);
             assert!(said.starts_with(&format!("problem: nginx: {why}: ")) && said.contains(remedy), "{said}");
         }
+    }
+
+    #[test]
+    fn warnings_about_the_state_folder_are_findings() {
+        let said = "nginx: [warn] \"weir_zone\": the workers (user id 33) cannot write to /a b: no key can be added for good in /c:5\n\
+                    2026/11/26 20:00:00 [warn] 1#1: \"weir_zone\": the workers (user id 33) cannot write to /a b: no key can be \
+                    added for good in /c:5\n\
+                    nginx: [warn] \"weir_zone\": the workers (user id 33) cannot read the folder /d: a change may be lost in /c:5\n\
+                    nginx: [warn] \"weir_zone\": the workers (user id 33) cannot read /d/state; run chown 33:33 /d/state in /c:5\n\
+                    nginx: [warn] weir: \"exec\" in /c:9 runs a program: remove it\n\
+                    nginx: [warn] conflicting server name \"x\" on 0.0.0.0:80, ignored\n\
+                    nginx: configuration file /c test is successful\n";
+        let found: Vec<String> = warned(said).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "problem: nginx: \"weir_zone\": the workers (user id 33) cannot write to /a b: no key can be added for good in /c:5: \
+                 run chown 33 /a b && chmod u+rwx /a b",
+                "hint: nginx: \"weir_zone\": the workers (user id 33) cannot read the folder /d: a change may be lost in /c:5: \
+                 run chown 33 /d && chmod u+rwx /d",
+                "problem: nginx: \"weir_zone\": the workers (user id 33) cannot read /d/state in /c:5: run chown 33:33 /d/state",
+            ]
+        );
+        assert_eq!(warned("nginx: configuration file /c test is successful\n"), []);
     }
 
     #[test]

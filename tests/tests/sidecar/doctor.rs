@@ -83,6 +83,65 @@ fn a_whole_installation_is_well() {
     });
 }
 
+/// The packages install a `weir.toml` that sets nothing, and start no daemon.
+#[test]
+fn the_file_of_the_packages_needs_no_daemon() {
+    let nginx = keyed().start();
+    let folder = tempfile::tempdir().unwrap();
+    let (config, socket) = (folder.path().join("weir.toml"), folder.path().join("no.sock"));
+    let packaged = std::fs::read_to_string(products::workspace().join("debian/weir.toml")).unwrap();
+    std::fs::write(&config, &packaged).unwrap();
+    let more = ["--socket", &socket.to_string_lossy()];
+    let (status, said) = of(&nginx, &config, &more);
+    assert_eq!(status, 0, "{said}");
+    let daemon = format!("ok: daemon: {} sets nothing that needs the daemon", config.display());
+    assert!(line(&said, "daemon").starts_with(&daemon), "{said}");
+
+    std::fs::write(&config, format!("{packaged}\n[[thumbnail]]\napp = \"live\"\nstream = \"*\"\n")).unwrap();
+    let (status, said) = of(&nginx, &config, &more);
+    assert!(status == 1 && said.contains("problem: daemon: no answer from weir serve"), "{said}");
+}
+
+/// Without `--api`, the command asks the API that `weir.toml` names.
+#[test]
+fn the_api_of_the_configuration() {
+    let token = "0123456789abcdef0123456789abcdef";
+    let nginx = Config::weir()
+        .file("token", token)
+        .app("live", "weir_publish key;")
+        .http("location /api/ { weir_api; weir_api_token @DIR@/token; }")
+        .start();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("weir.toml");
+    let text = format!(
+        "[nginx]\napi = \"{}\"\napi_token_file = \"{}\"\nrtmp = \"rtmp://127.0.0.1:{}\"\n",
+        nginx.url("/api"),
+        nginx.path("token").display(),
+        nginx.rtmp()
+    );
+    std::fs::write(&config, text).unwrap();
+    let run = |more: &[&str]| {
+        let output = Command::new(products::weir())
+            .env_remove("WEIR_API")
+            .env_remove("WEIR_API_TOKEN_FILE")
+            .arg("doctor")
+            .arg("--nginx")
+            .arg(products::nginx())
+            .arg("--conf")
+            .arg(nginx.path("nginx.conf"))
+            .arg("--config")
+            .arg(&config)
+            .args(more)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let said = run(&[]);
+    assert!(line(&said, "api").starts_with("ok: api: nginx answers with 1 worker"), "{said}");
+    let said = run(&["--api", "http://127.0.0.1:9/api"]);
+    assert!(line(&said, "api").contains("http://127.0.0.1:9/api"), "{said}");
+}
+
 /// `weir doctor` also shows problems that the daemon reports only in its log.
 #[test]
 fn a_configuration_that_is_of_another_nginx() {
