@@ -22,6 +22,8 @@ protect
 first=$(date +%s%N)
 say "apt install took $(((installed - began) / 1000000)) ms, the steps to the first protected stream $(((first - protecting) / 1000000)) ms"
 on_air 'after the reload' open/plain "$plain"
+# weir.toml is the file of the package, and no daemon runs.
+weir doctor >"$work/doctor.log" 2>&1 || fail 'weir doctor finds a problem in a correct installation'
 
 until_true 'the stream is listed' live
 apt_get install "$debs"/next/*.deb
