@@ -131,6 +131,7 @@ test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for ano
 
 check: fmt clippy doc deny shellcheck layers docs ## check format, lints, licences, scripts, imports and documentation; needs no running nginx
 	@scripts/vendor-check.sh
+	@scripts/version-check.sh
 
 fmt: # rustfmt would change nothing
 	$(CARGO) fmt --all -- --check
@@ -170,12 +171,15 @@ miri: ## run the zone's tests under Miri (needs rustup, and a nightly toolchain 
 other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE LINK=dynamic|static SUITES="module guard"
 	@LINK='$(or $(LINK),dynamic)' SUITES='$(SUITES)' scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
 
-deb: ## build Debian packages in build/deb, without the network: RELEASE=bookworm|trixie
-	@scripts/deps.sh deb
-	@scripts/deb.sh build/deb $(RELEASE)
+# Each release has a folder, so that the packages of the others stay.
+DEBS = build/deb/$(or $(RELEASE),$(shell . /etc/os-release && echo "$${VERSION_CODENAME:-here}"))
 
-deb-test: deb ## install the packages of build/deb in a chroot and use them there: RELEASE=bookworm|trixie (needs root)
-	@scripts/deb-test.sh build/deb $(RELEASE)
+deb: ## build Debian packages in build/deb/RELEASE, without the network: RELEASE=bookworm|trixie
+	@scripts/deps.sh deb
+	@scripts/deb.sh $(DEBS) $(RELEASE)
+
+deb-test: deb ## install the packages of build/deb/RELEASE in a chroot and use them there: RELEASE=bookworm|trixie (needs root)
+	@scripts/deb-test.sh $(DEBS) $(RELEASE)
 
 container-test: build ## run the steps of packaging/Containerfile in a chroot of Debian 12 (needs root)
 	@scripts/deps.sh deb

@@ -32,7 +32,8 @@ for my $crate (sort grep { !/^\./ } readdir $folder) {
 
     my @holders;
     for my $file (@texts) {
-        push @holders, map { s/^\s+|[\s.]+$//gr } slurp($file) =~ /^[\s\/*]*Copyright (?:\(c\) |\(C\) |\x{a9} )?(\d{4}[^\n]*)$/mg;
+        # The sign is c2 a9 in UTF-8 and a9 in Latin-1. debian/copyright is UTF-8.
+        push @holders, map { utf8_of(s/^\s+|[\s.]+$//gr) } slurp($file) =~ /^[\s\/*]*Copyright (?:(?:\([cC]\)|\x{c2}?\x{a9}) )?(\d{4}[^\n]*)$/mg;
     }
     if (!@holders) {
         my ($authors) = $manifest =~ /^authors = \[(.*?)\]/ms;
@@ -82,6 +83,13 @@ sub body {
     }
     $file && -f $file or die "no text is known of the licence $license\n";
     return join '', map { /\S/ ? " $_\n" : " .\n" } split /\r?\n/, slurp($file) =~ s/\s+\z//r =~ s/\A\s*\n//r;
+}
+
+# Returns bytes in UTF-8: as they are, or from Latin-1.
+sub utf8_of {
+    my $bytes = shift;
+    utf8::encode($bytes) unless utf8::decode(my $copy = $bytes);
+    return $bytes;
 }
 
 sub slurp {

@@ -21,6 +21,7 @@ protecting=$(date +%s%N)
 protect
 first=$(date +%s%N)
 say "apt install took $(((installed - began) / 1000000)) ms, the steps to the first protected stream $(((first - protecting) / 1000000)) ms"
+[ $(((installed - began + first - protecting) / 1000000000)) -lt 600 ] || fail 'the first protected stream took more than ten minutes'
 on_air 'after the reload' open/plain "$plain"
 # weir.toml is the file of the package, and no daemon runs.
 weir doctor >"$work/doctor.log" 2>&1 || fail 'weir doctor finds a problem in a correct installation'

@@ -17,14 +17,14 @@ say() { printf '%s: %s\n' "${0##*/}" "$*"; }
 # What a package may have, for an administrator with nginx, nginx-rtmp and ffmpeg.
 most_packages=20
 most_download=30000000
-most_module=$((3 * 1024 * 1024))
+most_module=3000000
 
 command -v lintian >/dev/null || die "the package lintian is missing: apt-get install lintian"
 # These tags are not faults here: no upload to Debian's archive closes a bug of it; lintian takes machine code and the texts of crates for
 # misspelt words; it misses fortified functions of the C library, which Rust does not call; and the daemon needs systemd's isolation of
 # ffmpeg, so there is no init script.
 not_ours=initial-upload-closes-no-bugs,spelling-error-in-binary,hardening-no-fortify-functions,package-supports-alternative-init-but-no-init.d-script
-lintian --allow-root --pedantic --display-info --fail-on error,warning,info,pedantic --suppress-tags "$not_ours" "$debs"/*.deb ||
+lintian --allow-root --pedantic --display-info --fail-on error,warning,info,pedantic --suppress-tags "$not_ours" "$debs"/*.changes ||
     die "lintian finds faults in the packages"
 say "lintian --pedantic finds nothing but $not_ours"
 

@@ -5,6 +5,9 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 root_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+# Prints the version of the workspace.
+crate_version() { sed -nE 's/^version = "([^"]+)"/\1/p' "$root_dir/Cargo.toml" | head -n 1; }
+
 # Downloads that outlive `make clean` and serve every checkout of this user.
 cache_dir=${XDG_CACHE_HOME:-${HOME:-$root_dir/build}/.cache}/weir
 

@@ -11,15 +11,12 @@ set -euo pipefail
 work=$(realpath -m "$1")
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
 [ -x "$root_dir/build/weir" ] && [ -f "$root_dir/build/ngx_rtmp_weir_module.so" ] || die "nothing is built yet: run \`make build\`"
-version=$(sed -nE 's/^version = "([^"]+)"/\1/p' "$root_dir/Cargo.toml" | head -n 1)
+version=$(crate_version)
+"$root_dir/scripts/version-check.sh"
 rm -rf "$work"
 mkdir -p "$work"
 cd "$root_dir"
 unset MAKEFLAGS MAKELEVEL
-
-for file in packaging/rpm/weir.spec packaging/alpine/APKBUILD; do
-    grep -qE "^(Version: +|pkgver=)$version\$" "$file" || die "$file is not of version $version"
-done
 
 # files ROOT: what is in it, links too, without the folders.
 files() { (cd "$1" && find . -not -type d | sed 's|^\./||' | LC_ALL=C sort); }
@@ -41,19 +38,36 @@ cp packaging/alpine/weir.initd "$work/alpine/src/"
 command -v busybox >/dev/null || die "the package busybox is missing: apt-get install busybox"
 mkdir "$work/applets"
 busybox --install -s "$work/applets"
-env -i PATH="$work/applets:$PATH" srcdir="$work/alpine/src" pkgdir="$work/alpine/pkg" subpkgdir="$work/alpine/module" sh -euc '
+# An nginx with flags like those of Alpine, and a configure that writes its arguments down.
+nginx_version=$(sed -n 's/^_nginxver=//p' packaging/alpine/APKBUILD)
+mkdir "$work/alpine/bin" "$work/alpine/src/nginx-$nginx_version"
+cat >"$work/alpine/bin/nginx" <<SH
+#!/bin/sh
+cat >&2 <<'SAYS'
+nginx version: nginx/$nginx_version
+configure arguments: --prefix=/var/lib/nginx --with-threads --with-compat --with-http_ssl_module --with-http_xslt_module=dynamic --with-http_image_filter_module=dynamic --with-http_geoip_module=dynamic --with-http_perl_module=dynamic --with-stream=dynamic --with-stream_geoip_module=dynamic --with-cc-opt='-Os -g' --add-dynamic-module=/home/buildozer/src/nginx-rtmp-module-1.2.2/
+SAYS
+SH
+printf '#!/bin/sh\nprintf "%%s\\n" "$@" >configured\n' >"$work/alpine/src/nginx-$nginx_version/configure"
+chmod 755 "$work/alpine/bin/nginx" "$work/alpine/src/nginx-$nginx_version/configure"
+env -i PATH="$work/alpine/bin:$work/applets:$PATH" srcdir="$work/alpine/src" pkgdir="$work/alpine/pkg" subpkgdir="$work/alpine/module" sh -euc '
     # What abuild has: moves files of the package to a subpackage.
     amove() { for path; do mkdir -p "$subpkgdir/${path%/*}"; mv "$pkgdir/$path" "$subpkgdir/$path"; done; }
+    default_prepare() { :; }
+    error() { echo "$*"; }
     . packaging/alpine/APKBUILD
+    prepare
     cd "$builddir"
     check
     package
     _module' >"$work/alpine.log" 2>&1 || { tail -n 20 "$work/alpine.log" >&2; die "the functions of the APKBUILD failed"; }
+printf '%s\n' --prefix=/var/lib/nginx --with-threads --with-compat --with-http_ssl_module --with-stream=dynamic '--with-cc-opt=-Os -g' |
+    diff - "$work/alpine/src/nginx-$nginx_version/configured" || die "the APKBUILD configures nginx's source with other flags"
 [ "$(cat "$work/alpine/module/etc/nginx/modules/20_rtmp_weir.conf")" = 'load_module "modules/ngx_rtmp_weir_module.so";' ] || die "Alpine's nginx would not load the module"
 [ -f "$work/alpine/module/usr/lib/nginx/modules/ngx_rtmp_weir_module.so" ] || die "Alpine's package of the module has no module"
 grep -q '^Group=nginx$' "$work/alpine/pkg/usr/lib/systemd/system/weir.service" || die "Alpine's group is not nginx"
 grep -vE "^($loads)\$" "$work/make.files" | sed 's|zsh/vendor-completions|zsh/site-functions|' |
-    LC_ALL=C sort - <(printf '%s\n' etc/nginx/modules/20_rtmp_weir.conf etc/init.d/weir) >"$work/alpine.expected"
+    LC_ALL=C sort - <(printf '%s\n' etc/nginx/modules/20_rtmp_weir.conf etc/init.d/weir etc/weir/weir.toml) >"$work/alpine.expected"
 LC_ALL=C sort <(files "$work/alpine/pkg") <(files "$work/alpine/module") >"$work/alpine.files"
 same "the APKBUILD" "$work/alpine.expected" "$work/alpine.files"
 say "the APKBUILD installs the $(wc -l <"$work/make.files") files of make install"
@@ -123,7 +137,7 @@ for rpm in "${rpms[@]}"; do
     rpm -qp --nosignature --qf '[%{FILEMODES:perms} /%{FILENAMES}\n]' "$rpm"
 done 2>/dev/null | grep -v '^d' | sed 's|^[^ ]* //||' | grep -vE '^usr/(share/licenses|lib/.build-id)/' | sed 's|\(/man[15]/.*\)\.gz$|\1|' | LC_ALL=C sort >"$work/rpm.files"
 grep -vE "^($loads)\$" "$work/make.files" | sed 's|zsh/vendor-completions|zsh/site-functions|; s|^usr/lib/nginx/|usr/lib64/nginx/|' |
-    LC_ALL=C sort - <(printf '%s\n' usr/lib64/nginx/modules/ngx_rtmp_module.so usr/share/nginx/modules/mod-rtmp.conf usr/share/nginx/modules/mod-rtmp_weir.conf) \
+    LC_ALL=C sort - <(printf '%s\n' etc/weir/weir.toml usr/lib64/nginx/modules/ngx_rtmp_module.so usr/share/nginx/modules/mod-rtmp.conf usr/share/nginx/modules/mod-rtmp_weir.conf) \
         >"$work/rpm.expected"
 same "the RPM spec" "$work/rpm.expected" "$work/rpm.files"
 # nginx includes them in the order of their names.

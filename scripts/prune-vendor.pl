@@ -2,8 +2,8 @@
 # prune-vendor.pl VENDOR CARGO: removes the parts of vendored crates that a build for Linux does not read.
 #
 # Crates that no Linux target links become empty, except for the manifest, which cargo requires, and the licence, which people need. Other
-# crates lose prebuilt libraries and the reports of a coverage tool. The sums in .cargo-checksum.json follow; the sum of the crate stays, so
-# that Cargo.lock still fits.
+# crates lose prebuilt libraries and the reports of a coverage tool, and libsqlite3-sys loses SQLite, since Weir links the library of the
+# system. The sums in .cargo-checksum.json follow; the sum of the crate stays, so that Cargo.lock still fits.
 use strict;
 use warnings;
 use File::Find;
@@ -16,13 +16,17 @@ defined $cargo or die "usage: prune-vendor.pl VENDOR CARGO\n";
 my @targets = map { "$_-unknown-linux-gnu" } qw(x86_64 aarch64 i686 riscv64gc powerpc64le s390x);
 push @targets, 'armv7-unknown-linux-gnueabihf';
 
-my %linked;
+my (%linked, $bundles_sqlite);
 for my $target (@targets) {
     open my $metadata, '-|', $cargo, qw(metadata --format-version 1 --locked --offline --filter-platform), $target or die "$cargo: $!\n";
     my $resolved = decode_json(do { local $/; <$metadata> });
     close $metadata or die "cargo metadata failed for $target\n";
     my %used = map { $_->{id} => 1 } @{ $resolved->{resolve}{nodes} };
     $linked{"$_->{name}-$_->{version}"} = 1 for grep { $used{ $_->{id} } } @{ $resolved->{packages} };
+    my %features = map { $_->{id} => $_->{features} } @{ $resolved->{resolve}{nodes} };
+    for my $package (grep { $_->{name} eq 'libsqlite3-sys' } @{ $resolved->{packages} }) {
+        $bundles_sqlite = 1 if grep { /^(?:bundled|buildtime_bindgen|in_gecko)/ } @{ $features{ $package->{id} } // [] };
+    }
 }
 
 my $json = JSON::PP->new->canonical;
@@ -45,8 +49,11 @@ for my $crate (sort grep { !/^\./ } readdir $folder) {
         $sums->{files} = {};
     }
     else {
+        my $unused = qr{\.(?:a|lib|o|obj|so|dll|dylib|exe)$|/tarpaulin-report\.html$};
+        # Files in the public domain, under no licence of the crate.
+        $unused = qr{$unused|/libsqlite3-sys-[^/]+/sqlite3/[^/]+\.[ch]$} unless $bundles_sqlite;
         find({ no_chdir => 1, wanted => sub {
-            return unless -f $_ && m{\.(?:a|lib|o|obj|so|dll|dylib|exe)$|/tarpaulin-report\.html$};
+            return unless -f $_ && $_ =~ $unused;
             my $path = substr $_, length("$dir/");
             unlink $_ or die "$_: $!\n";
             delete $sums->{files}{$path};

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# source-package.sh DIR: assembles Debian's source package of this checkout in DIR.
+# source-package.sh DIR [SUFFIX]: assembles Debian's source package of this checkout in DIR. SUFFIX, for example ~deb12u1, is added to the
+# version of the packages, so that packages for several releases differ.
 #
 #   DIR/weir-VERSION                    the source, with debian/, vendor/ and nginx-rtmp/
 #   DIR/weir_VERSION.orig.tar.xz        the checkout without debian/
@@ -10,15 +11,14 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-[ $# -eq 1 ] || die "usage: source-package.sh DIR"
+[ $# -ge 1 ] && [ $# -le 2 ] || die "usage: source-package.sh DIR [SUFFIX]"
 cargo=${CARGO:-cargo}
 out=$(realpath -m "$1")
 cd "$root_dir"
 command -v dpkg-parsechangelog >/dev/null || die "the package dpkg-dev is missing: run \`make build-deps\`"
 
 version=$(dpkg-parsechangelog -S Version | sed 's/-[^-]*$//')
-crate_version=$(sed -nE 's/^version = "([^"]+)"/\1/p' Cargo.toml | head -n 1)
-[ "${version//\~/-}" = "$crate_version" ] || die "debian/changelog is of version $version, Cargo.toml of $crate_version"
+[ "${version//\~/-}" = "$(crate_version)" ] || die "debian/changelog is of version $version, Cargo.toml of $(crate_version)"
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -S Timestamp)
 export SOURCE_DATE_EPOCH
 
@@ -48,6 +48,7 @@ tar -xf "$tarball" -C "$tree/nginx-rtmp" --strip-components=1
 cp "$tarball" "$out/weir_$version.orig-nginx-rtmp.tar.${tarball##*.tar.}"
 
 mv "$out/debian" "$tree/debian"
+[ -z "${2-}" ] || sed -i "1s/)/$2)/" "$tree/debian/changelog"
 rtmp=$(rtmp_version)
 rtmp=${rtmp#*:}
 printf '%s\n' "${rtmp%-*}" >"$tree/debian/nginx-rtmp.version"
