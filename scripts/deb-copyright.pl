@@ -35,9 +35,10 @@ for my $crate (sort grep { !/^\./ } readdir $folder) {
         # The sign is c2 a9 in UTF-8 and a9 in Latin-1. debian/copyright is UTF-8.
         push @holders, map { utf8_of(s/^\s+|[\s.]+$//gr) } slurp($file) =~ /^[\s\/*]*Copyright (?:(?:\([cC]\)|\x{c2}?\x{a9}) )?(\d{4}[^\n]*)$/mg;
     }
-    if (!@holders) {
+    # With `AND`, the texts may name only the holders of one part.
+    if (!@holders || $spdx =~ / AND /) {
         my ($authors) = $manifest =~ /^authors = \[(.*?)\]/ms;
-        @holders = $authors ? $authors =~ /"([^"]+)"/g : ();
+        push @holders, $authors =~ /"([^"]+)"/g if $authors;
     }
     my ($name) = $crate =~ /^(.*?)-\d/;
     push @holders, "The authors of $name" unless @holders;
