@@ -4,7 +4,7 @@
 //! - [`orders`]: actions of moderators
 //! - [`store`] writes messages and bans to disk; [`read`] finds past messages
 //! - [`view`]: rooms as moderators see them
-//! - [`shared`]: the state that the nodes of a pair share; `replica`: the changes of the other node
+//! - [`shared`]: the state that the nodes of a pair share; `replica`: the changes of the other node; [`mirror`]: the messages of both nodes
 //!
 //! The chat replaces an address with a keyed hash before any other use. Messages are plain text: no code here turns them into
 //! markup.
@@ -30,6 +30,7 @@ use crate::config::chat::Chat as Settings;
 use crate::events::Bus;
 use crate::streams::StreamId;
 
+pub(crate) mod mirror;
 mod orders;
 mod pace;
 pub(crate) mod read;
@@ -71,6 +72,7 @@ pub(crate) struct Chat {
     reading: Arc<tokio::sync::Mutex<()>>,
     key: Mutex<Vec<u8>>,
     shared: Shared,
+    mirror: mirror::Mirror,
     /// Counts of the last minute that are not reported yet.
     counted: Mutex<VecDeque<ChatCounts>>,
     next: AtomicU64,
@@ -159,6 +161,7 @@ impl Chat {
             reading: Arc::default(),
             key: Mutex::default(),
             shared: Shared::default(),
+            mirror: mirror::Mirror::default(),
             counted: Mutex::default(),
             next: AtomicU64::new(0),
         });
@@ -393,7 +396,7 @@ impl Presence {
                     other => other,
                 })?;
             let message = ChatMessage {
-                id: format!("m{}", clock::next_number()),
+                id: self.chat.mirror.fresh_id(),
                 name: person.name.unwrap_or_default(),
                 text: shown.trim().to_owned(),
                 at: clock::now(),
@@ -401,6 +404,7 @@ impl Presence {
                 moderator: person.is_moderator,
             };
             open.room.say(message.clone(), person.mark);
+            self.chat.mirror.said(&self.id, &message, Some(person.mark));
             open.tell(&said(&self.id, &message));
             message
         };

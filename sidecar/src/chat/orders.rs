@@ -46,6 +46,7 @@ impl Chat {
                     return Err(Refusal::NotFound);
                 }
                 self.keep(Change::Deleted(id.clone(), message.clone()));
+                self.mirror.deleted(id, &message);
                 let deleted = ChatMessageChanged { at, app, by, id: message.clone(), stream };
                 (FrontMessage::ChatDeleted { place, id: message }, DaemonEvent::ChatDeleted(deleted))
             }
@@ -127,6 +128,8 @@ impl Chat {
             let ((app, stream), by, at) = (names(id), by.to_owned(), clock::now());
             let restored = ChatMessageChanged { at, app, by, id: message.id.clone(), stream };
             self.bus.tell(&DaemonEvent::ChatRestored(restored));
+            let mark = open.room.marked().find(|(one, _)| one.id == message.id).and_then(|(_, mark)| mark.copied());
+            self.mirror.said(id, &message, mark);
             self.keep(Change::Said(id.clone(), message));
         }
         Ok(())

@@ -15,9 +15,11 @@ use crate::clock;
 use crate::streams::StreamId;
 
 impl Chat {
-    /// Hashes addresses with the key that the other node of a pair also uses, so that the bans match on both nodes.
+    /// Hashes addresses with the key that the other node of a pair also uses, so that the bans match on both nodes, and keeps the messages
+    /// for that node.
     pub(crate) fn share_addresses(&self, key: [u8; 32]) {
         self.shared.set_key(key);
+        self.mirror.begin();
     }
 
     /// Returns the state that both nodes share, and the mark of the file that holds it; `None` if the chat is off.

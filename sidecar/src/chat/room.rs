@@ -35,7 +35,8 @@ pub(crate) fn mark_text(mark: &AddressMark) -> String {
     format!("{MARK_SIGN}{}", HEXLOWER.encode(mark))
 }
 
-fn mark_of(text: &str) -> Option<AddressMark> {
+/// Parses the form of [`mark_text`].
+pub(crate) fn mark_of(text: &str) -> Option<AddressMark> {
     let digits = text.strip_prefix(MARK_SIGN)?;
     HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
 }
@@ -284,6 +285,26 @@ impl Room {
         if self.messages.len() > HISTORY {
             self.messages.pop_front();
         }
+    }
+
+    /// Adds a message that was written on the other node of a pair. Returns false if it is here already, or was deleted here.
+    pub(crate) fn hear(&mut self, message: ChatMessage, mark: Option<AddressMark>) -> bool {
+        let removed = self.removed.iter().flat_map(|removed| &removed.kept);
+        if self.messages.iter().chain(removed).any(|kept| kept.message.id == message.id) {
+            return false;
+        }
+        self.messages.push_back(Kept { message, mark });
+        self.messages.make_contiguous().sort_by_key(|kept| kept.message.at);
+        if self.messages.len() > HISTORY {
+            self.messages.pop_front();
+        }
+        true
+    }
+
+    /// Returns whether a person is banned or has a time-out.
+    pub(crate) fn is_silenced(&self, person: &Person, now: Instant) -> bool {
+        let fits = |(ban, until): &(Ban, Instant)| *until > now && ban.fits(person, &self.looks);
+        self.is_banned(person) || (!person.is_moderator && self.silenced.iter().any(fits))
     }
 
     /// Deletes a message. Returns false if the message is no longer known.

@@ -46,7 +46,7 @@ pub(crate) fn start(config: &Config, chat: &Arc<Chat>) -> Result<Option<Arc<Pair
     }
     let sources = Sources::new(&config.nginx, &config.web.admins_file, chat.clone(), &token)?;
     let nginx = Sources::client(&config.nginx)?;
-    let pair = Arc::new(Pair::open(settings, key)?);
+    let pair = Arc::new(Pair::open(settings, key, Some(chat.clone()))?);
     let failed = |error: std::io::Error| Error::System(error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let (of, folders) = (pair.clone(), folders(config));

@@ -1,7 +1,7 @@
 //! This node of a pair: its knowledge of the other node, and the letters between them.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::seal::Seal;
 use super::table::{Peer, Table};
 use super::twins::Stage;
 use super::wire::{Answer, Letter};
+use crate::chat::Chat;
 use crate::cluster::figures::Figures;
 use crate::cluster::machine::skew;
 use crate::cluster::signature::{self, Key, KeyError, Purpose, Refused, Signed};
@@ -92,7 +93,19 @@ pub(crate) struct Pair {
     /// Times of the last letters, by sender.
     last: Mutex<HashMap<String, u64>>,
     status: Mutex<Status>,
+    /// The chat, whose messages both nodes have.
+    chat: Option<Arc<Chat>>,
+    words: Mutex<Words>,
     quiet: Mutex<Option<Instant>>,
+}
+
+/// The words of the chat that were exchanged.
+#[derive(Debug, Default)]
+struct Words {
+    /// Run of the other node's daemon, and the number of its last word that this node has.
+    have: (String, u64),
+    /// Number of the last word that the other node has; `None` if it takes none.
+    told: Option<u64>,
 }
 
 /// State of the pair.
@@ -179,7 +192,7 @@ impl View {
 
 impl Pair {
     /// Opens the node as configured, and reads its file.
-    pub(crate) fn open(settings: &Settings, key: Key) -> Result<Self, Error> {
+    pub(crate) fn open(settings: &Settings, key: Key, chat: Option<Arc<Chat>>) -> Result<Self, Error> {
         let system = |what: &str| Error::System(what.to_owned());
         let seal = Seal::new(&key).ok_or_else(|| system("no seal"))?;
         let random = || signature::nonce().ok_or_else(|| system("no random bytes"));
@@ -195,6 +208,8 @@ impl Pair {
             tell: Notify::new(),
             last: Mutex::default(),
             status: Mutex::default(),
+            chat,
+            words: Mutex::default(),
             quiet: Mutex::default(),
         };
         pair.count(&pair.table());
@@ -364,7 +379,31 @@ impl Pair {
         if is_news {
             self.changed.notify_one();
         }
+        self.hear_words(letter);
         Ok(())
+    }
+
+    /// Takes the words of the chat that are new. Letters may cross, so a word may come twice.
+    fn hear_words(&self, letter: &Letter) {
+        let Some(chat) = &self.chat else { return };
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_of_this_run = |(run, _): &&(String, u64)| *run == self.run;
+        let told = letter.have_words.as_ref();
+        words.told = told.map(|have| Some(have).filter(is_of_this_run).map_or(0, |(_, seen)| *seen));
+        if words.have.0 != letter.run {
+            words.have = (letter.run.clone(), 0);
+        }
+        let seen = words.have.1;
+        chat.take_over_words(letter.words.iter().filter(|(n, _)| *n > seen).map(|(_, word)| word.clone()));
+        words.have.1 = letter.words.iter().map(|(n, _)| *n).fold(seen, u64::max);
+    }
+
+    /// Adds the next words of this node's chat to a letter, and which words of the other node this node has.
+    fn add_words(&self, letter: &mut Letter) {
+        let Some(chat) = &self.chat else { return };
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        letter.words = words.told.map(|told| chat.words_after(told)).unwrap_or_default();
+        letter.have_words = Some(words.have.clone());
     }
 
     /// Notes the state of the other node.
@@ -395,7 +434,7 @@ impl Pair {
         let more = to.is_some() && upto < table.seq();
         drop(table);
         let status = self.status();
-        Letter {
+        let mut letter = Letter {
             node,
             run: self.run.clone(),
             from: ours,
@@ -408,7 +447,11 @@ impl Pair {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             clock: Some(clock::now().as_millis()),
             figures: status.figures.clone(),
-        }
+            ..Letter::default()
+        };
+        drop(status);
+        self.add_words(&mut letter);
+        letter
     }
 }
 

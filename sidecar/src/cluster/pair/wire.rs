@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 use super::twins::Stage;
+use crate::chat::mirror::Word;
 use crate::cluster::figures::Figures;
 
 /// Size of the largest letter in bytes. [`Table::since`](super::table::Table::since) fills about half of it.
@@ -37,6 +38,11 @@ pub(crate) struct Letter {
     pub clock: Option<u64>,
     /// Figures of the sender for administrators.
     pub figures: Option<Figures>,
+    /// The part of the receiver's chat messages that the sender has: the receiver's run, and the number of the last word. An older version
+    /// takes none.
+    pub have_words: Option<(String, u64)>,
+    /// The next words of the sender's chat, numbered.
+    pub words: Vec<(u64, Word)>,
 }
 
 /// The body of an answer: a letter, or the reason why there is none.

@@ -86,6 +86,76 @@ fn time_outs_and_slow_mode_are_in_common() {
     pair.wait_in_step();
 }
 
+/// Waits for a message of the chat that fits, and returns it.
+#[track_caller]
+fn hear(socket: &mut WebSocket, fits: impl Fn(&Value) -> bool) -> Value {
+    until("a word of the chat", 10.0, || match socket.receive() {
+        Some(Message::Text(text)) => Some(serde_json::from_str::<Value>(&text).unwrap()).filter(&fits),
+        Some(_) => None,
+        None => panic!("the connection has ended"),
+    })
+}
+
+/// Returns the texts of the messages that a new person gets.
+fn history(daemon: &Sidecar) -> Vec<String> {
+    // The messages come after the welcome; the person's own one is the last.
+    let (mut socket, _) = join(daemon, &json!({ "name": "Reader" }));
+    tell(&mut socket, &json!({ "type": "chat", "text": "the end" }));
+    let mut texts = Vec::new();
+    loop {
+        let heard = hear(&mut socket, |heard| heard["type"] == "chat");
+        match heard["text"].as_str().unwrap() {
+            "the end" => return texts,
+            text => texts.push(text.to_owned()),
+        }
+    }
+}
+
+#[test]
+fn messages_are_in_common() {
+    let mut pair = Pair::start();
+    pair.wait_in_step();
+    let mut chief = join_as_moderator(&pair.nodes[B].daemon);
+    let (mut ann, _) = join(&pair.nodes[A].daemon, &json!({ "name": "Ann" }));
+    let say = |socket: &mut WebSocket, text: &str| tell(socket, &json!({ "type": "chat", "text": text }));
+    say(&mut ann, "one");
+    say(&mut ann, "two");
+    let heard = hear(&mut chief, |heard| heard["type"] == "chat");
+    assert_eq!((&heard["name"], &heard["text"]), (&"Ann".into(), &"one".into()));
+    hear(&mut chief, |heard| heard["text"] == "two");
+
+    // A moderator of the other node deletes one, regrets it, and deletes it again.
+    let (one, other) = (heard["id"].clone(), |kind: &str| json!({ "type": kind, "id": heard["id"] }));
+    tell(&mut chief, &other("chat.delete"));
+    hear(&mut ann, |heard| heard["type"] == "chat.deleted" && heard["id"] == one);
+    say(&mut chief, "three");
+    hear(&mut ann, |heard| heard["text"] == "three" && heard["moderator"] == true);
+
+    // What is written while the nodes are apart comes later, once.
+    pair.cut();
+    say(&mut ann, "four");
+    say(&mut chief, "five");
+    hear(&mut chief, |heard| heard["text"] == "five");
+    pair.heal();
+    hear(&mut chief, |heard| heard["text"] == "four");
+    hear(&mut ann, |heard| heard["text"] == "five");
+    let mut expected = ["two", "three", "four", "five"];
+    expected.sort_unstable();
+    let sorted = |daemon: &Sidecar| {
+        let mut texts = history(daemon);
+        texts.retain(|text| text != "the end");
+        texts.sort_unstable();
+        texts
+    };
+    assert_eq!([A, B].map(|nth| sorted(&pair.nodes[nth].daemon)), [expected, expected]);
+
+    // They are also in the file.
+    drop((ann, chief));
+    pair.nodes[B].daemon.kill();
+    pair.nodes[B].daemon.start_again();
+    assert_eq!(sorted(&pair.nodes[B].daemon), expected);
+}
+
 /// Locks the file of a chat until its standard input is closed, so that the daemon cannot write to it.
 fn lock(daemon: &Sidecar) -> Child {
     let script = "import sqlite3, sys\ndatabase = sqlite3.connect(sys.argv[1])\ndatabase.execute('BEGIN IMMEDIATE')\n\

@@ -14,7 +14,7 @@ fn daemon(folder: &Path) -> Pair {
         file: folder.join("pair.db"),
         secret_file: "/nonexistent".into(),
     };
-    Pair::open(&settings, Key::new(&[7; 32]).unwrap()).unwrap()
+    Pair::open(&settings, Key::new(&[7; 32]).unwrap(), None).unwrap()
 }
 
 /// Sends a letter that is signed and sealed correctly, with any content.
