@@ -178,7 +178,9 @@ fn config(file: raw::File) -> Checked<Config> {
         .map(|written| streams::rule(written, &ladders, secret))
         .collect::<Checked<_>>()?;
     let uploads = record::uploads(file.upload)?;
-    let cluster = cluster::cluster(file.cluster, file.region)?;
+    // `[cluster]` alone, such as that of a pair, makes no origin.
+    let is_member = file.edge.is_some() || file.loadbalancer.is_some() || file.cluster.has_store();
+    let cluster = cluster::cluster(file.cluster, file.region, secret.filter(|_| is_member))?;
     Ok(Config {
         daemon: daemon::daemon(file.daemon)?,
         jobs: jobs::jobs(file.jobs)?,
@@ -196,7 +198,7 @@ fn config(file: raw::File) -> Checked<Config> {
         web: web::web(file.web, secret)?,
         webrtc: webrtc::webrtc(file.webrtc)?,
         edge: cluster::edge(file.edge, cluster.secret_file.as_deref())?,
-        loadbalancer: cluster::loadbalancer(file.loadbalancer)?,
+        loadbalancer: cluster::loadbalancer(file.loadbalancer, &cluster)?,
         cluster,
         nginx,
     })

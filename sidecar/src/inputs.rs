@@ -135,7 +135,7 @@ async fn relay(
         server: job.server.clone(),
         app: job.input.app.clone(),
         name: job.input.stream.clone(),
-        secret_file: job.input.secret_file.clone(),
+        secret_file: Some(job.input.secret_file.clone()),
         paths: context.paths.clone(),
         recents: context.recents.clone(),
         mints: may_have_token(&origin.url, &context.config()),

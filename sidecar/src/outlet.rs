@@ -99,7 +99,7 @@ impl Outlet {
                 return Ok(token::url_with_key(&self.server, &self.app, &self.name, &key));
             }
         };
-        Ok(token::url(&self.server, secret_file, &self.app, &self.name, false)?)
+        Ok(token::url(&self.server, secret_file.as_path(), &self.app, &self.name, false)?)
     }
 }
 

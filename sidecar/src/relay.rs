@@ -141,7 +141,7 @@ impl Run<'_> {
             let entry = self.relay.paths.enter(self.relay.id(), self.path.clone());
             let Relay { server, secret_file, app, name, .. } = self.relay;
             let recent = self.relay.recents.enter(self.relay.id());
-            let url = token::url(server, secret_file, app, name, false)?;
+            let url = token::url(server, secret_file.as_deref(), app, name, false)?;
             let mut out = Outgoing::publish(&url, recent).await?;
             out.begin(unpacker)?;
             self.out = Some((out, entry));

@@ -295,7 +295,7 @@ async fn fill(env: &Env, at: &Place, block: &str, look: Look, until: Timestamp) 
     let mut attempt = 1;
     loop {
         let (server, (app, name)) = (publish::server(&env.server, block)?, &at.stream);
-        let url = token::url(&server, &slate.secret_file, app, name, true)?;
+        let url = token::url(&server, slate.secret_file.as_path(), app, name, true)?;
         match publish::begin(&url).await {
             Ok(link) => {
                 env.tell_start(at, until);

@@ -128,7 +128,8 @@ impl Chat {
             let ((app, stream), by, at) = (names(id), by.to_owned(), clock::now());
             let restored = ChatMessageChanged { at, app, by, id: message.id.clone(), stream };
             self.bus.tell(&DaemonEvent::ChatRestored(restored));
-            let mark = open.room.marked().find(|(one, _)| one.id == message.id).and_then(|(_, mark)| mark.copied());
+            let mark =
+                open.room.marked().find(|(one, _)| one.id == message.id).and_then(|(_, mark)| mark.copied());
             self.mirror.said(id, &message, mark);
             self.keep(Change::Said(id.clone(), message));
         }

@@ -41,6 +41,13 @@ pub(in crate::config) mod raw {
         pub edge: Vec<Spanned<ListedEdge>>,
     }
 
+    impl Cluster {
+        /// Returns whether it describes an origin's table of edges.
+        pub(in crate::config) fn has_store(&self) -> bool {
+            self.store.is_some() || !self.edge.is_empty()
+        }
+    }
+
     /// `[[cluster.edge]]`
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
@@ -219,9 +226,19 @@ pub(crate) const DRAIN_FILE: &str = "/etc/keepalived/drain";
 
 const MAX_BANDWIDTH: u64 = 100_000_000_000;
 
-pub(super) fn cluster(raw: raw::Cluster, regions: Vec<Spanned<raw::Region>>) -> Checked<Cluster> {
+/// Checks `[cluster]`. `secret` is the default of its `secret_file`.
+pub(super) fn cluster(
+    raw: raw::Cluster,
+    regions: Vec<Spanned<raw::Region>>,
+    secret: Option<&Path>,
+) -> Checked<Cluster> {
     let edges: Vec<ListedEdge> = raw.edge.into_iter().map(listed).collect::<Checked<_>>()?;
-    let secret_file = text_or("secret_file", &raw.secret_file, || None, |text| absolute(text).map(Some))?;
+    let secret_file = text_or(
+        "secret_file",
+        &raw.secret_file,
+        || secret.map(Path::to_owned),
+        |text| absolute(text).map(Some),
+    )?;
     let ca_file = text_or("etcd_ca_file", &raw.etcd_ca_file, || None, |text| absolute(text).map(Some))?;
     let user = match (&raw.etcd_user, &raw.etcd_password_file) {
         (None, None) => None,
@@ -422,6 +439,36 @@ mod tests {
     use super::*;
     use crate::config::{Config, Error, parse};
 
+    #[test]
+    fn the_secret_of_nginx_is_the_default_of_the_cluster() {
+        const NGINX: &str = "[nginx]\nsecret_file = \"/n\"\n";
+        const EDGE: &str = "[edge]\norigin = \"https://o\"\naddress = \"https://e\"\nbandwidth = \"1g\"\n";
+        let secret = |text: &str| {
+            let config = parse(Path::new("weir.toml"), &format!("{NGINX}{text}")).unwrap();
+            config.cluster.secret_file.map(|file| file.display().to_string())
+        };
+        let own = Some("/n".to_owned());
+        assert_eq!([secret(EDGE), secret("[cluster]\nstore = \"memory\"\n")], [own.clone(), own.clone()]);
+        assert_eq!(secret("[loadbalancer]\nupstream_file = \"/f\"\n"), own);
+        assert_eq!(secret(&format!("{EDGE}[cluster]\nsecret_file = \"/s\"\n")), Some("/s".to_owned()));
+        // A node with a secret is an origin only if the file says so.
+        assert_eq!(secret(""), None);
+    }
+
+    #[test]
+    fn the_test_of_a_load_balancer_is_that_of_its_nginx() {
+        let test = |reload: &str| {
+            let text =
+                format!("[cluster]\nsecret_file = \"/s\"\n[loadbalancer]\nupstream_file = \"/f\"\n{reload}");
+            parse(Path::new("weir.toml"), &text).unwrap().loadbalancer.unwrap().test
+        };
+        assert_eq!(test(""), ["nginx", "-t"]);
+        let own = test("reload = [\"sudo\", \"nginx\", \"-c\", \"/c\", \"-s\", \"reload\"]");
+        assert_eq!(own, ["sudo", "nginx", "-c", "/c", "-t"]);
+        assert_eq!(test("reload = [\"systemctl\", \"reload\", \"nginx\"]"), [""; 0]);
+        assert_eq!(test("test = [\"true\"]"), ["true"]);
+    }
+
     fn read(text: &str) -> Result<Config, Error> {
         parse(Path::new("weir.toml"), text)
     }
@@ -476,6 +523,10 @@ mod tests {
             ),
             ("[loadbalancer]\nreload = []", "upstream_file is missing"),
             ("[loadbalancer]\nupstream_file = \"/f\"\nreload = []", "write a program and its arguments"),
+            (
+                "[loadbalancer]\nupstream_file = \"/f\"",
+                "[loadbalancer]: needs the edges of an origin: secret_file",
+            ),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");

@@ -179,7 +179,8 @@ fn start(text: &str) -> Result<Start, Unfit> {
         _ => {}
     }
     let (from, until) = text.split_once("..").ok_or(HOW)?;
-    let (from, until) = (minute(from).ok_or(HOW)?, minute(until).ok_or(HOW)?);
+    let (from, until) =
+        (minute(from).ok_or(HOW)?, minute(if until == "24:00" { "00:00" } else { until }).ok_or(HOW)?);
     if from == until {
         return Err(Unfit::Remedy("begins when it ends; write \"always\" for the whole day"));
     }

@@ -125,7 +125,8 @@ fn what_is_wrong_is_said_with_place_key_and_remedy() {
 #[test]
 fn a_load_balancer_follows_nginx_only_if_the_file_names_the_api() {
     const API: &str = "[nginx]\napi = \"http://127.0.0.1:8080/api\"\n";
-    const BALANCER: &str = "[loadbalancer]\nupstream_file = \"/var/lib/weir/upstream.conf\"\n";
+    const BALANCER: &str =
+        "[cluster]\nsecret_file = \"/s\"\n[loadbalancer]\nupstream_file = \"/var/lib/weir/upstream.conf\"\n";
     let jobs = ["[[record]]", "[[thumbnail]]"]
         .map(|table| format!("{table}\napp = \"live\"\nstream = \"*\"\n"))
         .concat();

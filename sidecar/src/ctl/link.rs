@@ -19,7 +19,7 @@ pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error>
         return Err(Error::Usage("--ttl 0s: a link must be valid for a second at least".into()));
     }
     limits::check_at_most("--ttl", Some(args.ttl), MAX_TTL_S)?;
-    let (configured, patterns) = addresses(args.config.as_deref())?;
+    let Addresses { url: configured, patterns, has_pages } = addresses(args.config.as_deref())?;
     let of_web = configured.as_ref().filter(|_| args.url.is_none());
     let url = args.url.clone().or_else(|| of_web.map(origin));
     let text = |pattern: &Option<Pattern>| expanded(pattern.as_ref(), of_web);
@@ -29,7 +29,7 @@ pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error>
         ttl_s: args.ttl.seconds(),
         ip: args.ip,
         url: url.as_ref().map(Base::as_str),
-        watch_url: watch(&patterns, of_web),
+        watch_url: watch(&patterns, of_web, has_pages),
         hls_url: text(&patterns.hls),
         dash_url: text(&patterns.dash),
         rtmp_url: text(&patterns.rtmp),
@@ -44,17 +44,30 @@ pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error>
             "The links lead to the API's host; --url https://live.example.org, or url of [web] in weir.toml, selects another.\n",
         );
     }
-    let code = if stdout().is_terminal() { code(&answer.value.watch) } else { String::new() };
-    Ok(Output { stdout: lines(&answer.value) + &code, stderr, if_unread: None })
+    // Scripts read the lines, so they get the code beside them.
+    let code = code(&answer.value.watch);
+    let (beside, stderr) =
+        if stdout().is_terminal() { (code, stderr) } else { (String::new(), stderr + &code) };
+    Ok(Output { stdout: lines(&answer.value) + &beside, stderr, if_unread: None })
+}
+
+/// What weir.toml says of addresses.
+#[derive(Debug, Default)]
+struct Addresses {
+    /// `url` of `[web]`.
+    url: Option<Base>,
+    patterns: Patterns,
+    /// There is a `[web]`, so that `weir serve` has a watch page.
+    has_pages: bool,
 }
 
 /// Returns the addresses of weir.toml. If no file was named, the default file may be missing or unreadable.
-fn addresses(file: Option<&Path>) -> Result<(Option<Base>, Patterns), Error> {
+fn addresses(file: Option<&Path>) -> Result<Addresses, Error> {
     let config = match file {
         Some(file) => config::load(file)?,
         None => match config::load(Path::new(config::DEFAULT_PATH)) {
             Ok(config) => config,
-            Err(_) => return Ok((None, Patterns::default())),
+            Err(_) => return Ok(Addresses::default()),
         },
     };
     let url = config.web.url.as_deref().and_then(|url| url.parse().ok());
@@ -63,13 +76,14 @@ fn addresses(file: Option<&Path>) -> Result<(Option<Base>, Patterns), Error> {
         // The origin redirects players to an edge.
         patterns.hls = "{url}/edge?stream={app}/{stream}&redirect=hls".parse().ok();
     }
-    Ok((url, patterns))
+    Ok(Addresses { url, patterns, has_pages: config.web.listen.is_some() })
 }
 
-/// Returns the pattern of the watch page. If `[web]` has a `url`, `weir serve` has such a page.
-fn watch(patterns: &Patterns, of_web: Option<&Base>) -> Option<String> {
+/// Returns the pattern of the watch page. With `[web]`, `weir serve` has such a page.
+fn watch(patterns: &Patterns, of_web: Option<&Base>, has_pages: bool) -> Option<String> {
+    let page = |url: &str| format!("{url}/watch/{{app}}/{{stream}}");
     let own = expanded(patterns.watch.as_ref(), of_web);
-    own.or_else(|| of_web.map(|web| format!("{}/watch/{{app}}/{{stream}}", web.as_str())))
+    own.or_else(|| of_web.map(|web| page(web.as_str()))).or_else(|| has_pages.then(|| page("{url}")))
 }
 
 /// Returns the address of nginx's own files: for pages at `https://example.org/tv`, the root of that host.
@@ -116,20 +130,21 @@ mod tests {
     fn the_page_is_that_of_the_daemon_where_web_has_a_url() {
         let own = Patterns { watch: Some("{url}/x".parse().unwrap()), ..Patterns::default() };
         let web: Base = "https://example.org:8443/tv".parse().unwrap();
-        assert_eq!(watch(&Patterns::default(), None), None);
-        let page = watch(&Patterns::default(), Some(&web));
+        assert_eq!(watch(&Patterns::default(), None, false), None);
+        assert_eq!(watch(&Patterns::default(), None, true).as_deref(), Some("{url}/watch/{app}/{stream}"));
+        let page = watch(&Patterns::default(), Some(&web), true);
         assert_eq!(page.as_deref(), Some("https://example.org:8443/tv/watch/{app}/{stream}"));
-        assert_eq!(watch(&own, Some(&web)).as_deref(), Some("https://example.org:8443/tv/x"));
-        assert_eq!(watch(&own, None).as_deref(), Some("{url}/x"));
+        assert_eq!(watch(&own, Some(&web), true).as_deref(), Some("https://example.org:8443/tv/x"));
+        assert_eq!(watch(&own, None, true).as_deref(), Some("{url}/x"));
         assert_eq!(origin(&web).as_str(), "https://example.org:8443");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("weir.toml");
         std::fs::write(&file, "[web]\nurl = \"https://example.org/tv/\"\n").unwrap();
-        let (url, patterns) = addresses(Some(&file)).unwrap();
+        let Addresses { url, patterns, .. } = addresses(Some(&file)).unwrap();
         assert_eq!(url.as_ref().map(Base::as_str), Some("https://example.org/tv"));
         assert!(patterns.watch.is_none() && patterns.hls.is_none());
         std::fs::write(&file, "[web]\nurl = \"https://o/tv\"\n[cluster]\nsecret_file = \"/s\"\n").unwrap();
-        let (url, patterns) = addresses(Some(&file)).unwrap();
+        let Addresses { url, patterns, .. } = addresses(Some(&file)).unwrap();
         let hls = expanded(patterns.hls.as_ref(), url.as_ref());
         assert_eq!(hls.as_deref(), Some("https://o/tv/edge?stream={app}/{stream}&redirect=hls"));
     }

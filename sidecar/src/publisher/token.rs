@@ -35,15 +35,16 @@ pub(crate) enum Error {
     },
 }
 
-/// Returns the URL of a stream at a server, with a publish token. `yields`: the token says that any other publisher may replace the
-/// stream.
-pub(crate) fn url(
+/// Returns the URL of a stream at a server, with a publish token; without a secret, it has none. `yields`: the token says that any other
+/// publisher may replace the stream.
+pub(crate) fn url<'s>(
     server: &RtmpServer,
-    secret_file: &Path,
+    secret_file: impl Into<Option<&'s Path>>,
     app: &AppName,
     name: &StreamName,
     yields: bool,
 ) -> Result<Url, Error> {
+    let Some(secret_file) = secret_file.into() else { return Ok(at(server, app, name.to_string())) };
     let until = clock::now().plus_seconds(TOKEN_SECONDS);
     let claims = Claims { yields, ..claims(Action::Publish, app, name, until) };
     let token = signer(secret_file)?.mint(&claims);

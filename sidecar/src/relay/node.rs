@@ -26,7 +26,7 @@ pub(crate) struct Relay {
     /// Public name in this nginx.
     pub name: StreamName,
     /// A copy of nginx's `weir_secret`. The node mints publish tokens with it, and play tokens for nodes that share it.
-    pub secret_file: PathBuf,
+    pub secret_file: Option<PathBuf>,
     /// The nodes that the streams of this node have passed.
     pub paths: Arc<Paths>,
     /// Store of the newest media.
@@ -45,7 +45,10 @@ impl Relay {
         let Origin { token, stream, .. } = &self.origin;
         match (token, stream) {
             (Some(token), _) => Ok(Some(token.clone())),
-            (None, Some((app, name))) if self.mints => Ok(Some(token::play(&self.secret_file, app, name)?)),
+            (None, Some((app, name))) if self.mints => {
+                let minted = self.secret_file.as_ref().map(|file| token::play(file, app, name));
+                Ok(minted.transpose()?)
+            }
             (None, _) => Ok(None),
         }
     }

@@ -217,7 +217,7 @@ impl Run<'_> {
             let Relay { server, secret_file, app, name, paths, .. } = self.relay;
             let entry = paths.enter(self.relay.id(), self.via.clone());
             let recent = self.relay.recents.enter(self.relay.id());
-            let url = token::url(server, secret_file, app, name, false)?;
+            let url = token::url(server, secret_file.as_deref(), app, name, false)?;
             let mut out = Outgoing::publish(&url, recent).await?;
             if let Some(header) = self.header.clone().filter(|header| header.payload != tag.payload) {
                 out.put(header.kind, tag.timestamp, &header.payload)?;

@@ -238,7 +238,9 @@ fn a_terminal_gets_a_code_and_an_open_application_a_warning() {
     assert!(String::from_utf8_lossy(&out.stdout).contains('\u{2588}'), "{out:?}");
     let out = weir(&nginx, &["link", "free", "show"]);
     assert!(String::from_utf8_lossy(&out.stderr).contains("has no \"weir_play token;\""), "{out:?}");
+    // Another program that reads the lines gets the code beside them.
     assert!(!String::from_utf8_lossy(&out.stdout).contains('\u{2588}'));
+    assert!(String::from_utf8_lossy(&out.stderr).contains('\u{2588}'));
 }
 
 #[test]

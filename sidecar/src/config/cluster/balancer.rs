@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 
-use super::raw;
+use super::{Cluster, raw};
 use crate::config::check::{Checked, Problem, Unfit, absolute, text_or};
 
 /// Settings of nginx in front of the edges.
@@ -22,6 +22,7 @@ pub(crate) struct LoadBalancer {
 
 pub(in crate::config) fn loadbalancer(
     written: Option<Spanned<raw::LoadBalancer>>,
+    cluster: &Cluster,
 ) -> Checked<Option<LoadBalancer>> {
     let Some(written) = written else { return Ok(None) };
     let at = written.span().start;
@@ -46,10 +47,29 @@ pub(in crate::config) fn loadbalancer(
         Some(words) => Ok(words),
         None => Ok(default.iter().map(|word| (*word).to_owned()).collect()),
     };
+    let reload = words("reload", raw.reload, &["nginx", "-s", "reload"])?;
+    let test = match raw.test {
+        None => test_of(&reload),
+        written => words("test", written, &["nginx", "-t"])?,
+    };
+    if !cluster.is_origin() {
+        let what = "[loadbalancer]: needs the edges of an origin: secret_file in [cluster] or [nginx], or [[cluster.edge]]";
+        return Err(Problem { at, what: what.into() });
+    }
     Ok(Some(LoadBalancer {
         upstream_file,
         scheme: text_or("scheme", &raw.scheme, || "http", scheme)?,
-        test: words("test", raw.test, &["nginx", "-t"])?,
-        reload: words("reload", raw.reload, &["nginx", "-s", "reload"])?,
+        test,
+        reload,
     }))
+}
+
+/// Returns the program that checks the file before this reload: the same nginx with `-t`; none for another program.
+fn test_of(reload: &[String]) -> Vec<String> {
+    match reload {
+        [nginx @ .., signal, what] if (signal.as_str(), what.as_str()) == ("-s", "reload") => {
+            nginx.iter().cloned().chain(["-t".to_owned()]).collect()
+        }
+        _ => Vec::new(),
+    }
 }

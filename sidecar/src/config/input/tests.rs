@@ -72,6 +72,7 @@ fn times_may_pass_midnight() {
     assert_eq!(start_of("always").unwrap(), Start::Always);
     assert_eq!(start_of("on-demand").unwrap(), Start::OnDemand);
     let day = start_of("08:00..18:30").unwrap();
+    assert_eq!(start_of("18:00..24:00").unwrap(), start_of("18:00..00:00").unwrap());
     let is_due = |start: Start, minutes: [u16; 4]| minutes.map(|minute| start.is_due(minute));
     assert_eq!(is_due(day, [479, 480, 1109, 1110]), [false, true, true, false]);
     let night = start_of("22:00..02:00").unwrap();
