@@ -5,8 +5,8 @@
 //! - [`asker`]: the client of a request, also behind proxies; [`access`]: its right to watch
 //! - [`common`]: state that all handlers share
 //! - [`stream`]: media of one stream, which [`names`] parses from the path; [`socket`]: media over WebSocket; [`llhls`]:
-//!   Low-Latency HLS, with [`renditions`] of a ladder and [`compress`]; [`still`]: stills; [`sessions`]: WebRTC for viewers
-//!   ([`whep`]) and publishers ([`whip`], with [`guesses`]); [`offers`]: their shared functions
+//!   Low-Latency HLS, with [`renditions`] of a ladder and [`compress`]; [`still`]: stills, kept by [`stills`]; [`sessions`]: WebRTC
+//!   for viewers ([`whep`]) and publishers ([`whip`], with [`guesses`]); [`offers`]: their shared functions
 //! - [`pages`]: the HTML pages; [`schedule`]: planned events
 //! - [`wake`]: starts streams that start on demand
 //! - [`talk`]: messages to front ends over `/v1/ws`; [`news`] holds them and a [`reporter`] collects them
@@ -62,6 +62,7 @@ mod sessions;
 mod shares;
 mod socket;
 mod still;
+mod stills;
 mod stream;
 mod talk;
 mod wake;

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use weir_model::Timestamp;
-use weir_model::front::FrontMessage;
+use weir_model::front::{ChatMessage, FrontMessage};
 
-use super::room::Ban;
+use super::mirror::{Deed, Word};
+use super::room::{Ban, MOST_CHARACTERS, MOST_NAME, Person, mark_of};
 use super::shared::{Common, left};
 use super::store::{Change, Store};
-use super::{Chat, Open, place};
+use super::{Chat, Open, place, said};
 use crate::clock;
 use crate::streams::StreamId;
+
+/// Longest id of a message, in bytes.
+const MOST_ID: usize = 32;
 
 impl Chat {
     /// Hashes addresses with the key that the other node of a pair also uses, so that the bans match on both nodes, and keeps the messages
@@ -102,5 +106,64 @@ impl Chat {
         silence(open);
         self.clear(id, open, ban, gone);
         open.tell(told);
+    }
+
+    /// Returns the words after this number, for the other node of a pair.
+    pub(crate) fn words_after(&self, seen: u64) -> Vec<(u64, Word)> {
+        self.mirror.after(seen)
+    }
+
+    /// Applies words of the other node, in their order.
+    pub(crate) fn take_over_words(&self, words: impl IntoIterator<Item = Word>) {
+        if !self.is_on() {
+            return;
+        }
+        for Word { app, stream, deed } in words {
+            let (Ok(app), Ok(stream)) = (app.parse(), stream.parse()) else { continue };
+            let id: StreamId = (app, stream);
+            match deed {
+                Deed::Said { message, mark } => self.hear(&id, message, mark.as_deref().and_then(mark_of)),
+                Deed::Deleted(message) => self.hear_deleted(&id, message),
+            }
+        }
+    }
+
+    fn hear(&self, id: &StreamId, message: ChatMessage, mark: Option<[u8; 16]>) {
+        let ChatMessage { id: number, name, text, verified, moderator, .. } = &message;
+        let is_long = text.chars().count() > MOST_CHARACTERS || name.chars().count() > MOST_NAME;
+        if is_long || number.len() > MOST_ID {
+            return;
+        }
+        let author = Person {
+            name: Some(name.clone()),
+            is_verified: *verified,
+            is_moderator: *moderator,
+            mark: mark.unwrap_or_default(),
+        };
+        let now = Instant::now();
+        let mut rooms = self.lock();
+        match rooms.get_mut(id) {
+            // The author was silenced here, and the other node does not know it yet.
+            Some(open) if open.room.is_silenced(&author, now) => return,
+            Some(open) => {
+                if !open.room.hear(message.clone(), mark) {
+                    return;
+                }
+                open.tell(&said(id, &message));
+            }
+            None if self.room(id, Vec::new()).room.is_silenced(&author, now) => return,
+            None => {}
+        }
+        self.keep(Change::Said(id.clone(), message));
+    }
+
+    fn hear_deleted(&self, id: &StreamId, message: String) {
+        let mut rooms = self.lock();
+        if let Some(open) = rooms.get_mut(id)
+            && open.room.delete(&message, Instant::now())
+        {
+            open.tell(&FrontMessage::ChatDeleted { place: place(id), id: message.clone() });
+        }
+        self.keep(Change::Deleted(id.clone(), message));
     }
 }

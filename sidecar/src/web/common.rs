@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::guesses::Guesses;
 use super::office::{Office, Running};
 use super::shares::Shares;
-use super::still::Stills;
+use super::stills::Stills;
 use super::{access, news};
 use crate::cluster::agent::Membership;
 use crate::cluster::figures::Gauge;

@@ -1,8 +1,6 @@
 //! `/stream/APP/NAME/still.jpg`: the newest still. A `[[thumbnail]]` makes stills of its streams. Of another stream, ffmpeg converts the
 //! newest keyframe when somebody asks.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -18,8 +16,6 @@ use crate::live::station::ViewerKind;
 use crate::streams::StreamId;
 use crate::supervise::program::convert;
 
-/// Time for which a still is the newest one.
-const FRESH: Duration = Duration::from_secs(30);
 /// Longest wait for a keyframe, and for the still that ffmpeg makes of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest still, in bytes.
@@ -27,25 +23,6 @@ const MOST_BYTES: u64 = 2 << 20;
 /// Arguments of ffmpeg, which make one still like those of a `[[thumbnail]]`.
 const ARGUMENTS: &str = "-threads 1 -f mp4 -i pipe:0 -an -frames:v 1 -vf scale=-2:'min(360\\,ih)':out_range=full,format=yuv420p \
      -c:v mjpeg -strict unofficial -color_range pc -q:v 4 -f image2pipe pipe:1";
-
-/// Stills that were made because somebody asked.
-#[derive(Debug, Default)]
-pub(super) struct Stills {
-    /// The newest still of each stream, with the time of its keyframe. `None`: ffmpeg could not make one.
-    made: Mutex<HashMap<StreamId, (Instant, Option<Bytes>)>>,
-    /// Stills are made one after the other.
-    turn: tokio::sync::Mutex<()>,
-}
-
-impl Stills {
-    fn made(&self) -> MutexGuard<'_, HashMap<StreamId, (Instant, Option<Bytes>)>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn fresh(&self, id: &StreamId) -> Option<Option<Bytes>> {
-        self.made().get(id).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, still)| still.clone())
-    }
-}
 
 /// Returns the answer. `is_private`: only this viewer may see it.
 pub(super) async fn get(web: &Web, id: &StreamId, is_private: bool) -> Response {
@@ -95,9 +72,7 @@ async fn of_keyframe(web: &Web, config: &Config, id: &StreamId) -> Option<Bytes>
             None
         }
     };
-    let mut made = web.stills.made();
-    made.retain(|_, (at, _)| at.elapsed() < FRESH);
-    made.insert(id.clone(), (at, still.clone()));
+    web.stills.keep(id, at, still.clone());
     still
 }
 

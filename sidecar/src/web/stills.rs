@@ -1,0 +1,40 @@
+//! Stills that the daemon has made of keyframes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::streams::StreamId;
+
+/// Time for which a still is the newest one.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// Stills that were made because somebody asked.
+#[derive(Debug, Default)]
+pub(super) struct Stills {
+    /// The newest still of each stream, with the time of its keyframe. `None`: ffmpeg could not make one.
+    made: Mutex<HashMap<StreamId, (Instant, Option<Bytes>)>>,
+    /// Stills are made one after the other.
+    pub(super) turn: tokio::sync::Mutex<()>,
+}
+
+impl Stills {
+    fn made(&self) -> MutexGuard<'_, HashMap<StreamId, (Instant, Option<Bytes>)>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the still of a stream if it is new enough.
+    pub(super) fn fresh(&self, id: &StreamId) -> Option<Option<Bytes>> {
+        self.made().get(id).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, still)| still.clone())
+    }
+
+    /// Keeps a still of a keyframe of this time.
+    pub(super) fn keep(&self, id: &StreamId, at: Instant, still: Option<Bytes>) {
+        let mut made = self.made();
+        made.retain(|_, (at, _)| at.elapsed() < FRESH);
+        made.insert(id.clone(), (at, still));
+    }
+}
