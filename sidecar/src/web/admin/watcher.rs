@@ -167,7 +167,7 @@ async fn read(web: &Web, with_uploads: bool) -> Result<Value, nginx::Error> {
         let has_job = |kind: &str| jobs.iter().any(|job| job.id.starts_with(&format!("{path}/{kind}")));
         stream["recording"] = json!(has_job("record"));
         stream["uploads"] = json!(uploads.next().flatten());
-        stream["still"] = json!(!stream["video"].is_null());
+        stream["still"] = json!(has_still(&config, stream));
         paths.insert(path);
     }
     past.forget(now.as_seconds());
@@ -220,4 +220,9 @@ fn source(config: &Config, stream: &Value) -> Option<String> {
         }
         _ => None,
     })
+}
+
+fn has_still(config: &Config, stream: &Value) -> bool {
+    let (Some(app), Some(name)) = (stream["app"].as_str(), stream["name"].as_str()) else { return false };
+    config.thumbnails.iter().any(|rule| rule.app.as_str() == app && rule.stream.fits(name))
 }
