@@ -198,7 +198,7 @@ fn config(file: raw::File) -> Checked<Config> {
         web: web::web(file.web, secret)?,
         webrtc: webrtc::webrtc(file.webrtc)?,
         edge: cluster::edge(file.edge, cluster.secret_file.as_deref())?,
-        loadbalancer: cluster::loadbalancer(file.loadbalancer, &cluster)?,
+        loadbalancer: cluster::loadbalancer(file.loadbalancer)?,
         cluster,
         nginx,
     })

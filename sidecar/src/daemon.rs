@@ -102,8 +102,14 @@ pub(crate) async fn run(path: &Path) -> Result<(), Error> {
     let jobs = Jobs::new(env.clone(), place_of_sockets(&config), ended_sender);
     let health = Health { nginx: Some("not asked yet".into()), streams: 0, reloads: (0, 0) };
     let origin = config.cluster.is_origin().then(|| Origin::start(&config.cluster)).transpose()?;
-    if let (Some(balancer), Some(origin)) = (&config.loadbalancer, &origin) {
-        tokio::spawn(balancer::run(balancer.clone(), origin.clone()));
+    match (&config.loadbalancer, &origin) {
+        (Some(balancer), Some(origin)) => drop(tokio::spawn(balancer::run(balancer.clone(), origin.clone()))),
+        (Some(_), None) => {
+            tracing::warn!(
+                "[loadbalancer] knows no edges: set secret_file of [cluster] or of [nginx], or [[cluster.edge]]"
+            );
+        }
+        (None, _) => {}
     }
     let agent = Agent::start(&config)?;
     let membership = agent.as_ref().map(Agent::membership);

@@ -107,6 +107,7 @@ fn the_file_of_the_packages_needs_no_daemon() {
 fn the_api_of_the_configuration() {
     let token = "0123456789abcdef0123456789abcdef";
     let nginx = Config::weir()
+        .main("weir_zone 2m;")
         .file("token", token)
         .app("live", "weir_publish key;")
         .http("location /api/ { weir_api; weir_api_token @DIR@/token; }")

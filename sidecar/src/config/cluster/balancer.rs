@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 
-use super::{Cluster, raw};
+use super::raw;
 use crate::config::check::{Checked, Problem, Unfit, absolute, text_or};
 
 /// Settings of nginx in front of the edges.
@@ -22,7 +22,6 @@ pub(crate) struct LoadBalancer {
 
 pub(in crate::config) fn loadbalancer(
     written: Option<Spanned<raw::LoadBalancer>>,
-    cluster: &Cluster,
 ) -> Checked<Option<LoadBalancer>> {
     let Some(written) = written else { return Ok(None) };
     let at = written.span().start;
@@ -52,10 +51,6 @@ pub(in crate::config) fn loadbalancer(
         None => test_of(&reload),
         written => words("test", written, &["nginx", "-t"])?,
     };
-    if !cluster.is_origin() {
-        let what = "[loadbalancer]: needs the edges of an origin: secret_file in [cluster] or [nginx], or [[cluster.edge]]";
-        return Err(Problem { at, what: what.into() });
-    }
     Ok(Some(LoadBalancer {
         upstream_file,
         scheme: text_or("scheme", &raw.scheme, || "http", scheme)?,

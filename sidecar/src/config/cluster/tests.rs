@@ -82,10 +82,6 @@ fn what_is_wrong_is_said() {
         ),
         ("[loadbalancer]\nreload = []", "upstream_file is missing"),
         ("[loadbalancer]\nupstream_file = \"/f\"\nreload = []", "write a program and its arguments"),
-        (
-            "[loadbalancer]\nupstream_file = \"/f\"",
-            "[loadbalancer]: needs the edges of an origin: secret_file",
-        ),
     ] {
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
