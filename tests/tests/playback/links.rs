@@ -123,7 +123,7 @@ fn the_page_is_that_of_weir_serve_where_web_has_a_url() {
         links["watch"].as_str().unwrap().split('?').next().unwrap().to_owned()
     };
     assert_eq!(watch(&[]), "https://live.example.org/tv/watch/live/show");
-    assert_eq!(watch(&["--url", "https://other.example.org"]), "https://other.example.org/");
+    assert_eq!(watch(&["--url", "https://other.example.org"]), "https://other.example.org/watch/live/show");
 }
 
 #[test]
