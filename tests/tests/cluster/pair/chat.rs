@@ -124,7 +124,7 @@ fn messages_are_in_common() {
     assert_eq!((&heard["name"], &heard["text"]), (&"Ann".into(), &"one".into()));
     hear(&mut chief, |heard| heard["text"] == "two");
 
-    // A moderator of the other node deletes one, regrets it, and deletes it again.
+    // A moderator of the other node deletes one.
     let (one, other) = (heard["id"].clone(), |kind: &str| json!({ "type": kind, "id": heard["id"] }));
     tell(&mut chief, &other("chat.delete"));
     hear(&mut ann, |heard| heard["type"] == "chat.deleted" && heard["id"] == one);
