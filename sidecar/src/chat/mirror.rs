@@ -10,7 +10,7 @@ use super::room::mark_text;
 use crate::clock;
 use crate::streams::StreamId;
 
-/// Most words that wait for the other node. Older ones are left out.
+/// Most messages that wait for the other node, and most deletions. Older ones are left out.
 const MOST: usize = 1000;
 /// Most words of one letter.
 const MOST_IN_LETTER: usize = 200;
@@ -88,9 +88,13 @@ impl Mirror {
         waiting.last += 1;
         let word = Word { app: app.to_string(), stream: stream.to_string(), deed: deed() };
         let number = waiting.last;
-        waiting.words.push_back((number, word));
-        if waiting.words.len() > MOST {
-            waiting.words.pop_front();
+        let is_said = |word: &Word| matches!(word.deed, Deed::Said { .. });
+        let (kind, words) = (is_said(&word), &mut waiting.words);
+        words.push_back((number, word));
+        if words.iter().filter(|(_, word)| is_said(word) == kind).count() > MOST {
+            // Many messages must not drive out a deletion.
+            let oldest = words.iter().position(|(_, word)| is_said(word) == kind);
+            words.remove(oldest.unwrap_or_default());
         }
     }
 
@@ -134,5 +138,13 @@ mod tests {
         (0..2 * MOST).for_each(|_| mirror.deleted(&id, "m1"));
         let words = mirror.after(0);
         assert_eq!((words.len(), words[0].0), (MOST_IN_LETTER, MOST as u64 + 3));
+
+        let first = mirror.waiting().last + 1;
+        mirror.after(first - 1);
+        mirror.deleted(&id, "m1");
+        (0..2 * MOST).for_each(|_| mirror.said(&id, &message, None));
+        let words = mirror.after(0);
+        assert_eq!(words[0].0, first, "messages drive out no deletion");
+        assert_eq!(words[1].0, first + MOST as u64 + 1);
     }
 }

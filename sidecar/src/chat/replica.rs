@@ -8,7 +8,7 @@ use weir_model::Timestamp;
 use weir_model::front::{ChatMessage, FrontMessage};
 
 use super::mirror::{Deed, Word};
-use super::room::{Ban, MOST_CHARACTERS, MOST_NAME, Person, mark_of};
+use super::room::{Ban, Heard, MOST_CHARACTERS, MOST_NAME, Person, mark_of};
 use super::shared::{Common, left};
 use super::store::{Change, Store};
 use super::{Chat, Open, place, said};
@@ -145,12 +145,13 @@ impl Chat {
         match rooms.get_mut(id) {
             // The author was silenced here, and the other node does not know it yet.
             Some(open) if open.room.is_silenced(&author, now) => return,
-            Some(open) => {
-                if !open.room.hear(message.clone(), mark) {
-                    return;
+            Some(open) => match open.room.hear(message.clone(), mark) {
+                Heard::Known => return,
+                Heard::New => open.tell(&said(id, &message)),
+                Heard::Restored => {
+                    open.tell(&FrontMessage::ChatRestored { place: place(id), message: message.clone() });
                 }
-                open.tell(&said(id, &message));
-            }
+            },
             None if self.room(id, Vec::new()).room.is_silenced(&author, now) => return,
             None => {}
         }

@@ -125,6 +125,17 @@ struct Kept {
     mark: Option<AddressMark>,
 }
 
+/// What a message of the other node is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// A message that is not in the room.
+    New,
+    /// A deleted message that a moderator of the other node restored.
+    Restored,
+    /// It is in the room already.
+    Known,
+}
+
 /// Deleted messages: the time, the id or name that the moderator used, and the messages.
 #[derive(Debug)]
 struct Removed {
@@ -287,18 +298,35 @@ impl Room {
         }
     }
 
-    /// Adds a message that was written on the other node of a pair. Returns false if it is here already, or was deleted here.
-    pub(crate) fn hear(&mut self, message: ChatMessage, mark: Option<AddressMark>) -> bool {
-        let removed = self.removed.iter().flat_map(|removed| &removed.kept);
-        if self.messages.iter().chain(removed).any(|kept| kept.message.id == message.id) {
-            return false;
+    /// Adds a message that was written or restored on the other node of a pair.
+    pub(crate) fn hear(&mut self, message: ChatMessage, mark: Option<AddressMark>) -> Heard {
+        let is_it = |kept: &Kept| kept.message.id == message.id;
+        if self.messages.iter().any(is_it) {
+            return Heard::Known;
+        }
+        let mut heard = Heard::New;
+        for removed in &mut self.removed {
+            let before = removed.kept.len();
+            removed.kept.retain(|kept| !is_it(kept));
+            if removed.kept.len() < before {
+                heard = Heard::Restored;
+            }
         }
         self.messages.push_back(Kept { message, mark });
-        self.messages.make_contiguous().sort_by_key(|kept| kept.message.at);
+        self.sort();
         if self.messages.len() > HISTORY {
             self.messages.pop_front();
         }
-        true
+        heard
+    }
+
+    /// Sorts messages by time, and those of one millisecond by their ids.
+    fn sort(&mut self) {
+        let order = |one: &Kept, other: &Kept| {
+            let [one, other] = [one, other].map(|kept| (kept.message.at, kept.message.id.as_str()));
+            one.cmp(&other)
+        };
+        self.messages.make_contiguous().sort_by(order);
     }
 
     /// Returns whether a person is banned or has a time-out.
@@ -337,7 +365,7 @@ impl Room {
         let back: Vec<Kept> = back.into_iter().flat_map(|removed| removed.kept).collect();
         let messages = back.iter().map(|kept| kept.message.clone()).collect();
         self.messages.extend(back);
-        self.messages.make_contiguous().sort_by_key(|kept| kept.message.at);
+        self.sort();
         while self.messages.len() > HISTORY {
             self.messages.pop_front();
         }

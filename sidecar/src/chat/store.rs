@@ -161,7 +161,7 @@ impl Reader {
     pub(super) fn messages(&self, (app, stream): &StreamId) -> rusqlite::Result<Vec<ChatMessage>> {
         let reader = self.lock();
         let mut newest = reader.prepare_cached(
-            "SELECT id, name, text, at, verified, moderator FROM messages WHERE app = ?1 AND stream = ?2 ORDER BY at DESC LIMIT ?3",
+            "SELECT id, name, text, at, verified, moderator FROM messages WHERE app = ?1 AND stream = ?2 ORDER BY at DESC, id DESC LIMIT ?3",
         )?;
         let found = newest.query_map(params![app.as_str(), stream.as_str(), HISTORY as i64], |row| {
             Ok(ChatMessage {

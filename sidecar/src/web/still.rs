@@ -55,15 +55,22 @@ async fn of_rule(config: &Config, (app, name): &StreamId) -> Option<Bytes> {
 
 /// Returns a still of the newest keyframe; `None` if the stream is not live or has no video that ffmpeg decodes.
 async fn of_keyframe(web: &Web, config: &Config, id: &StreamId) -> Option<Bytes> {
-    if let Some(still) = web.stills.fresh(id) {
-        return still;
-    }
-    let _turn = web.stills.turn.lock().await;
+    web.board.find(id)?;
     if let Some(still) = web.stills.fresh(id) {
         return still;
     }
     let at = Instant::now();
-    let keyframe = timeout(PATIENCE, keyframe(web, id)).await.ok()??;
+    let Some(keyframe) = timeout(PATIENCE, keyframe(web, id)).await.ok().flatten() else {
+        // Nobody else waits for the keyframe of a live stream that sends none.
+        if web.board.find(id).is_some() {
+            web.stills.keep(id, at, None);
+        }
+        return None;
+    };
+    let _turn = web.stills.turn.lock().await;
+    if let Some(still) = web.stills.fresh(id) {
+        return still;
+    }
     let still = timeout(PATIENCE, convert(&config.jobs, ARGUMENTS, &keyframe, MOST_BYTES)).await;
     let still = match still.unwrap_or_else(|late| Err(late.into())) {
         Ok(still) => Some(Bytes::from(still)),

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,8 +45,28 @@ pub(super) fn run(mut socket: TcpStream, manners: &Manners, call: &Mutex<Call>, 
         writer: Writer::new(),
         output: Vec::new(),
     };
-    if session.serve(&mut socket, stop).is_none() && *manners == Manners::Resets {
-        reset(socket);
+    if session.serve(&mut socket, stop).is_some() {
+        return;
+    }
+    match manners {
+        Manners::Resets => reset(socket),
+        Manners::Deaf => {}
+        _ => hang_up(&mut socket, stop),
+    }
+}
+
+/// Closes with FIN. What still arrives is read: the kernel resets a connection that is closed with unread bytes.
+fn hang_up(socket: &mut TcpStream, stop: &AtomicBool) {
+    if socket.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let mut buffer = [0; 65_536];
+    while !stop.load(Ordering::Relaxed) {
+        match socket.read(&mut buffer) {
+            Ok(0) => return,
+            Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return,
+            _ => {}
+        }
     }
 }
 

@@ -126,8 +126,15 @@ fn messages_are_in_common() {
 
     // A moderator of the other node deletes one.
     let (one, other) = (heard["id"].clone(), |kind: &str| json!({ "type": kind, "id": heard["id"] }));
+    let is_deleted = |heard: &Value| heard["type"] == "chat.deleted" && heard["id"] == one;
     tell(&mut chief, &other("chat.delete"));
-    hear(&mut ann, |heard| heard["type"] == "chat.deleted" && heard["id"] == one);
+    hear(&mut ann, is_deleted);
+    // It comes back where it was, and is deleted again.
+    tell(&mut chief, &other("chat.restore"));
+    hear(&mut ann, |heard| heard["type"] == "chat.restored" && heard["message"]["id"] == one);
+    assert_eq!(history(&pair.nodes[A].daemon)[0], "one");
+    tell(&mut chief, &other("chat.delete"));
+    hear(&mut ann, is_deleted);
     say(&mut chief, "three");
     hear(&mut ann, |heard| heard["text"] == "three" && heard["moderator"] == true);
 
