@@ -132,7 +132,8 @@ fn messages_are_in_common() {
     // It comes back where it was, and is deleted again.
     tell(&mut chief, &other("chat.restore"));
     hear(&mut ann, |heard| heard["type"] == "chat.restored" && heard["message"]["id"] == one);
-    assert_eq!(history(&pair.nodes[A].daemon)[0], "one");
+    let (mut reader, _) = join(&pair.nodes[A].daemon, &json!({ "name": "Late" }));
+    assert_eq!(hear(&mut reader, |heard| heard["type"] == "chat")["text"], "one");
     tell(&mut chief, &other("chat.delete"));
     hear(&mut ann, is_deleted);
     say(&mut chief, "three");
