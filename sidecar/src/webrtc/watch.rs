@@ -29,7 +29,7 @@ const CHECK: Duration = Duration::from_secs(1);
 /// Shortest time between two repeated keyframes for a viewer that cannot decode.
 const REPLAY: Duration = Duration::from_secs(1);
 /// Time for which sent video is kept for a viewer who asks for lost packets, and most packets. A later one would come too late.
-const KEPT: Duration = Duration::from_millis(700);
+const KEPT: Duration = Duration::from_millis(500);
 const MOST_KEPT: usize = 1000;
 /// Packets are not sent again while they are more than this part of all.
 const MOST_REPEATED: f32 = 0.15;
@@ -97,10 +97,12 @@ async fn serve(
         for event in peer.settle().await? {
             bandwidth.note(&event, tracks.video);
             match event {
-                Event::MediaAdded(media) if media.kind == MediaKind::Video => tracks.video = Some(media.mid),
+                Event::MediaAdded(media) if media.kind == MediaKind::Video => {
+                    keep_few(peer, media.mid);
+                    tracks.video = Some(media.mid);
+                }
                 Event::MediaAdded(media) => tracks.audio = Some(media.mid),
                 Event::Connected => {
-                    keep_few(peer, tracks.video);
                     tracks.begin(viewer);
                     counted.as_mut().map(|counted| counted.rejoin(ViewerKind::WebRtc));
                 }
@@ -338,15 +340,14 @@ impl Tracks {
     }
 }
 
-/// Returns the payload type of H.264 that fits best: it allows packets of any size, and has the stream's profile.
 /// Keeps less of the sent video than str0m does by itself, which is 3 seconds: about 1 MB per viewer.
-fn keep_few(peer: &mut Peer, video: Option<Mid>) {
-    let mut streams = peer.rtc.direct_api();
-    if let Some(stream) = video.and_then(|mid| streams.stream_tx_by_mid(mid, None)) {
+fn keep_few(peer: &mut Peer, video: Mid) {
+    if let Some(stream) = peer.rtc.direct_api().stream_tx_by_mid(video, None) {
         stream.set_rtx_cache(MOST_KEPT, KEPT, Some(MOST_REPEATED));
     }
 }
 
+/// Returns the payload type of H.264 that fits best: it allows packets of any size, and has the stream's profile.
 fn video_payload(peer: &mut Peer, mid: Mid, profile: u32) -> Option<Pt> {
     let writer = peer.rtc.writer(mid)?;
     let fits = |params: &&str0m::format::PayloadParams| params.spec().codec == Codec::H264;
