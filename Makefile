@@ -146,7 +146,7 @@ deny: # licences, banned crates and sources of the dependencies, by deny.toml
 	@scripts/cargo-deny.sh
 
 shellcheck: # the scripts, also those of the packages and of `weir fleet`
-	shellcheck --severity=warning scripts/*.sh .ci/run sidecar/src/fleet/script/*.sh nginx-conf/*.sh debian/*.postrm debian/tests/publish-and-revoke \
+	shellcheck --severity=warning scripts/*.sh .ci/run sidecar/src/fleet/script/*.sh nginx-conf/*.sh debian/*.postrm debian/*.prerm debian/tests/publish-and-revoke \
 		packaging/alpine/weir.pre-install
 
 # `layers` finds imports that point up, `docs` compares the docs with the code. Neither needs the products of `make build`.

@@ -73,6 +73,9 @@ pub(crate) struct Chat {
     key: Mutex<Vec<u8>>,
     shared: Shared,
     mirror: mirror::Mirror,
+    late: replica::Late,
+    /// Number of changes of the other node of a pair.
+    heard: AtomicU64,
     /// Counts of the last minute that are not reported yet.
     counted: Mutex<VecDeque<ChatCounts>>,
     next: AtomicU64,
@@ -119,6 +122,8 @@ pub(crate) struct Visitor {
     pub is_moderator: bool,
     /// Whether the stream is or was live.
     pub stream_is_known: bool,
+    /// Whether the person has just left the room to enter it again, perhaps with another name.
+    pub is_back: bool,
 }
 
 /// A person in a room. Dropping it removes the person from the room.
@@ -143,7 +148,7 @@ impl Drop for Presence {
             open.room.leave(self.number);
             // Anybody may open any room, so unused rooms are removed. A few stay until their counts are reported.
             let stays = open.is_known && open.room.has_counts() && of_all <= MOST_COUNTED;
-            if open.room.is_unused() && !stays {
+            if open.room.is_unused(Instant::now()) && !stays {
                 rooms.remove(&self.id);
             }
         }
@@ -162,6 +167,8 @@ impl Chat {
             key: Mutex::default(),
             shared: Shared::default(),
             mirror: mirror::Mirror::default(),
+            late: replica::Late::default(),
+            heard: AtomicU64::new(0),
             counted: Mutex::default(),
             next: AtomicU64::new(0),
         });
@@ -252,15 +259,21 @@ impl Chat {
     ) -> Result<Presence, Refusal> {
         let settings = self.settings();
         let name = match &visitor.name {
-            Some(written) => Some(room::name_of(written).ok_or(Refusal::NoName)?),
+            Some(written) if visitor.is_verified => Some(room::name_of(written).ok_or(Refusal::NoName)?),
+            Some(written) => {
+                Some(room::name_of(&room::filtered(written, &settings.words)).ok_or(Refusal::NoName)?)
+            }
             None => None,
         };
         let name = name.filter(|_| visitor.has_token || settings.names == ChatNames::Open);
-        let Visitor { is_verified, is_moderator, stream_is_known, .. } = visitor;
+        let Visitor { is_verified, is_moderator, stream_is_known, is_back, .. } = visitor;
         let person = Person { name, is_verified, is_moderator, mark: self.mark(client) };
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let came = |open: &mut Open| {
             open.room.enter(number, person.clone())?;
+            if is_back {
+                open.room.stayed();
+            }
             open.is_known |= stream_is_known;
             let welcome = FrontMessage::ChatWelcome {
                 place: place(id),
@@ -368,7 +381,7 @@ impl Chat {
             self.shared.tidy(clock::now());
             rooms.retain(|_, open| {
                 open.room.tidy(now);
-                open.room.people() > 0
+                !open.room.is_idle(now)
             });
         }
     }

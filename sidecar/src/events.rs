@@ -7,10 +7,12 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 use weir_model::Timestamp;
 use weir_model::event::Event as ModuleEvent;
-use weir_model::event::daemon::DaemonEvent;
+use weir_model::event::daemon::{CHAT_MESSAGE, DaemonEvent};
 
 /// Number of events that the bus keeps for clients that reconnect with `Last-Event-ID`.
 const KEPT: usize = 1000;
+/// Most of them that are messages of the chat, so that a busy chat leaves room for others.
+const KEPT_SAID: usize = 200;
 /// Number of events that a listener may be behind; a slower listener misses events.
 const BEHIND: usize = 256;
 
@@ -52,6 +54,22 @@ struct Kept {
     events: VecDeque<Arc<Event>>,
 }
 
+impl Kept {
+    /// Forgets the oldest event if there are too many: a message of the chat if there are too many of those.
+    fn shorten(&mut self) {
+        let is_said = |event: &Arc<Event>| event.kind == CHAT_MESSAGE;
+        let has_many = || self.events.iter().filter(|event| is_said(event)).count() > KEPT_SAID;
+        let first_said = self.events.back().is_some_and(is_said) && has_many();
+        let gone = match first_said {
+            true => self.events.iter().position(is_said),
+            false => (self.events.len() > KEPT).then_some(0),
+        };
+        if let Some(gone) = gone.and_then(|gone| self.events.remove(gone)) {
+            self.complete_from = self.complete_from.max(gone.id + 1);
+        }
+    }
+}
+
 /// Events for a listener that reconnects.
 #[derive(Debug)]
 pub(crate) struct CatchUp {
@@ -82,12 +100,8 @@ impl Bus {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Arc::new(Event { id: kept.next, kind: kind.to_owned(), data });
         kept.next += 1;
-        if kept.events.len() == KEPT
-            && let Some(oldest) = kept.events.pop_front()
-        {
-            kept.complete_from = oldest.id + 1;
-        }
         kept.events.push_back(event.clone());
+        kept.shorten();
         // Sending fails if there is no listener.
         let _ = self.sender.send(event);
     }
@@ -140,5 +154,19 @@ mod tests {
         assert!(caught.missed);
         assert_eq!(caught.events.first().unwrap().id, 500);
         assert!(!bus.listen(Some(499)).missed);
+    }
+
+    #[test]
+    fn a_busy_chat_drives_out_no_other_event() {
+        let bus = Bus::new(0);
+        bus.pass_on("stream.started", json!({}));
+        for n in 0..1500 {
+            bus.pass_on(CHAT_MESSAGE, json!(n));
+        }
+        let caught = bus.listen(Some(5));
+        let ids: Vec<u64> = caught.events.iter().map(|event| event.id).collect();
+        assert!(caught.missed);
+        assert_eq!((ids.len(), ids[0], ids[1]), (1 + KEPT_SAID, 0, 1301));
+        assert!(!bus.listen(Some(1300)).missed);
     }
 }

@@ -38,6 +38,8 @@ enum Who {
     /// A /24 of IPv4, or a /48 of IPv6. It counts its addresses with failures.
     Network(IpAddr),
     Name(String),
+    /// A client and the name that it tried. It has no wait of its own.
+    Pair(IpAddr, String),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +103,8 @@ impl Limits {
         let of_name = (!name.is_empty()).then(|| Who::Name(name.to_owned()));
         let of_address = Who::Address(client(address));
         let of_network = self.recent(&of_address, now).is_none().then(|| Who::Network(network(address)));
-        for who in std::iter::once(of_address).chain(of_network).chain(of_name) {
+        let of_pair = Who::Pair(client(address), name.to_owned());
+        for who in [of_address, of_pair].into_iter().chain(of_network).chain(of_name) {
             if self.failures.len() >= MOST && !self.failures.contains_key(&who) {
                 let oldest = self.failures.iter().min_by_key(|(_, failures)| failures.last);
                 if let Some(oldest) = oldest.map(|(who, _)| who.clone()) {
@@ -142,23 +145,30 @@ impl Limits {
         Ok(of.failures.count)
     }
 
-    /// Notes that a login was right.
+    /// Notes that a login was right. Failures of other names stay: the owner of one account may guess the password of another.
     pub(crate) fn succeeded(&mut self, address: IpAddr, name: &str) {
         let neighbours = Who::Network(network(address));
         let address = client(address);
-        if self.failures.remove(&Who::Address(address)).is_some()
-            && let Some(failures) = self.failures.get_mut(&neighbours)
-        {
-            failures.count = failures.count.saturating_sub(1);
-            if failures.count == 0 {
-                self.failures.remove(&neighbours);
-            }
+        let own = self.failures.remove(&Who::Pair(address, name.to_owned())).map_or(0, |own| own.count);
+        if self.forget(&Who::Address(address), own) {
+            self.forget(&neighbours, 1);
         }
         self.failures.remove(&Who::Name(name.to_owned()));
         self.codes.remove(name);
         if self.known.len() < MOST {
             self.known.insert((name.to_owned(), address));
         }
+    }
+
+    /// Takes some failures back. Returns whether none is left.
+    fn forget(&mut self, who: &Who, count: u32) -> bool {
+        let Some(failures) = self.failures.get_mut(who) else { return false };
+        failures.count = failures.count.saturating_sub(count);
+        let is_clean = failures.count == 0;
+        if is_clean {
+            self.failures.remove(who);
+        }
+        is_clean
     }
 }
 
@@ -245,6 +255,23 @@ mod tests {
         assert_eq!(limits.wait(at(9), "ana", now), Some(LONGEST));
         limits.succeeded(at(9), "ana");
         assert_eq!(limits.wait(at(9), "ana", now), None);
+    }
+
+    #[test]
+    fn a_right_login_of_another_name_takes_no_failures_back() {
+        let (mut limits, now) = (Limits::default(), Instant::now());
+        for _ in 0..=FREE {
+            for name in ["ana", "vi"] {
+                limits.begin(at(1), name, now);
+            }
+            limits.succeeded(at(1), "vi");
+        }
+        assert_eq!(limits.wait(at(1), "ana", now), Some(Duration::from_secs(2)));
+        assert_eq!(limits.wait(at(1), "vi", now), Some(Duration::from_secs(2)));
+        assert!(limits.wait(at(2), "ana", now).is_some(), "the network has failures");
+        limits.succeeded(at(1), "ana");
+        assert_eq!(limits.wait(at(1), "ana", now), None);
+        assert!(limits.failures.is_empty());
     }
 
     #[test]

@@ -94,6 +94,10 @@ impl Chat {
     fn silence(&self, id: &StreamId, open: &mut Open, who: &str, span: Option<Duration>) {
         let now = Instant::now();
         let (ban, gone) = open.room.silence(who, span.map(|span| now + span), now);
+        // The other node of a pair may not know the addresses of its messages.
+        for message in &gone {
+            self.mirror.deleted(id, message);
+        }
         self.clear(id, open, &ban, gone);
         match span {
             Some(span) => {
@@ -115,7 +119,7 @@ impl Chat {
             open.tell(&FrontMessage::ChatDeleted { place: place(id), id: message.clone() });
             self.keep(Change::Deleted(id.clone(), message));
         }
-        self.keep(Change::Cleared(id.clone(), ban.name.clone()));
+        self.keep(Change::Cleared(id.clone(), ban.clone()));
     }
 
     fn restore(&self, id: &StreamId, open: &mut Open, by: &str, what: &str) -> Result<(), Refusal> {

@@ -1,6 +1,8 @@
 //! The chat for the other node of a pair: what both nodes share, and the changes of the other node.
 
-use std::sync::PoisonError;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,15 +10,51 @@ use weir_model::Timestamp;
 use weir_model::front::{ChatMessage, FrontMessage};
 
 use super::mirror::{Deed, Word};
-use super::room::{Ban, Heard, MOST_CHARACTERS, MOST_NAME, Person, mark_of};
+use super::room::{AddressMark, Ban, Heard, MOST_CHARACTERS, MOST_NAME, Person, mark_of};
 use super::shared::{Common, left};
 use super::store::{Change, Store};
 use super::{Chat, Open, place, said};
 use crate::clock;
 use crate::streams::StreamId;
 
+/// Time for which a message waits for the end of its author's ban or time-out to arrive, and most such messages.
+const LATE: Duration = Duration::from_secs(10);
+const MOST_LATE: usize = 500;
 /// Longest id of a message, in bytes.
 const MOST_ID: usize = 32;
+
+/// Messages of the other node by people who are silenced here: the ban or time-out may be over there already, or not be known there yet.
+#[derive(Debug, Default)]
+pub(super) struct Late(Mutex<VecDeque<Waiting>>);
+
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    id: StreamId,
+    message: ChatMessage,
+    mark: Option<AddressMark>,
+}
+
+impl Late {
+    fn put(&self, id: &StreamId, message: ChatMessage, mark: Option<AddressMark>) {
+        let now = Instant::now();
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|one| now - one.since < LATE);
+        if waiting.len() < MOST_LATE {
+            waiting.push_back(Waiting { since: now, id: id.clone(), message, mark });
+        }
+    }
+
+    /// Takes the messages of a room, the oldest first.
+    fn take(&self, id: &StreamId) -> Vec<(ChatMessage, Option<AddressMark>)> {
+        let now = Instant::now();
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (theirs, rest) = waiting.drain(..).partition::<Vec<_>, _>(|one| one.id == *id);
+        *waiting = rest.into();
+        let is_recent = |one: &Waiting| now - one.since < LATE;
+        theirs.into_iter().filter(is_recent).map(|one| (one.message, one.mark)).collect()
+    }
+}
 
 impl Chat {
     /// Hashes addresses with the key that the other node of a pair also uses, so that the bans match on both nodes, and keeps the messages
@@ -40,6 +78,7 @@ impl Chat {
 
     /// Applies a ban of the other node, or the end of a ban (`None`).
     pub(crate) fn take_over_ban(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         let mut rooms = self.lock();
         self.shared.note_ban(id, name, ban.clone());
         let open = rooms.get_mut(id);
@@ -49,6 +88,8 @@ impl Chat {
                 open.room.lift_ban(name);
                 open.tell(&FrontMessage::ChatForgiven { place: place(id), name: name.to_owned() });
             }
+            drop(rooms);
+            self.hear_late(id);
             return;
         };
         let told = FrontMessage::ChatCleared { place: place(id), name: name.to_owned(), seconds: None };
@@ -58,6 +99,7 @@ impl Chat {
 
     /// Applies a time-out of the other node, or the end of a time-out (`None`).
     pub(crate) fn take_over_time_out(&self, id: &StreamId, name: &str, time_out: Option<(Ban, Timestamp)>) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         let mut rooms = self.lock();
         self.shared.note_time_out(id, name, time_out.clone());
         let open = rooms.get_mut(id);
@@ -67,6 +109,8 @@ impl Chat {
                 open.room.lift_time_out(name);
                 open.tell(&FrontMessage::ChatForgiven { place: place(id), name: name.to_owned() });
             }
+            drop(rooms);
+            self.hear_late(id);
             return;
         };
         let left = left(until, clock::now());
@@ -78,6 +122,7 @@ impl Chat {
 
     /// Applies a slow mode of the other node, or `None` for that of the settings.
     pub(crate) fn take_over_slow(&self, id: &StreamId, slow: Option<Duration>) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         let settings = self.settings();
         let mut rooms = self.lock();
         self.shared.note_slow(id, slow);
@@ -99,13 +144,18 @@ impl Chat {
         silence: impl FnOnce(&mut Open),
     ) {
         let Some(open) = open else {
-            self.keep(Change::Cleared(id.clone(), ban.name.clone()));
+            self.keep(Change::Cleared(id.clone(), ban.clone()));
             return;
         };
-        let gone = open.room.clear(&ban.name, Instant::now());
+        let gone = open.room.clear(ban, Instant::now());
         silence(open);
         self.clear(id, open, ban, gone);
         open.tell(told);
+    }
+
+    /// Returns the number of changes of the other node so far.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// Returns the words after this number, for the other node of a pair.
@@ -119,6 +169,7 @@ impl Chat {
             return;
         }
         for Word { app, stream, deed } in words {
+            self.heard.fetch_add(1, Ordering::Relaxed);
             let (Ok(app), Ok(stream)) = (app.parse(), stream.parse()) else { continue };
             let id: StreamId = (app, stream);
             match deed {
@@ -128,7 +179,7 @@ impl Chat {
         }
     }
 
-    fn hear(&self, id: &StreamId, message: ChatMessage, mark: Option<[u8; 16]>) {
+    fn hear(&self, id: &StreamId, message: ChatMessage, mark: Option<AddressMark>) {
         let ChatMessage { id: number, name, text, verified, moderator, .. } = &message;
         let is_long = text.chars().count() > MOST_CHARACTERS || name.chars().count() > MOST_NAME;
         if is_long || number.len() > MOST_ID {
@@ -143,8 +194,7 @@ impl Chat {
         let now = Instant::now();
         let mut rooms = self.lock();
         match rooms.get_mut(id) {
-            // The author was silenced here, and the other node does not know it yet.
-            Some(open) if open.room.is_silenced(&author, now) => return,
+            Some(open) if open.room.is_silenced(&author, now) => return self.late.put(id, message, mark),
             Some(open) => match open.room.hear(message.clone(), mark) {
                 Heard::Known => return,
                 Heard::New => open.tell(&said(id, &message)),
@@ -152,10 +202,19 @@ impl Chat {
                     open.tell(&FrontMessage::ChatRestored { place: place(id), message: message.clone() });
                 }
             },
-            None if self.room(id, Vec::new()).room.is_silenced(&author, now) => return,
+            None if self.room(id, Vec::new()).room.is_silenced(&author, now) => {
+                return self.late.put(id, message, mark);
+            }
             None => {}
         }
         self.keep(Change::Said(id.clone(), message));
+    }
+
+    /// Takes the messages that came before the end of a ban or time-out.
+    fn hear_late(&self, id: &StreamId) {
+        for (message, mark) in self.late.take(id) {
+            self.hear(id, message, mark);
+        }
     }
 
     fn hear_deleted(&self, id: &StreamId, message: String) {

@@ -212,6 +212,12 @@ impl Room {
         Ok(())
     }
 
+    /// Counts the person who has just entered as one who was here already, and has only changed the name.
+    pub(crate) fn stayed(&mut self) {
+        self.counts[1] = self.counts[1].saturating_sub(1);
+        self.counts[2] = self.counts[2].saturating_sub(1);
+    }
+
     /// Removes a person.
     pub(crate) fn leave(&mut self, number: u64) {
         if self.people.remove(&number).is_some() {
@@ -385,7 +391,7 @@ impl Room {
             Some(until) => self.time_out(ban.clone(), until),
             None => self.ban(ban.clone()),
         }
-        let ids = self.clear(&small, now);
+        let ids = self.clear(&ban, now);
         (ban, ids)
     }
 
@@ -401,14 +407,14 @@ impl Room {
         self.silenced.push((ban, until));
     }
 
-    /// Removes the messages of a name in lower case, or of the hash of an address. Returns the ids of these messages.
-    pub(crate) fn clear(&mut self, small: &str, now: Instant) -> Vec<String> {
-        let address = mark_of(small);
+    /// Removes the messages of those whom the ban fits. Returns the ids of these messages.
+    pub(crate) fn clear(&mut self, ban: &Ban, now: Instant) -> Vec<String> {
+        let address = mark_of(&ban.name);
         let is_meant = |kept: &Kept| match address {
             Some(_) => kept.mark == address && !kept.message.moderator,
-            None => kept.message.name.to_lowercase() == small,
+            None => ban.is_of(&kept.message),
         };
-        self.take(small, is_meant, now)
+        self.take(&ban.name, is_meant, now)
     }
 
     /// Finds the person of a name that several people may have: the last author with the name, or without a message, a person who chose
@@ -428,9 +434,14 @@ impl Room {
         Ban { name: small.to_owned(), mark, is_verified }
     }
 
-    /// Returns whether nobody is in the room, and it has no messages.
-    pub(crate) fn is_unused(&self) -> bool {
-        self.people.is_empty() && self.messages.is_empty() && self.counts[0] == 0
+    /// Returns whether nobody is in the room, and it has no messages, also none that could be restored.
+    pub(crate) fn is_unused(&self, now: Instant) -> bool {
+        self.messages.is_empty() && self.counts[0] == 0 && self.is_idle(now)
+    }
+
+    /// Returns whether nobody is in the room, and no message of it could be restored.
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
+        self.people.is_empty() && self.removed.iter().all(|removed| now - removed.at >= REGRET)
     }
 
     /// Returns whether anybody has written, come or left since the last minute.
@@ -476,6 +487,12 @@ impl Room {
 }
 
 impl Ban {
+    /// Returns whether a message is of this name, and of a name given by a token or freely chosen, as the ban says.
+    pub(super) fn is_of(&self, message: &ChatMessage) -> bool {
+        message.name.to_lowercase() == self.name
+            && self.is_verified.is_none_or(|is_verified| is_verified == message.verified)
+    }
+
     fn fits(&self, person: &Person, looks: &Looks) -> bool {
         let is_kind = self.is_verified.is_none_or(|is_verified| is_verified == person.is_verified);
         self.mark == Some(person.mark)

@@ -58,8 +58,8 @@ CREATE TABLE slow (app TEXT NOT NULL, stream TEXT NOT NULL, seconds INTEGER NOT 
 pub(super) enum Change {
     Said(StreamId, ChatMessage),
     Deleted(StreamId, String),
-    /// Removes all messages of a name, in lower case.
-    Cleared(StreamId, String),
+    /// Removes all messages of those whom the ban fits by name.
+    Cleared(StreamId, Ban),
     Banned(StreamId, Ban, Timestamp),
     Forgiven(StreamId, String),
     /// A time-out, with its end.
@@ -163,16 +163,7 @@ impl Reader {
         let mut newest = reader.prepare_cached(
             "SELECT id, name, text, at, verified, moderator FROM messages WHERE app = ?1 AND stream = ?2 ORDER BY at DESC, id DESC LIMIT ?3",
         )?;
-        let found = newest.query_map(params![app.as_str(), stream.as_str(), HISTORY as i64], |row| {
-            Ok(ChatMessage {
-                id: row.get(0)?,
-                name: row.get(1)?,
-                text: row.get(2)?,
-                at: Timestamp::from_millis(u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default()),
-                verified: row.get(4)?,
-                moderator: row.get(5)?,
-            })
-        })?;
+        let found = newest.query_map(params![app.as_str(), stream.as_str(), HISTORY as i64], message_of)?;
         let mut messages: Vec<ChatMessage> = found.collect::<Result<_, _>>()?;
         messages.reverse();
         Ok(messages)
@@ -314,11 +305,23 @@ impl Writer {
     }
 }
 
+/// Reads the columns `id, name, text, at, verified, moderator`.
+fn message_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<ChatMessage> {
+    Ok(ChatMessage {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        text: row.get(2)?,
+        at: Timestamp::from_millis(u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default()),
+        verified: row.get(4)?,
+        moderator: row.get(5)?,
+    })
+}
+
 /// Returns whether a change removes this message from the file.
 fn removes(change: &Change, of: &StreamId, message: &ChatMessage) -> bool {
     match change {
         Change::Deleted(id, which) => id == of && *which == message.id,
-        Change::Cleared(id, name) => id == of && *name == message.name.to_lowercase(),
+        Change::Cleared(id, ban) => id == of && ban.is_of(message),
         _ => false,
     }
 }
@@ -346,15 +349,15 @@ fn apply(database: &Connection, change: &Change) -> rusqlite::Result<()> {
             "DELETE FROM messages WHERE id = ?1 AND app = ?2 AND stream = ?3",
             [id, app.as_str(), stream.as_str()],
         ),
-        Change::Cleared((app, stream), name) => {
-            let mut theirs =
-                database.prepare("SELECT id, name FROM messages WHERE app = ?1 AND stream = ?2")?;
-            let theirs: Vec<(String, String)> = theirs
-                .query_map(params![app.as_str(), stream.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
+        Change::Cleared((app, stream), ban) => {
+            let columns = "SELECT id, name, text, at, verified, moderator";
+            let mut all =
+                database.prepare(&format!("{columns} FROM messages WHERE app = ?1 AND stream = ?2"))?;
+            let all: Vec<ChatMessage> =
+                all.query_map([app.as_str(), stream.as_str()], message_of)?.collect::<Result<_, _>>()?;
             // SQLite's lower() handles ASCII only.
-            for (id, _) in theirs.iter().filter(|(_, by)| by.to_lowercase() == *name) {
-                database.execute("DELETE FROM messages WHERE id = ?1", [id])?;
+            for message in all.iter().filter(|message| ban.is_of(message)) {
+                database.execute("DELETE FROM messages WHERE id = ?1", [&message.id])?;
             }
             Ok(0)
         }

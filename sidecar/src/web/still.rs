@@ -1,12 +1,13 @@
 //! `/stream/APP/NAME/still.jpg`: the newest still. A `[[thumbnail]]` makes stills of its streams. Of another stream, ffmpeg converts the
 //! newest keyframe when somebody asks.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
+use weir_model::Timestamp;
 
 use super::answer;
 use super::common::Web;
@@ -26,8 +27,9 @@ const ARGUMENTS: &str = "-threads 1 -f mp4 -i pipe:0 -an -frames:v 1 -vf scale=-
 
 /// Returns the answer. `is_private`: only this viewer may see it.
 pub(super) async fn get(web: &Web, id: &StreamId, is_private: bool) -> Response {
+    let Some(stream) = web.board.find(id) else { return answer::not_live() };
     let config = web.context.config();
-    let still = match of_rule(&config, id).await {
+    let still = match of_rule(&config, id, stream.since).await {
         Some(still) => Ok(Some(still)),
         None => timeout(2 * PATIENCE, of_keyframe(web, &config, id)).await,
     };
@@ -46,16 +48,20 @@ pub(super) async fn get(web: &Web, id: &StreamId, is_private: bool) -> Response 
     }
 }
 
-/// Returns the still that a `[[thumbnail]]` has written.
-async fn of_rule(config: &Config, (app, name): &StreamId) -> Option<Bytes> {
+/// Returns the still that a `[[thumbnail]]` has written since the stream began: the file of an earlier stream remains.
+async fn of_rule(config: &Config, (app, name): &StreamId, since: Timestamp) -> Option<Bytes> {
     let rule = config.thumbnails.iter().find(|rule| rule.app == *app && rule.stream.fits(name.as_str()))?;
     let file = rule.folder.join(app.as_str()).join(format!("{name}.jpg"));
+    let written = tokio::fs::metadata(&file).await.and_then(|about| about.modified()).ok()?;
+    let written = written.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    if written < Duration::from_millis(since.as_millis()) {
+        return None;
+    }
     tokio::fs::read(file).await.ok().map(Bytes::from)
 }
 
 /// Returns a still of the newest keyframe; `None` if the stream is not live or has no video that ffmpeg decodes.
 async fn of_keyframe(web: &Web, config: &Config, id: &StreamId) -> Option<Bytes> {
-    web.board.find(id)?;
     if let Some(still) = web.stills.fresh(id) {
         return still;
     }

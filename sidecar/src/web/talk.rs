@@ -241,8 +241,11 @@ async fn take(
     match request.kind.as_str() {
         // The front end leaves the room before it joins again, perhaps with another name.
         "join" => {
-            let far = joined.take().and_then(|joined| joined.far);
-            join(web, about, request, far, pace).await
+            let before = joined.take();
+            let was_in =
+                before.as_ref().filter(|joined| joined.presence.is_some()).map(|joined| joined.id.clone());
+            let far = before.and_then(|joined| joined.far);
+            join(web, about, request, (far, was_in), pace).await
         }
         "chat" | "chat.delete" | "chat.timeout" | "chat.ban" | "chat.unban" | "chat.slow"
         | "chat.restore" => {
@@ -287,8 +290,14 @@ async fn take(
     }
 }
 
-/// `far` is the earlier presence at the origin.
-async fn join(web: &Arc<Web>, about: &Caller, request: Request, far: Option<Far>, pace: &mut Pace) -> Reply {
+/// `far` is the earlier presence at the origin, and `was_in` the room of the earlier presence here.
+async fn join(
+    web: &Arc<Web>,
+    about: &Caller,
+    request: Request,
+    (far, was_in): (Option<Far>, Option<StreamId>),
+    pace: &mut Pace,
+) -> Reply {
     let (Ok(app), Ok(name)) = (request.app.parse(), request.stream.parse()) else {
         return Reply::Error("bad_message", "app and stream: must be the names of a stream".into());
     };
@@ -336,10 +345,18 @@ async fn join(web: &Arc<Web>, about: &Caller, request: Request, far: Option<Far>
         Some(ChatClaims { name, moderator: is_moderator, .. }) => {
             // A token without a name lets its bearer choose one.
             let (is_verified, name) = (name.is_some(), name.or(request.name));
-            Visitor { name, has_token: true, is_verified, is_moderator, stream_is_known }
+            Visitor {
+                name,
+                has_token: true,
+                is_verified,
+                is_moderator,
+                stream_is_known,
+                ..Visitor::default()
+            }
         }
         None => Visitor { name: request.name, stream_is_known, ..Visitor::default() },
     };
+    let visitor = Visitor { is_back: was_in.as_ref() == Some(&id), ..visitor };
     match web.context.chat.enter(&id, visitor, client).await {
         Ok(presence) => {
             Reply::Joined(Box::new(Joined { id, pass, presence: Some(presence), far: None }), None)

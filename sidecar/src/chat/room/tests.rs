@@ -96,3 +96,13 @@ fn names_are_plain_and_words_become_stars() {
     assert_eq!(filtered("DARNit, so ein ÄRGER!", &words), "****it, so ein *****!");
     assert_eq!(filtered("fine", &words), "fine");
 }
+
+#[test]
+fn a_ban_of_a_chosen_name_spares_the_messages_of_a_name_given_by_a_token() {
+    let (mut room, now) = (Room::default(), Instant::now());
+    room.say(ChatMessage { verified: true, moderator: true, ..message("m1", "Ana", 1) }, [1; 16]);
+    room.say(message("m2", "ana", 2), [2; 16]);
+    let (ban, gone) = room.silence("ANA", None, now);
+    assert_eq!((ban.is_verified, gone), (Some(false), vec!["m2".to_owned()]));
+    assert_eq!(room.messages().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["m1"]);
+}

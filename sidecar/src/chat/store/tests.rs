@@ -132,7 +132,7 @@ fn a_restored_message_is_not_deleted_by_an_earlier_change() {
     for which in ["m1", "m2"] {
         store.put(Change::Deleted(id(), which.into()));
     }
-    store.put(Change::Cleared(id(), "eve".into()));
+    store.put(Change::Cleared(id(), Ban { name: "eve".into(), mark: None, is_verified: None }));
     store.put(message("m1".into(), at));
     store.put(message("m3".into(), at));
     let ids = || -> Vec<String> {

@@ -121,7 +121,7 @@ fn tell_lists(web: &Web, last: &mut [u64; 2]) {
     }
     let mut rooms = DefaultHasher::new();
     if web.context.chat.is_on() {
-        web.context.chat.summaries().hash(&mut rooms);
+        (web.context.chat.summaries(), web.context.chat.heard()).hash(&mut rooms);
     }
     for (slot, (what, now)) in last.iter_mut().zip([("jobs", jobs.finish()), ("chat", rooms.finish())]) {
         if *slot != now {

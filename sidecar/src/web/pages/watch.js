@@ -249,7 +249,10 @@ const HEARD = {
     list.replaceChildren();
   },
   "chat.people": ({ people }) => (field("chat-people").textContent = t("chat_people", { n: people })),
-  chat: show,
+  chat: (message) => {
+    if (message.text === pending.trim()) pending = "";
+    show(message);
+  },
   "chat.restored": ({ message }) => !list.querySelector(`[data-id="${CSS.escape(message.id)}"]`) && show(message),
   "chat.deleted": ({ id }) => list.querySelector(`[data-id="${CSS.escape(id)}"]`)?.remove(),
   "chat.cleared": (message) => {
@@ -311,6 +314,10 @@ field("chat-form").addEventListener("submit", (event) => {
       // This browser stores nothing for this page.
     }
     join();
+  }
+  if (socket?.readyState !== WebSocket.OPEN) {
+    put("chat-error", t("chat_error_unavailable"));
+    return;
   }
   pending = field("chat-text").value;
   send({ type: "chat", text: pending });

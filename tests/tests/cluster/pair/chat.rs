@@ -164,6 +164,23 @@ fn messages_are_in_common() {
     assert_eq!(sorted(&pair.nodes[B].daemon), expected);
 }
 
+#[test]
+fn the_messages_of_a_banned_person_go_and_come_back_on_both_nodes() {
+    let pair = Pair::start();
+    pair.wait_in_step();
+    let mut chief = join_as_moderator(&pair.nodes[A].daemon);
+    let say = |socket: &mut WebSocket, text: &str| tell(socket, &json!({ "type": "chat", "text": text }));
+    let (mut eve, _) = join(&pair.nodes[A].daemon, &json!({ "name": "Eve" }));
+    let (mut reader, _) = join(&pair.nodes[B].daemon, &json!({}));
+    say(&mut eve, "one");
+    hear(&mut reader, |heard| heard["text"] == "one");
+    tell(&mut chief, &json!({ "type": "chat.timeout", "name": "Eve", "seconds": 600 }));
+    hear(&mut reader, |heard| heard["type"] == "chat.cleared");
+    tell(&mut chief, &json!({ "type": "chat.unban", "name": "Eve" }));
+    tell(&mut chief, &json!({ "type": "chat.restore", "name": "Eve" }));
+    hear(&mut reader, |heard| heard["type"] == "chat.restored" && heard["message"]["text"] == "one");
+}
+
 /// Locks the file of a chat until its standard input is closed, so that the daemon cannot write to it.
 fn lock(daemon: &Sidecar) -> Child {
     let script = "import sqlite3, sys\ndatabase = sqlite3.connect(sys.argv[1])\ndatabase.execute('BEGIN IMMEDIATE')\n\

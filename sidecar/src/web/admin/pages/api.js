@@ -162,7 +162,12 @@ function listen() {
     const subject = event.kind.startsWith("admin.") ? event.kind.slice(6) : event.kind.split(".")[0];
     changed(...(CHANGES[subject] ?? []));
   });
-  on("changed", ({ what }) => changed(what, ...(what === "jobs" ? ["inputs"] : [])));
+  on("changed", ({ what }) => {
+    if (what === "jobs") changed("inputs");
+    // The people and messages of a room are lists of their own.
+    if (what === "chat") changed(...Object.keys(lists).filter((one) => one.startsWith("chat/room")));
+    changed(what);
+  });
   on("missed", () => changed(...Object.keys(lists)));
 }
 

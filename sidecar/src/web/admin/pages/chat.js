@@ -40,8 +40,10 @@ function order(room, wanted, done, back = []) {
   return act(async () => {
     await call("POST", "chat", { ...room, ...wanted });
     const undo = act(async () => {
-      // Messages can be restored only while the server remembers them, so a missing message is no error.
-      for (const one of back) await call("POST", "chat", { ...room, ...one }).catch((why) => { if (why.status !== 404) throw why; });
+      // The messages can be restored only while the server remembers them. The rest of the action is undone in any case.
+      let missing = 0;
+      for (const one of back) await call("POST", "chat", { ...room, ...one }).catch((why) => { if (why.status !== 404) throw why; missing += one.order === "restore"; });
+      if (missing > 0 && missing === back.filter((one) => one.order === "restore").length) say("The server no longer has the messages: they stay deleted.", { level: "bad" });
     });
     say(done, { ms: UNDO_MS, buttons: back.length > 0 ? [["Undo", undo]] : [] });
   });
