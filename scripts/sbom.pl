@@ -17,17 +17,25 @@ my $sbom = decode_json($text);
 
 my %npm;
 for my $lock (@locks) {
-    my %fact = map { /^(name|version|licence) (.+)$/ ? ($1 => $2) : () } split /\n/, read_file($lock);
-    my $purl = "pkg:npm/$fact{name}\@$fact{version}";
-    $purl =~ s{/\@}{/%40};
-    $npm{$purl} = {
-        type => 'library', 'bom-ref' => $purl, purl => $purl, name => $fact{name}, version => $fact{version}, scope => 'required',
-        licenses => [{ expression => $fact{licence} }],
-    };
+    my @lines = split /\n/, read_file($lock);
+    my %fact = map { /^(name|version|licence) (.+)$/ ? ($1 => $2) : () } @lines;
+    add(@fact{qw(name version licence)});
+    # What compressed code contains of others.
+    /^bundles (\S+) (\S+) \S+ (\S+)/ and add($1, $2, $3) for @lines;
 }
 push @{ $sbom->{components} }, map { $npm{$_} } sort keys %npm;
 push @{ $sbom->{dependencies} }, map { { ref => $_ } } sort keys %npm;
 print JSON::PP->new->utf8->canonical->pretty->indent_length(2)->encode($sbom);
+
+sub add {
+    my ($name, $version, $licence) = @_;
+    my $purl = "pkg:npm/$name\@$version";
+    $purl =~ s{/\@}{/%40};
+    $npm{$purl} = {
+        type => 'library', 'bom-ref' => $purl, purl => $purl, name => $name, version => $version, scope => 'required',
+        licenses => [{ expression => $licence }],
+    };
+}
 
 sub read_file {
     my ($path) = @_;

@@ -56,6 +56,10 @@ for lock in nginx-conf/*/www/vendor/vendor.lock sidecar/src/web/admin/pages/vend
     name=$(sed -n 's/^name //p' "$lock") version=$(sed -n 's/^version //p' "$lock")
     printf '%s %s|%s\n' "$name" "$version" "$(sed -n 's/^licence //p' "$lock")" >>"$work/list"
     license_file "$name $version" "${lock%/*}/LICENSE"
+    while read -r name version _ licence _; do
+        printf '%s %s|%s\n' "$name" "$version" "$licence" >>"$work/list"
+        license_file "$name $version" "$(readable_of "$lock")/node_modules/$name/LICENSE"
+    done < <(sed -n 's/^bundles //p' "$lock")
 done
 
 mkdir -p "${file%/*}"

@@ -24,6 +24,18 @@ for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock "$root_dir"/sidecar/
     case $paragraph in *"${sources#"$root_dir"/}/*"*) ;; *) die "debian/copyright.in does not name ${sources#"$root_dir"/} beside $short" ;; esac
     licence=$(sed -n 's/^licence //p' "$lock")
     grep -qx "License: $licence" <<<"$paragraph" || die "debian/copyright.in names another licence of $short than $licence"
+    # Compressed code contains no package that the lock does not name, and debian/copyright.in names them all.
+    while read -r part; do
+        case " $(sed -n 's/^name //p' "${lock%/*}"/../*/vendor.lock "$lock" | tr '\n' ' ') " in *" $part "*) continue ;; esac
+        grep -q "^bundles $part " "$lock" || die "$short contains $part, which its vendor.lock does not name (bundles)"
+    done < <(grep -rhoE " from ['\"][@a-z][^'\"]*['\"];?$" "$sources" --include=*.js --include=*.mjs --include=*.ts |
+        sed -nE "s/.* from ['\"]((@[^/]*\/)?[^/'\"]*).*/\\1/p" | sort -u)
+    while read -r part _ _ licence _; do
+        [ -s "$sources/node_modules/$part/LICENSE" ] || die "$part has no licence in ${sources#"$root_dir"/}"
+        awk -v files="node_modules/$part/*" 'BEGIN { RS = "" } index($0, files)' "$root_dir/debian/copyright.in" | grep -qx "License: $licence" ||
+            die "debian/copyright.in does not name $part with the licence $licence"
+    done < <(sed -n 's/^bundles //p' "$lock")
+
     # Years and a name; addresses, and the example in the text of a licence, are no part of them.
     found=
     while IFS= read -r holder; do

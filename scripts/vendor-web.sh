@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fetches the vendored browser code again, with the versions that its vendor.lock pins. For maintainers; needs npm. The `files` of a lock
 # are put in the lock's folder. The `sources` (files and folders with the readable form of compressed code) are put where packagers and
-# lintian look for them: in debian/missing-sources, in a folder with the name of the first of `files`.
+# lintian look for them: in debian/missing-sources, in a folder with the name of the first of `files`. What compressed code contains of
+# other packages (`bundles`) is put there in node_modules, with its licence.
 #
 # To move to another version: change `version` and `integrity` (npm view NAME dist.integrity), run this script, and commit the files
 # together with the checksums that it writes.
@@ -22,13 +23,17 @@ for lock in "$root_dir"/nginx-conf/*/www/vendor/vendor.lock "$root_dir"/sidecar/
     # With a lock file of its own, `npm ci` checks the integrity itself. It runs no script of the package.
     rm -rf "$tmp/package"
     mkdir "$tmp/package"
+    wanted="\"$name\": \"$version\"" pinned="\"node_modules/$name\": {\"version\": \"$version\", \"integrity\": \"$integrity\"}"
+    while read -r part of sum _; do
+        wanted+=", \"$part\": \"$of\""
+        pinned+=", \"node_modules/$part\": {\"version\": \"$of\", \"integrity\": \"$sum\"}"
+    done < <(field bundles)
     cat >"$tmp/package/package.json" <<JSON
-{"name": "vendor", "version": "0.0.0", "private": true, "dependencies": {"$name": "$version"}}
+{"name": "vendor", "version": "0.0.0", "private": true, "dependencies": {$wanted}}
 JSON
     cat >"$tmp/package/package-lock.json" <<JSON
 {"name": "vendor", "version": "0.0.0", "lockfileVersion": 3, "requires": true, "packages": {
-  "": {"name": "vendor", "version": "0.0.0", "dependencies": {"$name": "$version"}},
-  "node_modules/$name": {"version": "$version", "integrity": "$integrity"}}}
+  "": {"name": "vendor", "version": "0.0.0", "dependencies": {$wanted}}, $pinned}}
 JSON
     (cd "$tmp/package" && npm ci --ignore-scripts --no-audit --no-fund --silent) ||
         die "npm could not fetch $name $version with the pinned integrity"
@@ -45,6 +50,9 @@ JSON
     for source in $(field sources); do
         (cd "$tmp/package/node_modules/$name" && cp -R --parents --no-preserve=mode "$source" "$sources/")
     done
+    while read -r part _ _ _ file; do
+        (cd "$tmp/package" && cp --parents --no-preserve=mode "node_modules/$part/$file" "node_modules/$part/LICENSE" "$sources/")
+    done < <(field bundles)
     { grep -vE '^(sources-)?sha256 ' "$lock"; printf '%ssources-sha256 %s\n' "$checksums" "$(sum_of_folder "$sources")"; } >"$tmp/lock"
     cat "$tmp/lock" >"$lock"
 done

@@ -59,7 +59,8 @@ fn prove(args: &CheckNodeArgs, api: &ApiArgs) -> Result<(Output, bool), Error> {
     let runtime = runtime()?;
     let found = runtime.block_on(async {
         let nginx = Nginx::new(api.api.clone(), api.api_token_file.as_deref())?;
-        let node = Node { installation: &installation, nginx, disks: &args.disk, min_free: args.min_free.0 };
+        let (is_api_given, disks, min_free) = (api.is_given, args.disk.as_slice(), args.min_free.0);
+        let node = Node { installation: &installation, nginx, is_api_given, disks, min_free };
         Ok::<_, Error>(doctor::prove(node).await)
     })?;
     runtime.shutdown_background();

@@ -12,6 +12,7 @@ use weir_nginx_files::Disk;
 
 use super::finding::Finding;
 use super::installation::Installation;
+use super::settings::Settings;
 use super::{api, clock, cluster, daemon, ports, rtmp};
 use crate::config::{self, Config};
 use crate::health::{self, Papers, WebUrl};
@@ -30,8 +31,10 @@ const DISKS: [&str; 3] = ["/var/lib/weir-nginx", "/var/lib/weir", "/var/log/ngin
 pub(crate) struct Node<'n> {
     /// Files and the socket.
     pub(crate) installation: &'n Installation,
-    /// Client of the API, used if weir.toml does not name the API.
+    /// Client of the API, used if weir.toml does not name the API, or if `is_api_given`.
     pub(crate) nginx: Nginx,
+    /// The command line names the API.
+    pub(crate) is_api_given: bool,
     /// Folders on disks to check; if empty, [`DISKS`].
     pub(crate) disks: &'n [PathBuf],
     /// Minimum free space in bytes.
@@ -42,7 +45,8 @@ pub(crate) struct Node<'n> {
 pub(crate) async fn prove(node: Node<'_>) -> Vec<Finding> {
     // The daemon's part reports any fault of the file.
     let config = config::load(&node.installation.config).ok();
-    let nginx = config.as_ref().and_then(api::of_config).unwrap_or(node.nginx);
+    let of_config = config.as_ref().filter(|_| !node.is_api_given).and_then(api::of_config);
+    let nginx = of_config.unwrap_or(node.nginx);
     let follows = config.as_ref().is_none_or(Config::follows_nginx);
     let mut found = Vec::new();
     if follows {
@@ -53,7 +57,10 @@ pub(crate) async fn prove(node: Node<'_>) -> Vec<Finding> {
         found.extend(ports::examine(&tree).await);
     }
     found.extend(daemon::examine(node.installation, follows).await);
-    if let Some(config) = &config {
+    // Without settings of its own, the daemon need not run.
+    let installation = node.installation;
+    let is_idle = Settings::of_file(&installation.config) != Settings::More && !installation.socket.exists();
+    if let Some(config) = config.as_ref().filter(|_| !is_idle) {
         found.extend(pages(config).await);
         found.extend(media(config, &nginx).await);
         found.extend(cluster::examine(config, &node.installation.socket).await);

@@ -81,6 +81,11 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
     let port = answers.http_port;
     let pages = answers.url.as_ref().map(|url| format!("{}/tv", url.as_str().trim_end_matches('/')));
     let pages = pages.unwrap_or_default();
+    let url = answers.url.as_ref().map(weir_model::link::Base::as_str);
+    let other_port = url.filter(|url| port_of(url) != Some(port)).map(|url| {
+        format!("nginx listens on port {port}: {url} needs a server before it that passes requests on, with TLS for https.\n")
+    });
+    let other_port = other_port.unwrap_or_default();
     let pair = match answers.pair {
         Some(_) => {
             "Install the files of this folder on the second machine, too, with the same secrets; then weir pair says \"in step\" on \
@@ -90,7 +95,7 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
     };
     match answers.role {
         Role::Single => format!(
-            "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n"
+            "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n{other_port}"
         ),
         Role::Restream => {
             format!(
@@ -98,7 +103,7 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
             )
         }
         Role::Origin => format!(
-            "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n{pair}\
+            "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n{other_port}{pair}\
              For each edge, copy cluster.secret there and run:\n\
              \n  weir init edge --origin {pages} --cluster-secret cluster.secret --address http://EDGE:8080 --bandwidth 1g\n"
         ),
@@ -126,5 +131,34 @@ fn quoted(path: &str) -> String {
     match !path.is_empty() && path.bytes().all(is_plain) {
         true => path.to_owned(),
         false => format!("'{}'", path.replace('\'', "'\\''")),
+    }
+}
+
+/// Returns the port of an address `http://HOST:PORT`.
+fn port_of(url: &str) -> Option<u16> {
+    let (scheme, rest) = url.split_once("://")?;
+    let usual = if scheme == "https" { 443 } else { 80 };
+    let host = rest.split('/').next()?;
+    match host.rsplit_once(':') {
+        Some((_, port)) if !port.ends_with(']') => port.parse().ok(),
+        _ => Some(usual),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_an_address() {
+        for (url, port) in [
+            ("https://live.example.org", 443),
+            ("http://live.example.org/", 80),
+            ("http://192.0.2.1:8080", 8080),
+            ("http://[2001:db8::1]", 80),
+            ("http://[2001:db8::1]:8080/", 8080),
+        ] {
+            assert_eq!(port_of(url), Some(port), "{url}");
+        }
     }
 }

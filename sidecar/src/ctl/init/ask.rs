@@ -37,6 +37,9 @@ impl Asker {
     pub(super) fn answers(&mut self, args: &InitArgs) -> Result<(Answers, Option<PathBuf>), Error> {
         let role = args.role;
         check_options(args)?;
+        if args.http_port == args.rtmp_port {
+            return Err(usage("--rtmp-port", &args.rtmp_port, "must differ from --http-port"));
+        }
         let mut answers = Answers {
             role,
             http_port: args.http_port,

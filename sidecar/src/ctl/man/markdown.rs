@@ -16,6 +16,8 @@ pub(super) fn section(page: &str, heading: &str) -> Option<String> {
 pub(super) fn text(roff: &mut Roff, markdown: &str) {
     let mut lines = markdown.lines().peekable();
     let mut paragraph = String::new();
+    // Whether the second column of the table is the default.
+    let mut has_defaults = false;
     while let Some(line) = lines.next() {
         let is_prose = !line.is_empty() && !line.starts_with(['#', '|', ' ', '-', '`', '>']);
         if is_prose || (line.starts_with('`') && !line.starts_with("```")) {
@@ -32,7 +34,12 @@ pub(super) fn text(roff: &mut Roff, markdown: &str) {
         } else if line.starts_with('#') {
             roff.control("SS", [without_marks(line.trim_start_matches(['#', ' '])).as_str()]);
         } else if line.starts_with('|') {
-            row(roff, line);
+            if let [_, second, _] = cells(line)[..]
+                && lines.peek().is_some_and(|next| next.starts_with("|--"))
+            {
+                has_defaults = second == "default";
+            }
+            row(roff, line, has_defaults);
         } else if let Some(item) = line.strip_prefix("- ") {
             let mut item = item.to_owned();
             while let Some(more) = lines.next_if(|line| line.starts_with("  ")) {
@@ -84,7 +91,7 @@ fn flush(roff: &mut Roff, paragraph: &mut String) {
 }
 
 /// Converts a table row: the first cell, and below it the other cells.
-fn row(roff: &mut Roff, line: &str) {
+fn row(roff: &mut Roff, line: &str, has_defaults: bool) {
     let cells = cells(line);
     let is_rule = |cell: &&str| !cell.is_empty() && cell.bytes().all(|byte| b"-:| ".contains(&byte));
     let Some((first, others)) = cells.split_first() else { return };
@@ -95,7 +102,7 @@ fn row(roff: &mut Roff, line: &str) {
     roff.control("TP", []);
     roff.text([bold(without_marks(first))]);
     match others {
-        [default, about] if !default.is_empty() => {
+        [default, about] if has_defaults && !default.is_empty() => {
             let mut line = inlines(about);
             let stop = if about.ends_with('.') { "" } else { "." };
             line.push(roman(format!("{stop} Default: {}", without_marks(default))));
@@ -173,6 +180,10 @@ $ weir x
 .done
 ```
 
+| file | for | says |
+|---|---|---|
+| `c` | one | first |
+
 - an item
   of two lines
 
@@ -192,6 +203,7 @@ no
             "Does that with \\fIy\\fR,\non one page.",
             ".TP\n\\fBa\\fR\nfirst. Default: \"1\"",
             ".TP\n\\fBb\\fR\nonly",
+            ".TP\n\\fBc\\fR\none; first",
             ".IP \\(bu 2\nan item of two lines",
             ".SH EXAMPLES\n.PP\n.nf\n$ weir x\n\\&.done\n.fi",
         ] {
