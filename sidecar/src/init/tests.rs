@@ -155,7 +155,7 @@ fn the_drop_in_is_the_whole_file_in_two_halves() {
         "include /etc/nginx/modules-enabled/*.conf;",
         "worker_processes 1;",
         "events {",
-        "worker_connections 1024;",
+        "worker_connections 4096;",
         "http {",
         "include /etc/nginx/mime.types;",
         "default_type application/octet-stream;",

@@ -145,11 +145,11 @@ impl Own {
         })
     }
 
-    /// Returns the answer to a request without an account; the answer says whether there is an administrator.
+    /// Returns the answer to a request without an account; the answer says whether any account exists.
     pub(super) async fn refusal(&self, web: &Web) -> Response {
         match web.office.accounts().await {
             Err(error) => unusable(&error),
-            Ok(accounts) if !accounts.has_admin() => answer::error(
+            Ok(accounts) if accounts.accounts.is_empty() => answer::error(
                 StatusCode::UNAUTHORIZED,
                 "no_administrator",
                 "there is no administrator yet: run weir admin add NAME, or weir admin setup-link",

@@ -69,9 +69,9 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Returns the dashboard; without an administrator, the page says how to create one.
+/// Returns the dashboard; without any account, the page says how to create one.
 pub(super) async fn index(State(web): State<Arc<Web>>) -> Response {
-    let is_empty = web.office.accounts().await.is_ok_and(|accounts| !accounts.has_admin());
+    let is_empty = web.office.accounts().await.is_ok_and(|accounts| accounts.accounts.is_empty());
     let page = PAGE.replace("{content}", if is_empty { EMPTY } else { "<p>Loading...</p>" });
     let mut response =
         ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], page)
