@@ -148,12 +148,13 @@ fn the_drop_in_is_the_whole_file_in_two_halves() {
     let halves: Vec<&str> = without_comments(&rtmp).into_iter().chain(without_comments(&site)).collect();
     let mut left = halves.clone();
     // These lines are in Debian's nginx.conf, or in another block there.
-    const DEBIANS: [&str; 14] = [
+    const DEBIANS: [&str; 15] = [
         "user www-data;",
         "pid /run/nginx.pid;",
         "error_log /var/log/nginx/error.log notice;",
         "include /etc/nginx/modules-enabled/*.conf;",
         "worker_processes 1;",
+        "worker_rlimit_nofile 8192;",
         "events {",
         "worker_connections 4096;",
         "http {",
