@@ -19,7 +19,7 @@ fn renewed() -> Inner {
     let settings = Etcd { endpoints: vec!["http://127.0.0.1:1".into()], ca_file: None, user: None };
     let inner = Inner::new(Client::new(&settings).unwrap(), Board::new(Table::default()));
     for name in NAMES {
-        inner.held(|held| held.renewed.insert(id(name), Instant::now()));
+        inner.held(|held| held.renewed.insert(id(name), (Instant::now(), 10)));
         inner.keep(record(name, 10));
     }
     inner
@@ -61,7 +61,7 @@ async fn an_edge_that_renews_at_another_origin_after_a_failure_stays() {
 async fn an_edge_that_has_renewed_at_another_origin_before_a_failure_stays() {
     let inner = renewed();
     tokio::time::advance(LEASE).await;
-    inner.held(|held| held.renewed.insert(id("b"), Instant::now()));
+    inner.held(|held| held.renewed.insert(id("b"), (Instant::now(), 10)));
     inner.lost("no answer");
     assert_eq!(there_later(&inner).await, [true, false]);
 }
