@@ -64,6 +64,7 @@ async fn follow(
     inner: &Inner,
     revision: &mut Option<i64>,
 ) -> Result<std::convert::Infallible, client::Error> {
+    inner.forget_failure();
     let from = match *revision {
         Some(revision) => revision,
         None => {
@@ -94,6 +95,7 @@ async fn follow(
                     take(inner, &line, revision)?;
                 }
             }
+            () = inner.failed() => return Err(client::Error::Unreachable("a write failed".into())),
             _ = ask.tick() => {
                 let count = json!({ "key": encode(FIRST), "range_end": encode(LAST), "count_only": true });
                 inner.client.ask("kv/range", &count).await?;

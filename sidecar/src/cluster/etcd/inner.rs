@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::client::{self, Client, decode, encode, number};
@@ -23,6 +25,8 @@ const DRAINED: &str = "/weir/drained/";
 pub(super) struct Inner {
     pub(super) client: Client,
     pub(super) board: Arc<Board>,
+    /// A write has failed. The watch begins again, because only its begin shows that etcd is back.
+    failed: Notify,
     held: Mutex<Held>,
 }
 
@@ -67,7 +71,7 @@ impl Held {
 
 impl Inner {
     pub(super) fn new(client: Client, board: Arc<Board>) -> Self {
-        Self { client, board, held: Mutex::default() }
+        Self { client, board, failed: Notify::new(), held: Mutex::default() }
     }
 
     pub(super) fn held<T>(&self, act: impl FnOnce(&mut Held) -> T) -> T {
@@ -118,7 +122,11 @@ impl Inner {
                     return Ok(());
                 }
                 Err(PutError::Replayed) => return Err(Error::Replayed),
-                Err(PutError::Etcd(error)) => self.lost(&error.to_string()),
+                Err(PutError::Etcd(error)) => {
+                    if self.lost(&error.to_string()) {
+                        self.failed.notify_one();
+                    }
+                }
             }
         }
         self.held(|held| held.alone.insert(id, Instant::now() + LEASE));
@@ -210,8 +218,8 @@ impl Inner {
     }
 
     /// Notes that etcd is away. The table stays as it is, without the edges that have renewed here within the last [`LEASE`] and no longer
-    /// do. An edge whose last renewal here is older renews at another origin.
-    pub(super) fn lost(&self, why: &str) {
+    /// do. An edge whose last renewal here is older renews at another origin. Returns whether this is news.
+    pub(super) fn lost(&self, why: &str) -> bool {
         let news = self.board.change(|table| table.stale.replace(why.to_owned()).is_none());
         if news {
             let there: Vec<EdgeId> = self.board.look(|table| table.edges.keys().cloned().collect());
@@ -226,6 +234,17 @@ impl Inner {
             });
             tracing::warn!("the last known table of edges is used: {why}");
         }
+        news
+    }
+
+    /// Waits until a write fails.
+    pub(super) async fn failed(&self) {
+        self.failed.notified().await;
+    }
+
+    /// Forgets an earlier failure, while the table is out of date anyway.
+    pub(super) fn forget_failure(&self) {
+        let _ = self.failed.notified().now_or_never();
     }
 }
 
