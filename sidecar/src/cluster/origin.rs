@@ -301,12 +301,14 @@ impl Origin {
             let is_none = self.table.borrow().edges.is_empty() && self.listed().next().is_none();
             return Err(if is_none { NoPlace::NoEdge } else { NoPlace::Full });
         };
-        let bitrate = if viewer.bitrate == 0 { BITRATE } else { viewer.bitrate };
-        let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
-        assigned.add(&chosen.id, viewer.hash, viewer.address, bitrate, self.now());
-        drop(assigned);
-        let mut prepared = self.prepared();
-        prepared.margin = prepared.margin.saturating_sub(bitrate);
+        if let Some(bitrate) = viewer.bitrate {
+            let bitrate = if bitrate == 0 { BITRATE } else { bitrate };
+            let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
+            assigned.add(&chosen.id, viewer.hash, viewer.address, bitrate, self.now());
+            drop(assigned);
+            let mut prepared = self.prepared();
+            prepared.margin = prepared.margin.saturating_sub(bitrate);
+        }
         Ok(Place { edge: chosen.id.to_string(), address: chosen.address.clone() })
     }
 
@@ -367,8 +369,8 @@ impl Origin {
                 address: edge.address.as_str().to_owned(),
                 region: edge.region.clone(),
                 bandwidth: edge.bandwidth,
-                egress: assigned.of(&id, now),
-                assigned: 0,
+                egress: 0,
+                assigned: assigned.of(&id, now),
                 load: 0.0,
                 viewers: 0,
                 max_viewers: None,
@@ -416,7 +418,7 @@ impl Origin {
                 region: edge.region,
                 state: state.to_owned(),
                 bandwidth: edge.bandwidth,
-                egress: report.map_or(edge.egress, |report| report.egress),
+                egress: report.map_or(edge.assigned, |report| report.egress),
                 viewers: edge.viewers,
                 load: edge.load,
                 version: report.map(|report| report.version.clone()).unwrap_or_default(),

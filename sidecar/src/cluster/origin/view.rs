@@ -34,8 +34,8 @@ pub(crate) struct Viewer<'v> {
     pub hash: u64,
     /// Address of the viewer.
     pub address: IpAddr,
-    /// Bitrate of the stream, in bit/s; 0 if unknown.
-    pub bitrate: u64,
+    /// Bitrate of the stream, in bit/s; 0 if unknown. `None` if the stream is not live: the edge sends this viewer nothing.
+    pub bitrate: Option<u64>,
     /// Edges that the viewer could not reach.
     pub not: &'v [EdgeId],
 }
