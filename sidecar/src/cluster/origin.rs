@@ -197,7 +197,7 @@ impl Origin {
         era.at(now, self.epoch.elapsed(), || signature::nonce().unwrap_or_default()).to_owned()
     }
 
-    fn log_refused(&self, why: Refused) {
+    fn log_refused(&self, why: impl std::fmt::Display) {
         let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
         if quiet.is_none_or(|last| last.elapsed() >= QUIET) {
             *quiet = Some(Instant::now());
@@ -269,7 +269,7 @@ impl Origin {
     pub(crate) fn join(&self, ticket: &Secret, user: &Secret) -> Result<Credential, Invalid> {
         let key = self.key.as_ref().ok_or(Invalid::Unknown)?;
         let redeemed = self.tickets().redeem(ticket, user);
-        let (id, until) = redeemed.inspect_err(|why| tracing::warn!("edge not joined: {why}"))?;
+        let (id, until) = redeemed.inspect_err(|why| self.log_refused(why))?;
         tracing::info!("ticket exchanged for a credential, edge: {id}");
         Credential::issue(key, id, until).ok_or(Invalid::Unknown)
     }
