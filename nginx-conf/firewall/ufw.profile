@@ -5,6 +5,8 @@
 # Two machines with one address: VRRP of keepalived, from the other machine alone:
 #   ufw allow from 192.0.2.12 proto vrrp                           ufw 0.36.2 and later
 #   or, in /etc/ufw/before.rules: -A ufw-before-input -p 112 -s 192.0.2.12 -j ACCEPT
+# A pair of restream servers, from the daemon of the other one alone:
+#   ufw allow from 192.0.2.12 to any port 8090 proto tcp
 
 [Weir RTMP]
 title=Weir, encoders

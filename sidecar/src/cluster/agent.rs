@@ -18,7 +18,7 @@ use super::record::{EdgeIdError, Report};
 use super::signature::{self, Key, KeyError, Purpose, Signed};
 use super::store::RENEW;
 use super::voice;
-use super::wire::{ANSWER, Answer, Request};
+use super::wire::{ANSWER, Answer, ERA, Request};
 use crate::clock;
 use crate::config::Config;
 use crate::config::cluster::Edge;
@@ -88,6 +88,8 @@ struct Origin {
     offset: AtomicI64,
     /// The same from each answer; `None` before the first one.
     skew: Mutex<Option<i64>>,
+    /// Era of its clock, from its last answer.
+    era: Mutex<Option<String>>,
     /// The origin reports that this edge is drained.
     drained: AtomicBool,
     /// The last logged state.
@@ -181,6 +183,7 @@ impl Agent {
             url: url.clone(),
             offset: AtomicI64::new(0),
             skew: Mutex::default(),
+            era: Mutex::default(),
             drained: AtomicBool::new(false),
             told: Mutex::default(),
             neighbours: Mutex::default(),
@@ -275,7 +278,7 @@ async fn renew(shared: Arc<Shared>, nth: usize, streams: watch::Sender<Offers>) 
     loop {
         ticks.tick().await;
         let mut outcome = shared.tell(origin, false).await;
-        // The report is repeated once with the origin's clock, or with a later time than the origin has.
+        // The report is repeated once with the origin's clock and era.
         if matches!(outcome, Err(Failure::Clock)) {
             outcome = shared.tell(origin, false).await;
         }
@@ -316,7 +319,7 @@ enum Failure {
     /// The origin refused, with its reason.
     #[error("{0}")]
     Refused(String),
-    /// The origin's clock differs. The difference is known now.
+    /// The origin's clock differs, or was set back. The difference and the era are known now.
     #[error("the clocks of this machine and the origin differ")]
     Clock,
 }
@@ -350,8 +353,9 @@ impl Shared {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
         report.drained = origin.drained.load(Ordering::Relaxed);
         report.clock = Some(clock::now().as_millis());
-        let body =
-            serde_json::to_vec(&Request { report, leaving }).map_err(|e| Failure::Away(e.to_string()))?;
+        let era = origin.era.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let request = Request { report, leaving, era };
+        let body = serde_json::to_vec(&request).map_err(|e| Failure::Away(e.to_string()))?;
         let nonce = signature::nonce().ok_or_else(|| Failure::Away("no random bytes".into()))?;
         // The number never repeats, even if the clock is set.
         let now = clock::next_number();
@@ -381,8 +385,11 @@ impl Shared {
         }
         *origin.skew.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(skew(answer.now, clock::now().as_millis()));
+        *origin.era.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(answer.era.clone()).filter(|era| !era.is_empty());
         match answer.error {
             None => Ok(answer),
+            Some(fault) if fault.code == ERA => Err(Failure::Clock),
             Some(fault) if fault.code == "clock" => {
                 let offset = i64::try_from(i128::from(answer.now) - i128::from(now)).unwrap_or_default();
                 origin.offset.store(offset, Ordering::Relaxed);

@@ -77,12 +77,12 @@ impl Assigned {
     }
 }
 
-/// Returns the client of an address: an IPv4 address, or the /64 of an IPv6 address.
+/// Returns the client of an address: an IPv4 address, or the /48 of an IPv6 address, because one line often has a whole /56 or /48.
 fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+            let [a, b, c, ..] = address.segments();
+            IpAddr::from([a, b, c, 0, 0, 0, 0, 0])
         }
         address => address,
     }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_stranger_counts_little_however_often_he_asks() {
         let (mut assigned, id): (Assigned, EdgeId) = (Assigned::default(), "a".parse().unwrap());
-        let at = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
+        let at = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, n, 0, 0, 0, n]);
         for _ in 0..1000 {
             assigned.add(&id, 7, at(1), 1_000_000, 0.0);
         }

@@ -13,6 +13,10 @@ use super::store::{LEASE, Table};
 use crate::config::cluster::LoadBalancer;
 use crate::files::PUBLISHED;
 
+mod names;
+
+use names::{Names, Nothing, name};
+
 /// Time in which changes are collected for one reload.
 const BUNCH: Duration = Duration::from_millis(500);
 /// Shortest time between two reloads.
@@ -21,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(3);
 const PROGRAM: Duration = Duration::from_secs(20);
 /// Interval of checks without news, because listed edges come and go.
 const LOOK: Duration = Duration::from_secs(1);
-/// Time after which a server that nginx refused is tried again: DNS may have its name by then.
+/// Time after which a server that was left out is tried again: DNS may have its name by then.
 const AGAIN: Duration = Duration::from_secs(60);
 /// Bit/s per unit of weight.
 const WEIGHT: u64 = 100_000_000;
@@ -33,6 +37,10 @@ enum Error {
     File { path: PathBuf, why: std::io::Error },
     #[error("{program}: {why}")]
     Program { program: String, why: String },
+    #[error("{host}: the name does not resolve: {why}")]
+    Name { host: String, why: String },
+    #[error(transparent)]
+    Nothing(#[from] Nothing),
 }
 
 /// A server in the file.
@@ -52,6 +60,7 @@ pub(crate) async fn run(settings: LoadBalancer, origin: Arc<Origin>) {
     let mut again: Option<Instant> = None;
     // nginx may have missed the file of an earlier daemon.
     let mut needs_reload = true;
+    let mut names = Names::default();
     loop {
         let _ = timeout(LOOK, table.changed()).await;
         sleep(BUNCH).await;
@@ -61,7 +70,7 @@ pub(crate) async fn run(settings: LoadBalancer, origin: Arc<Origin>) {
         if is_early || is_same {
             continue;
         }
-        match apply(&settings, servers.clone(), &mut needs_reload).await {
+        match apply(&settings, servers.clone(), &mut names, &mut needs_reload).await {
             Ok(left_out) => {
                 let count = servers.len() - left_out.len();
                 tracing::info!("edges of the load balancer changed, servers: {count}");
@@ -117,23 +126,34 @@ fn text(servers: &[Server]) -> String {
     text + "}\n"
 }
 
-/// Writes the servers, without those that nginx refuses, and returns the reason for each of these. If nginx complains about anything
-/// else, the old file is restored. `needs_reload` says whether nginx may have another file than this one.
+/// Writes the servers, without those whose names do not resolve and those that nginx refuses, and returns the reason for each of these. If
+/// nginx complains about anything else, the old file is restored. `needs_reload` says whether nginx may have another file than this one.
 async fn apply(
     settings: &LoadBalancer,
     mut servers: Vec<Server>,
+    names: &mut Names,
     needs_reload: &mut bool,
 ) -> Result<Vec<Error>, Error> {
     let path = &settings.upstream_file;
-    let before = std::fs::read(path).ok();
     let mut left_out = Vec::new();
-    loop {
-        let text = text(&servers);
-        let is_there = before.as_deref() == Some(text.as_bytes());
-        if !is_there || !left_out.is_empty() {
-            replace(path, text.as_bytes())?;
+    // `test` may check nothing: the daemon of the samples may not run nginx.
+    for (missing, why) in names.missing(servers.iter().map(|server| server.host.as_str())).await? {
+        for Server { host, .. } in servers.extract_if(.., |server| name(&server.host) == Some(&missing)) {
+            left_out.push(Error::Name { host, why: why.clone() });
         }
-        if is_there && !*needs_reload {
+    }
+    let before = std::fs::read(path).ok();
+    let mut now = before.clone();
+    loop {
+        let text = Some(text(&servers).into_bytes());
+        if now != text
+            && let Some(text) = &text
+        {
+            replace(path, text)?;
+        }
+        let is_as_before = before == text;
+        now = text;
+        if is_as_before && !*needs_reload {
             return Ok(left_out);
         }
         let Err(error) = program(&settings.test).await else { break };

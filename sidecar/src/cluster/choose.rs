@@ -15,6 +15,9 @@ use super::record::EdgeId;
 const STEPS: f64 = 20.0;
 /// Used share of the bandwidth from which an edge is full.
 const FULL: f64 = 0.95;
+/// Highest used share for which the viewers that were sent to an edge count, below [`FULL`]: strangers ask for edges too, so only what the
+/// edge reports makes it full.
+const MOST_ASSIGNED: f64 = 0.94;
 /// The best band has at least one tenth of the edges.
 const BEST: usize = 10;
 /// Share of the best band's bandwidth that new viewers may use before the bands are out of date: half a step.
@@ -49,7 +52,8 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// Returns the used share of the bandwidth.
     pub(crate) fn share(&self) -> f64 {
-        self.egress.max(self.assigned) as f64 / self.bandwidth.max(1) as f64
+        let share = |rate: u64| rate as f64 / self.bandwidth.max(1) as f64;
+        share(self.egress).max(share(self.assigned).min(MOST_ASSIGNED))
     }
 
     /// Returns whether the edge takes no more viewers.

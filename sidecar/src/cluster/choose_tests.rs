@@ -37,7 +37,11 @@ fn egress_counts_before_load() {
     assert_eq!(chosen(&[edge("a", 0.96, 0.0)], 1), None);
     let sent_to = |assigned| Candidate { assigned, ..edge("a", 0.1, 0.0) };
     assert_eq!(chosen(&[sent_to(300_000_000), edge("b", 0.2, 0.0)], 1).as_deref(), Some("b"));
-    assert_eq!(chosen(&[sent_to(2_000_000_000)], 1), None);
+    // Whatever the origin has counted, only the edge's own report makes it full.
+    let counted = sent_to(2_000_000_000);
+    assert_eq!(chosen(&[counted.clone(), edge("b", 0.85, 0.0)], 1).as_deref(), Some("b"));
+    assert_eq!(chosen(&[counted.clone(), edge("b", 0.96, 0.0)], 1).as_deref(), Some("a"));
+    assert_eq!(chosen(&[Candidate { egress: 960_000_000, ..counted }], 1), None);
     let limited = Candidate { viewers: 10, max_viewers: Some(10), ..edge("a", 0.0, 0.0) };
     assert_eq!(chosen(&[limited], 1), None);
 }

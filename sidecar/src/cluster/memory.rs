@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 
 use super::record::{EdgeId, Record};
-use super::store::{Board, Error, LEASE, REMEMBERED, Store, Table};
+use super::store::{Board, Error, LEASE, REMEMBERED, Store, Table, check_new};
+use crate::clock;
 
 /// Interval of the checks of leases.
 const LOOK: Duration = Duration::from_millis(200);
@@ -50,7 +51,7 @@ impl Memory {
     fn check_new(&self, leases: &Leases, id: &EdgeId, sent: u64) -> Result<(), Error> {
         let last = self.board.look(|table| table.edges.get(id).map(|record| record.sent));
         let last = last.or_else(|| leases.gone.get(id).map(|(sent, _)| *sent));
-        if last.is_some_and(|last| sent <= last) { Err(Error::Replayed) } else { Ok(()) }
+        check_new(sent, last, clock::now().as_millis())
     }
 
     fn take(&self, record: Record) -> Result<(), Error> {

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use weir_model::Secret;
@@ -14,19 +13,24 @@ use super::assigned::Assigned;
 use super::choose::{Candidate, Fleet, number};
 use super::credential::{Claim, Credential};
 use super::etcd::{Etcd, EtcdError};
-use super::figures::Figures;
 use super::machine::skew;
 use super::memory::Memory;
 use super::prepared::Prepared;
 use super::probe::{self, Listed};
 use super::record::{EdgeId, Record};
-use super::signature::{self, Key, KeyError, Purpose, Refused, Signed};
+use super::signature::{self, Key, KeyError, Purpose, Refused, Signed, check_start};
 use super::store::{self, Store, Table};
 use super::tickets::{Invalid, Tickets};
 use super::voice;
-use super::wire::{Answer, Fault, Request};
+use super::wire::{Answer, ERA, Fault, Request};
 use crate::clock;
 use crate::config::cluster::{self as settings, Region};
+
+mod era;
+mod view;
+
+use era::Era;
+pub(crate) use view::{NoPlace, Place, View, Viewer};
 
 /// Assumed bitrate of a stream with an unknown bitrate, in bit/s.
 const BITRATE: u64 = 3_000_000;
@@ -52,8 +56,7 @@ pub(crate) enum Error {
 #[derive(Debug)]
 pub(crate) struct Origin {
     key: Option<Key>,
-    /// Requests from before the start of this daemon are refused, because they may have arrived already.
-    started: u64,
+    era: Mutex<Era>,
     max_bandwidth: u64,
     store: Box<dyn Store>,
     table: watch::Receiver<Arc<Table>>,
@@ -65,75 +68,6 @@ pub(crate) struct Origin {
     epoch: Instant,
     quiet: Mutex<Option<Instant>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-}
-
-/// Answer for a viewer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Place {
-    /// Name of the edge.
-    pub edge: String,
-    /// Address of the edge for viewers.
-    pub address: String,
-}
-
-/// Reason why there is no edge for a viewer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoPlace {
-    /// No edge is live.
-    #[error("there is no edge at the moment")]
-    NoEdge,
-    /// All live edges are full or drained.
-    #[error("all edges are full")]
-    Full,
-}
-
-/// A viewer who asks where to watch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Viewer<'v> {
-    /// Hash that is always the same for the same viewer.
-    pub hash: u64,
-    /// Address of the viewer.
-    pub address: IpAddr,
-    /// Bitrate of the stream, in bit/s; 0 if unknown.
-    pub bitrate: u64,
-    /// Edges that the viewer could not reach.
-    pub not: &'v [EdgeId],
-}
-
-/// An edge in the list of edges.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct View {
-    /// Name of the edge.
-    pub id: String,
-    /// Address for viewers.
-    pub address: String,
-    /// Region of the edge.
-    pub region: Option<String>,
-    /// `up`, `full`, `draining` (as the edge reports), `drained` (by an administrator) or `down`.
-    pub state: String,
-    /// Rate that the edge can send, in bit/s.
-    pub bandwidth: u64,
-    /// Rate that the edge reports as sent, in bit/s.
-    pub egress: u64,
-    /// Number of viewers.
-    pub viewers: u32,
-    /// Load per core.
-    pub load: f64,
-    /// Version of the edge's daemon.
-    pub version: String,
-    /// Streams that are live on the edge.
-    pub streams: Vec<String>,
-    /// weir.toml lists the edge.
-    pub listed: bool,
-    /// Time since the edge's last report, in milliseconds; `None` if the edge sends no reports.
-    #[serde(default)]
-    pub age_ms: Option<u64>,
-    /// The edge's clock minus this server's, in milliseconds; `None` if unknown.
-    #[serde(default)]
-    pub skew_ms: Option<i64>,
-    /// Workers, zone, disks and load of the edge; `None` if it does not report them.
-    #[serde(default)]
-    pub figures: Option<Figures>,
 }
 
 impl Drop for Origin {
@@ -163,7 +97,7 @@ impl Origin {
             });
             Self {
                 key,
-                started: clock::now().as_millis(),
+                era: Mutex::default(),
                 max_bandwidth: config.max_bandwidth,
                 table: store.watch(),
                 tasks: probes.collect(),
@@ -215,18 +149,17 @@ impl Origin {
                 (Some(signed), Some(Refused::Credential))
             }
             Ok(signed) => {
-                // A request that was sent before this daemon started may have arrived then.
-                let since = i64::try_from(self.started.saturating_sub(signed.time)).unwrap_or(i64::MAX);
-                let refused = (since > 0).then_some(Refused::Clock(-since));
+                let refused = check_start(&signed, now, self.epoch.elapsed()).err();
                 (Some(signed), refused)
             }
             // Only a sender with a valid signature learns the time of this machine.
             Err(why @ Refused::Clock(_)) => (header.and_then(Signed::parse), Some(why)),
             Err(why) => (None, Some(why)),
         };
-        let mut answer = Answer { now, ..Answer::default() };
+        let era = self.era(now);
+        let mut answer = Answer { now, era, ..Answer::default() };
         let status = match (&signed, refused) {
-            (Some(signed), None) => match self.report(signed, claim.as_ref(), body).await {
+            (Some(signed), None) => match self.report(signed, claim.as_ref(), body, &answer.era).await {
                 Ok((id, drained)) => {
                     (answer.drained, answer.streams) = (drained, streams);
                     answer.edges = self.near(number(&id), None, std::slice::from_ref(&id));
@@ -259,7 +192,12 @@ impl Origin {
         voice::viewer(key, value, edge).inspect_err(|why| self.log_refused(*why))
     }
 
-    fn log_refused(&self, why: Refused) {
+    fn era(&self, now: u64) -> String {
+        let mut era = self.era.lock().unwrap_or_else(PoisonError::into_inner);
+        era.at(now, self.epoch.elapsed(), || signature::nonce().unwrap_or_default()).to_owned()
+    }
+
+    fn log_refused(&self, why: impl std::fmt::Display) {
         let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
         if quiet.is_none_or(|last| last.elapsed() >= QUIET) {
             *quiet = Some(Instant::now());
@@ -273,9 +211,14 @@ impl Origin {
         signed: &Signed,
         claim: Option<&Claim>,
         body: &[u8],
+        era: &str,
     ) -> Result<(EdgeId, bool), (u16, Fault)> {
         let bad = |message: String| (400, Fault { code: "bad_request".into(), message });
         let request: Request = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
+        if request.era.is_some_and(|theirs| theirs != era) {
+            let message = "this origin has started, or its clock was set back: send the report again";
+            return Err((409, Fault { code: ERA.into(), message: message.into() }));
+        }
         let leaving = request.leaving;
         let report = request.report.checked(self.max_bandwidth).map_err(|why| bad(why.to_string()))?;
         let id = report.id.clone();
@@ -326,7 +269,7 @@ impl Origin {
     pub(crate) fn join(&self, ticket: &Secret, user: &Secret) -> Result<Credential, Invalid> {
         let key = self.key.as_ref().ok_or(Invalid::Unknown)?;
         let redeemed = self.tickets().redeem(ticket, user);
-        let (id, until) = redeemed.inspect_err(|why| tracing::warn!("edge not joined: {why}"))?;
+        let (id, until) = redeemed.inspect_err(|why| self.log_refused(why))?;
         tracing::info!("ticket exchanged for a credential, edge: {id}");
         Credential::issue(key, id, until).ok_or(Invalid::Unknown)
     }
@@ -358,12 +301,14 @@ impl Origin {
             let is_none = self.table.borrow().edges.is_empty() && self.listed().next().is_none();
             return Err(if is_none { NoPlace::NoEdge } else { NoPlace::Full });
         };
-        let bitrate = if viewer.bitrate == 0 { BITRATE } else { viewer.bitrate };
-        let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
-        assigned.add(&chosen.id, viewer.hash, viewer.address, bitrate, self.now());
-        drop(assigned);
-        let mut prepared = self.prepared();
-        prepared.margin = prepared.margin.saturating_sub(bitrate);
+        if let Some(bitrate) = viewer.bitrate {
+            let bitrate = if bitrate == 0 { BITRATE } else { bitrate };
+            let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
+            assigned.add(&chosen.id, viewer.hash, viewer.address, bitrate, self.now());
+            drop(assigned);
+            let mut prepared = self.prepared();
+            prepared.margin = prepared.margin.saturating_sub(bitrate);
+        }
         Ok(Place { edge: chosen.id.to_string(), address: chosen.address.clone() })
     }
 
@@ -424,8 +369,8 @@ impl Origin {
                 address: edge.address.as_str().to_owned(),
                 region: edge.region.clone(),
                 bandwidth: edge.bandwidth,
-                egress: assigned.of(&id, now),
-                assigned: 0,
+                egress: 0,
+                assigned: assigned.of(&id, now),
                 load: 0.0,
                 viewers: 0,
                 max_viewers: None,
@@ -473,7 +418,7 @@ impl Origin {
                 region: edge.region,
                 state: state.to_owned(),
                 bandwidth: edge.bandwidth,
-                egress: report.map_or(edge.egress, |report| report.egress),
+                egress: report.map_or(edge.assigned, |report| report.egress),
                 viewers: edge.viewers,
                 load: edge.load,
                 version: report.map(|report| report.version.clone()).unwrap_or_default(),

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
@@ -164,9 +165,47 @@ pub(crate) fn request(key: &Key, header: Option<&str>, body: &[u8], now: u64) ->
     Ok(signed)
 }
 
+/// Checks that a request is not from before the start of this daemon, because it may have arrived then. `now` and `uptime` are of the same
+/// moment. The start is a time of the present clock, because the clock may have been set since the start.
+///
+/// # Errors
+///
+/// [`Refused::Clock`].
+pub(crate) fn check_start(signed: &Signed, now: u64, uptime: Duration) -> Result<(), Refused> {
+    let started = now.saturating_sub(u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX));
+    match i64::try_from(started.saturating_sub(signed.time)).unwrap_or(i64::MAX) {
+        0 => Ok(()),
+        since => Err(Refused::Clock(-since)),
+    }
+}
+
+/// Returns whether a request is newer than the last one of its sender. If the last one is further ahead of the clock than any request may
+/// be, the clock has been set back since, and the last one does not count.
+pub(crate) fn is_newer(sent: u64, last: u64, now: u64) -> bool {
+    sent > last || last > now.saturating_add(WINDOW_MS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_refuses_nobody() {
+        let at = |time| Signed { time, nonce: String::new(), signature: String::new() };
+        let up = Duration::from_secs(60);
+        // The start was at 940 000.
+        assert_eq!(check_start(&at(940_000), 1_000_000, up), Ok(()));
+        assert_eq!(check_start(&at(939_000), 1_000_000, up), Err(Refused::Clock(-1000)));
+        // The clock is set back by 500 seconds, and ahead by as much.
+        assert_eq!(check_start(&at(500_000), 500_000, up), Ok(()));
+        assert_eq!(check_start(&at(439_000), 500_000, up), Err(Refused::Clock(-1000)));
+        assert_eq!(check_start(&at(1_000_000), 1_500_000, up), Err(Refused::Clock(-440_000)));
+        assert_eq!(check_start(&at(0), 1000, up), Ok(()));
+
+        assert!(is_newer(11, 10, 10) && !is_newer(10, 10, 10) && !is_newer(9, 10, 10));
+        assert!(!is_newer(10, 30_010, 10), "the sender's clock is ahead");
+        assert!(is_newer(10, 30_011, 10), "this clock was ahead");
+    }
 
     #[test]
     fn only_what_was_signed_lately_is_taken() {

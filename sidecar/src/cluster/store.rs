@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 
 use super::record::{EdgeId, Record};
+use super::signature::is_newer;
 
 /// Interval at which an edge renews its lease.
 pub(crate) const RENEW: Duration = Duration::from_secs(2);
@@ -39,6 +40,15 @@ pub(crate) enum Error {
     /// The store does not answer.
     #[error("{0}")]
     Away(String),
+}
+
+/// Checks that a report is newer than the last one of the edge.
+///
+/// # Errors
+///
+/// [`Error::Replayed`].
+pub(crate) fn check_new(sent: u64, last: Option<u64>, now: u64) -> Result<(), Error> {
+    if last.is_none_or(|last| is_newer(sent, last, now)) { Ok(()) } else { Err(Error::Replayed) }
 }
 
 /// Store of the table. Each backend passes the same tests (`tests.rs`).

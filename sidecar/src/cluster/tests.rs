@@ -11,6 +11,7 @@ use super::etcd::Etcd;
 use super::memory::Memory;
 use super::record::{EdgeId, Record, sample};
 use super::store::{Error, LEASE, Store, Table};
+use crate::clock;
 use crate::config::cluster::Etcd as Settings;
 
 /// Password of the etcd user `weir`.
@@ -218,6 +219,17 @@ async fn suite(store: &dyn Store, other: &dyn Store) {
     until("the edge is back", store, 2, |table| table.edges.contains_key(&id("b"))).await;
     other.leave(id("b"), 8).await.unwrap();
     until("it is gone again", store, 1, |table| table.edges.is_empty()).await;
+    // The clock is set back by an hour. The reports from before do not count, but those since do.
+    let now = clock::now().as_millis();
+    store.renew(record("c", now + 3_600_000)).await.unwrap();
+    until("the edge is known", other, 2, |table| table.edges.contains_key(&id("c"))).await;
+    other.renew(record("c", now)).await.unwrap();
+    for of in [store, other] {
+        until("the clock was set back", of, 2, |table| table.edges[&id("c")].sent == now).await;
+        assert_eq!(of.renew(record("c", now)).await, Err(Error::Replayed));
+    }
+    store.leave(id("c"), now + 1).await.unwrap();
+    until("it is gone", other, 1, |table| table.edges.is_empty()).await;
 }
 
 #[tokio::test]
@@ -225,13 +237,13 @@ async fn memory_keeps_its_promises() {
     let store = Memory::start();
     suite(&store, &store).await;
     // A store that has lost its table learns from the edge that the edge is drained. A store that has ended the drain ignores this report.
-    let mut drained = record("c", 1);
+    let mut drained = record("d", 1);
     drained.report.drained = true;
     store.renew(drained.clone()).await.unwrap();
-    until("it is drained", &store, 1, |table| table.drained.contains(&id("c"))).await;
-    store.drain(id("c"), false).await.unwrap();
+    until("it is drained", &store, 1, |table| table.drained.contains(&id("d"))).await;
+    store.drain(id("d"), false).await.unwrap();
     store.renew(Record { sent: 2, ..drained }).await.unwrap();
-    until("it stays in", &store, 1, |table| table.edges[&id("c")].sent == 2 && table.drained.is_empty())
+    until("it stays in", &store, 1, |table| table.edges[&id("d")].sent == 2 && table.drained.is_empty())
         .await;
 }
 
@@ -267,8 +279,8 @@ async fn etcd_keeps_them_with_tls_and_a_password() {
     server.run();
     until("etcd is back", &one, 20, |table| table.stale.is_none()).await;
     until("etcd is back", &other, 20, |table| table.stale.is_none()).await;
-    one.renew(record("c", 20)).await.unwrap();
-    until("the edge is known", &other, 2, |table| table.edges.contains_key(&id("c"))).await;
+    one.renew(record("d", 20)).await.unwrap();
+    until("the edge is known", &other, 2, |table| table.edges.contains_key(&id("d"))).await;
 }
 
 #[tokio::test]

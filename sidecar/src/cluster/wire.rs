@@ -9,6 +9,9 @@ pub(crate) const MAX_REQUEST: usize = 256 << 10;
 /// Header with the signature of an answer.
 pub(crate) const ANSWER: &str = "weir-signature";
 
+/// Code of the refusal of a request with another [`Request::era`].
+pub(crate) const ERA: &str = "era";
+
 /// Body of `POST /v1/edges`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
@@ -18,6 +21,9 @@ pub(crate) struct Request {
     /// The edge leaves.
     #[serde(default)]
     pub leaving: bool,
+    /// [`Answer::era`] of the origin's last answer; `None` before the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub era: Option<String>,
 }
 
 /// The answer. It is signed if the request was.
@@ -26,6 +32,9 @@ pub(crate) struct Request {
 pub(crate) struct Answer {
     /// Time of the origin's clock, in milliseconds since 1970.
     pub now: u64,
+    /// Era of the origin's clock. The next request bears it, so that nobody can repeat a recorded request after the clock was set back.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub era: String,
     /// Reason of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Fault>,
@@ -49,7 +58,7 @@ pub(crate) struct Join {
 /// Error in the API's format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fault {
-    /// `clock`, `replayed`, `bad_request`.
+    /// `clock`, `era`, `replayed`, `bad_request`.
     pub code: String,
     /// Message for people.
     pub message: String,

@@ -142,7 +142,8 @@ async fn balancer(settings: &LoadBalancer, client: &Client) -> Vec<Finding> {
 
 fn written(settings: &LoadBalancer, file: &std::io::Result<String>, edges: &[View]) -> Finding {
     let path = settings.upstream_file.display();
-    let remedy = "see journalctl -u weir: upstream_file of [loadbalancer] must be writable for the user weir";
+    let remedy = "see journalctl -u weir: the names of edges must resolve on this machine, and upstream_file of [loadbalancer] must be \
+                  writable for the user weir";
     let text = match file {
         Ok(text) => text,
         Err(error) => return Finding::problem(PART, format!("{path}: {error}"), remedy),

@@ -20,6 +20,7 @@ use crate::cluster::credential::HEADER;
 use crate::cluster::origin::{NoPlace, Origin, Place, Viewer, viewer_hash};
 use crate::cluster::record::EdgeId;
 use crate::cluster::wire::{ANSWER, Join};
+use crate::config::Config;
 use crate::streams::StreamId;
 
 /// Seconds until a viewer asks again: an edge may have joined, or viewers may have left.
@@ -75,7 +76,7 @@ fn place(web: &Web, origin: &Origin, peer: SocketAddr, query: &str, headers: &He
     let viewer = Viewer {
         hash: viewer_hash(asker.client, agent),
         address: asker.client,
-        bitrate: web.board.find(id).map_or(0, |entry| entry.bitrate),
+        bitrate: bitrate(web, &config, id),
         not: &asked.not,
     };
     match origin.place(viewer) {
@@ -96,6 +97,15 @@ fn place(web: &Web, origin: &Origin, peer: SocketAddr, query: &str, headers: &He
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_S));
             response
         }
+    }
+}
+
+/// Returns the bitrate of a stream, in bit/s; 0 if unknown, and `None` if the stream is not live.
+fn bitrate(web: &Web, config: &Config, id: &StreamId) -> Option<u64> {
+    match web.board.find(id) {
+        Some(entry) => Some(entry.bitrate),
+        // A load balancer may not know the live streams.
+        None => (!config.follows_nginx()).then_some(0),
     }
 }
 

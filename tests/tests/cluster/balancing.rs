@@ -1,5 +1,5 @@
 //! `nginx-conf/loadbalancer` and `[loadbalancer]`: nginx gets the list of live edges, sends all requests of a stream to one edge, and never
-//! keeps a file that it rejects. The daemon follows the streams of nginx only if weir.toml names the API.
+//! keeps a file that it rejects, or that has a name without an address. The daemon follows the streams of nginx only if weir.toml names the API.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -9,7 +9,7 @@ use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, files, products, took, until};
 
-use super::{client, take};
+use super::{SECRET, client, idle, now, report, signed, take};
 
 fn balancer(port: &Port) -> Nginx {
     let text = files::text(&products::workspace().join("nginx-conf/loadbalancer/nginx.conf"));
@@ -100,6 +100,31 @@ fn nginx_knows_the_edges_that_live() {
     sidecar.wait_log("edges of the load balancer stay as they were: /bin/false: exit status: 1");
     assert_eq!(files::text(&nginx.path("other.conf")), before);
     drop(two);
+}
+
+#[test]
+fn a_name_that_does_not_resolve_holds_up_no_other_edge() {
+    let nginx = super::nginx();
+    // The sample's daemon may not run nginx, so nothing tests the file.
+    let config = "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n\
+                  [loadbalancer]\nupstream_file = \"@DIR@/upstream.conf\"\ntest = [\"true\"]\nreload = [\"true\"]\n";
+    let sidecar = Sidecar::start(&nginx, config);
+    let file = nginx.path("upstream.conf");
+    let join = |id: &str, address: &str| {
+        let mut body = idle(id);
+        body["address"] = address.into();
+        assert_eq!(report(&sidecar, &signed(SECRET, now(), &body)).status, 200);
+    };
+    until("the other edges are in the file", 20.0, || {
+        join("nowhere", "http://nowhere.invalid:8080");
+        join("here", "http://localhost:8081");
+        join("there", "http://127.0.0.1:8082");
+        std::fs::read_to_string(&file).is_ok_and(|text| {
+            text.contains("server localhost:8081 ") && text.contains("server 127.0.0.1:8082 ")
+        })
+    });
+    assert!(!files::text(&file).contains("nowhere"), "{}", files::text(&file));
+    sidecar.wait_log("edge left out of the load balancer: nowhere.invalid:8080: the name does not resolve");
 }
 
 #[test]

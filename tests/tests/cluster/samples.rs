@@ -29,6 +29,9 @@ fn nginx_takes_the_samples() {
             .replace("/var/log/nginx", &path("log"))
             .replace("/run/nginx.pid", &path("nginx.pid"))
             .replace("user www-data;", "user root;")
+            // The lines for an edge behind load balancers.
+            .replace("#set_real_ip_from", "set_real_ip_from")
+            .replace("#real_ip_", "real_ip_")
             // This host name does not resolve on the test machine.
             .replace("origin.example.org", "192.0.2.1")
             .replace("http {", &format!("http {{ {temporary}"));
@@ -64,8 +67,14 @@ fn the_firewall_and_the_rotation_are_taken() {
     let profile = files::text(&sample("firewall/ufw.profile"));
     let ports: Vec<&str> = profile.lines().filter_map(|line| line.strip_prefix("ports=")).collect();
     assert_eq!(ports, ["1935/tcp", "80,443,8080/tcp", "8189"]);
+    assert!(profile.contains("port 8090 proto tcp"), "{profile}");
     let rules = files::text(&sample("firewall/nftables.conf"));
-    for rule in ["tcp dport 1935 accept", "tcp dport { 80, 443, 8080 } accept", "udp dport 8189 accept"] {
+    for rule in [
+        "tcp dport 1935 accept",
+        "tcp dport { 80, 443, 8080 } accept",
+        "udp dport 8189 accept",
+        "ip saddr @cluster tcp dport 8090 accept",
+    ] {
         assert!(rules.contains(rule), "{rule}");
     }
 }

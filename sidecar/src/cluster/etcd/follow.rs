@@ -10,6 +10,7 @@ use super::client::{self, decode, encode, number};
 use super::inner::{Inner, Key};
 use crate::clock;
 use crate::cluster::record::{EdgeId, Record};
+use crate::cluster::signature::is_newer;
 use crate::cluster::store::REMEMBERED;
 use crate::supervise::backoff::Backoff;
 
@@ -63,6 +64,7 @@ async fn follow(
     inner: &Inner,
     revision: &mut Option<i64>,
 ) -> Result<std::convert::Infallible, client::Error> {
+    inner.forget_failure();
     let from = match *revision {
         Some(revision) => revision,
         None => {
@@ -93,6 +95,7 @@ async fn follow(
                     take(inner, &line, revision)?;
                 }
             }
+            () = inner.failed() => return Err(client::Error::Unreachable("a write failed".into())),
             _ = ask.tick() => {
                 let count = json!({ "key": encode(FIRST), "range_end": encode(LAST), "count_only": true });
                 inner.client.ask("kv/range", &count).await?;
@@ -140,11 +143,13 @@ fn put(inner: &Inner, key: Key, kv: &Value) {
             let record = decode(&kv["value"]).and_then(|text| serde_json::from_str::<Record>(&text).ok());
             let Some(record) = record.filter(|record| record.report.id == id) else { return };
             // The edge has left, and this daemon knows that before the watch shows it.
-            if inner.held(|held| held.gone.get(&id).is_some_and(|(last, _)| record.sent <= *last)) {
+            let now = clock::now().as_millis();
+            let is_newer = |last: u64| is_newer(record.sent, last, now);
+            if inner.held(|held| held.gone.get(&id).is_some_and(|(last, _)| !is_newer(*last))) {
                 return;
             }
             let is_news =
-                inner.board.look(|table| table.edges.get(&id).is_none_or(|known| known.sent < record.sent));
+                inner.board.look(|table| table.edges.get(&id).is_none_or(|known| is_newer(known.sent)));
             inner.held(|held| held.found(&id, number(&kv["mod_revision"]), record.sent));
             if is_news {
                 // The edge has renewed at another origin, so its lease in etcd decides from now on.
@@ -215,7 +220,7 @@ async fn expire(inner: &Inner) -> std::convert::Infallible {
                 held.alone.iter().filter(|(_, until)| **until <= now).map(|(id, _)| id.clone()).collect();
             held.alone.retain(|_, until| *until > now);
             held.gone.retain(|_, (_, since)| now - *since < REMEMBERED);
-            held.renewed.retain(|_, at| now - *at < REMEMBERED);
+            held.renewed.retain(|_, (at, _)| now - *at < REMEMBERED);
             over
         });
         for id in over {

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::client::{self, Client, decode, encode, number};
+use crate::clock;
 use crate::cluster::record::{EdgeId, Record, Report};
-use crate::cluster::store::{Board, Error, LEASE};
+use crate::cluster::store::{Board, Error, LEASE, check_new};
 
 /// Age of a record in etcd, in milliseconds, below which the same report at another origin is not written again. An edge reports to all
 /// origins every 2 seconds.
@@ -22,6 +25,8 @@ const DRAINED: &str = "/weir/drained/";
 pub(super) struct Inner {
     pub(super) client: Client,
     pub(super) board: Arc<Board>,
+    /// A write has failed. The watch begins again, because only its begin shows that etcd is back.
+    failed: Notify,
     held: Mutex<Held>,
 }
 
@@ -35,8 +40,8 @@ pub(super) struct Held {
     pub(super) written: BTreeMap<EdgeId, u64>,
     /// Edges that only this daemon knows, until etcd is back.
     pub(super) alone: BTreeMap<EdgeId, Instant>,
-    /// Edges that have renewed here, and when.
-    pub(super) renewed: BTreeMap<EdgeId, Instant>,
+    /// Edges that have renewed here, when, and the time of the report.
+    pub(super) renewed: BTreeMap<EdgeId, (Instant, u64)>,
     /// Times of the last reports of removed edges.
     pub(super) gone: BTreeMap<EdgeId, (u64, Instant)>,
 }
@@ -51,9 +56,10 @@ impl Held {
     /// Notes a record that is in etcd.
     pub(super) fn found(&mut self, id: &EdgeId, revision: i64, sent: u64) {
         let known = self.revisions.entry(id.clone()).or_default();
-        *known = revision.max(*known);
-        let written = self.written.entry(id.clone()).or_default();
-        *written = sent.max(*written);
+        if revision >= *known {
+            *known = revision;
+            self.written.insert(id.clone(), sent);
+        }
     }
 
     /// Notes that etcd does not have the edge.
@@ -65,7 +71,7 @@ impl Held {
 
 impl Inner {
     pub(super) fn new(client: Client, board: Arc<Board>) -> Self {
-        Self { client, board, held: Mutex::default() }
+        Self { client, board, failed: Notify::new(), held: Mutex::default() }
     }
 
     pub(super) fn held<T>(&self, act: impl FnOnce(&mut Held) -> T) -> T {
@@ -75,14 +81,17 @@ impl Inner {
     fn check_new(&self, id: &EdgeId, sent: u64) -> Result<(), Error> {
         let last = self.board.look(|table| table.edges.get(id).map(|record| record.sent));
         let last = last.or_else(|| self.held(|held| held.gone.get(id).map(|(sent, _)| *sent)));
-        if last.is_some_and(|last| sent <= last) { Err(Error::Replayed) } else { Ok(()) }
+        let now = clock::now().as_millis();
+        check_new(sent, last, now)?;
+        // Another origin whose clock is wrong may have written the last one.
+        check_new(sent, self.held(|held| held.renewed.get(id).map(|(_, sent)| *sent)), now)
     }
 
     /// Returns whether another origin has just written the same report. Measured values may differ: the next report follows soon.
     fn is_written(&self, record: &Record) -> bool {
         let id = &record.report.id;
         let is_fresh = self.held(|held| {
-            let age = held.written.get(id).map(|written| record.sent.saturating_sub(*written));
+            let age = held.written.get(id).map(|written| record.sent.abs_diff(*written));
             age.is_some_and(|age| age < FRESH_MS) && !held.alone.contains_key(id)
         });
         let is_same = |known: &Record| {
@@ -97,7 +106,7 @@ impl Inner {
     pub(super) async fn renew(&self, record: Record) -> Result<(), Error> {
         let id = record.report.id.clone();
         self.check_new(&id, record.sent)?;
-        self.held(|held| held.renewed.insert(id.clone(), Instant::now()));
+        self.held(|held| held.renewed.insert(id.clone(), (Instant::now(), record.sent)));
         if self.board.look(|table| table.stale.is_none()) {
             if self.is_written(&record) {
                 self.keep(record);
@@ -113,7 +122,11 @@ impl Inner {
                     return Ok(());
                 }
                 Err(PutError::Replayed) => return Err(Error::Replayed),
-                Err(PutError::Etcd(error)) => self.lost(&error.to_string()),
+                Err(PutError::Etcd(error)) => {
+                    if self.lost(&error.to_string()) {
+                        self.failed.notify_one();
+                    }
+                }
             }
         }
         self.held(|held| held.alone.insert(id, Instant::now() + LEASE));
@@ -146,9 +159,8 @@ impl Inner {
             }
             let there = &answer["responses"][0]["response_range"]["kvs"][0];
             let last = decode(&there["value"]).and_then(|text| serde_json::from_str::<Record>(&text).ok());
-            if last.is_some_and(|last| record.sent <= last.sent) {
-                return Err(PutError::Replayed);
-            }
+            let last = last.map(|last| last.sent);
+            check_new(record.sent, last, clock::now().as_millis()).map_err(|_| PutError::Replayed)?;
             known = number(&there["mod_revision"]);
         }
         Err(PutError::Etcd(client::Error::Unreachable("the key changes all the time".into())))
@@ -206,15 +218,15 @@ impl Inner {
     }
 
     /// Notes that etcd is away. The table stays as it is, without the edges that have renewed here within the last [`LEASE`] and no longer
-    /// do. An edge whose last renewal here is older renews at another origin.
-    pub(super) fn lost(&self, why: &str) {
+    /// do. An edge whose last renewal here is older renews at another origin. Returns whether this is news.
+    pub(super) fn lost(&self, why: &str) -> bool {
         let news = self.board.change(|table| table.stale.replace(why.to_owned()).is_none());
         if news {
             let there: Vec<EdgeId> = self.board.look(|table| table.edges.keys().cloned().collect());
             let now = Instant::now();
             let until = now + LEASE;
             self.held(|held| {
-                let is_own = |id: &EdgeId| held.renewed.get(id).is_some_and(|at| now - *at < LEASE);
+                let is_own = |id: &EdgeId| held.renewed.get(id).is_some_and(|(at, _)| now - *at < LEASE);
                 let own = there.into_iter().filter(is_own);
                 for id in own.collect::<Vec<_>>() {
                     held.alone.entry(id).or_insert(until);
@@ -222,6 +234,17 @@ impl Inner {
             });
             tracing::warn!("the last known table of edges is used: {why}");
         }
+        news
+    }
+
+    /// Waits until a write fails.
+    pub(super) async fn failed(&self) {
+        self.failed.notified().await;
+    }
+
+    /// Forgets an earlier failure, while the table is out of date anyway.
+    pub(super) fn forget_failure(&self) {
+        let _ = self.failed.notified().now_or_never();
     }
 }
 

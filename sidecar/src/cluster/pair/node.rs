@@ -15,7 +15,7 @@ use super::wire::{Answer, Letter};
 use crate::chat::Chat;
 use crate::cluster::figures::Figures;
 use crate::cluster::machine::skew;
-use crate::cluster::signature::{self, Key, KeyError, Purpose, Refused, Signed};
+use crate::cluster::signature::{self, Key, KeyError, Purpose, Refused, Signed, check_start, is_newer};
 use crate::config::cluster::Pair as Settings;
 use crate::{clock, database, nginx};
 
@@ -83,8 +83,8 @@ pub(crate) struct Pair {
     pub(super) seal: Seal,
     /// Id of this run of the daemon. If it changes, the other node starts again from the first entry.
     run: String,
-    /// Letters from before the start of this daemon are refused, because they may have arrived already.
-    started: u64,
+    /// Start of this daemon. Letters from before are refused, because they may have arrived already.
+    epoch: Instant,
     table: Mutex<Table>,
     /// Signals changes to apply to this node.
     pub(super) changed: Notify,
@@ -202,7 +202,7 @@ impl Pair {
             key,
             seal,
             run,
-            started: clock::now().as_millis(),
+            epoch: Instant::now(),
             table: Mutex::new(Table::open(&settings.file, &fresh)?),
             changed: Notify::new(),
             tell: Notify::new(),
@@ -265,13 +265,11 @@ impl Pair {
     pub(crate) fn take(&self, header: Option<&str>, body: &[u8]) -> (u16, Vec<u8>, Option<String>) {
         let now = clock::now().as_millis();
         let signed = header.and_then(Signed::parse);
-        let checked = signature::request(&self.key, header, body, now).and_then(|signed| {
-            let since = i64::try_from(self.started.saturating_sub(signed.time)).unwrap_or(i64::MAX);
-            if since > 0 { Err(Refused::Clock(-since)) } else { Ok(signed) }
-        });
+        let checked = signature::request(&self.key, header, body, now)
+            .and_then(|signed| check_start(&signed, now, self.epoch.elapsed()).map(|()| signed));
         let mut answer = Answer { now, ..Answer::default() };
         let status = match checked {
-            Ok(signed) => match self.read(&signed, body) {
+            Ok(signed) => match self.read(&signed, body, now) {
                 Ok(letter) => {
                     answer.letter = Some(letter);
                     200
@@ -299,7 +297,7 @@ impl Pair {
         (status, body, signature)
     }
 
-    fn read(&self, signed: &Signed, body: &[u8]) -> Result<Letter, (u16, &'static str, String)> {
+    fn read(&self, signed: &Signed, body: &[u8], now: u64) -> Result<Letter, (u16, &'static str, String)> {
         let bad = |message: &str| (400, "bad_request", message.to_owned());
         let text = self.seal.open("request", body).ok_or_else(|| bad("the letter is not sealed"))?;
         let letter: Letter = serde_json::from_slice(&text).map_err(|error| bad(&error.to_string()))?;
@@ -309,7 +307,7 @@ impl Pair {
         }
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.get(&letter.node).is_some_and(|last| *last >= signed.time) {
+            if last.get(&letter.node).is_some_and(|last| !is_newer(signed.time, *last, now)) {
                 self.log_refused(Refused::Replayed);
                 return Err((409, "replayed", "the letter is not newer than the last one".into()));
             }

@@ -1,3 +1,11 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::post;
+use futures_util::{StreamExt, stream};
+use tokio::net::TcpListener;
+
 use super::*;
 use crate::cluster::etcd::client::Client;
 use crate::cluster::record::sample;
@@ -19,7 +27,7 @@ fn renewed() -> Inner {
     let settings = Etcd { endpoints: vec!["http://127.0.0.1:1".into()], ca_file: None, user: None };
     let inner = Inner::new(Client::new(&settings).unwrap(), Board::new(Table::default()));
     for name in NAMES {
-        inner.held(|held| held.renewed.insert(id(name), Instant::now()));
+        inner.held(|held| held.renewed.insert(id(name), (Instant::now(), 10)));
         inner.keep(record(name, 10));
     }
     inner
@@ -61,7 +69,62 @@ async fn an_edge_that_renews_at_another_origin_after_a_failure_stays() {
 async fn an_edge_that_has_renewed_at_another_origin_before_a_failure_stays() {
     let inner = renewed();
     tokio::time::advance(LEASE).await;
-    inner.held(|held| held.renewed.insert(id("b"), Instant::now()));
+    inner.held(|held| held.renewed.insert(id("b"), (Instant::now(), 10)));
     inner.lost("no answer");
     assert_eq!(there_later(&inner).await, [true, false]);
+}
+
+/// Starts a member of etcd that does not answer the first write. The writes are counted.
+async fn slow_member(writes: Arc<AtomicUsize>) -> (String, tokio::task::JoinHandle<()>) {
+    let say = |answer: Value| move || std::future::ready(answer.to_string());
+    let write = move || {
+        let is_first = writes.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if is_first {
+                std::future::pending::<()>().await;
+            }
+            json!({ "succeeded": true, "header": { "revision": "2" } }).to_string()
+        }
+    };
+    let created = json!({ "result": { "created": true } });
+    let watch = move || {
+        let line = Ok::<_, std::convert::Infallible>(format!("{created}\n"));
+        std::future::ready(Body::from_stream(stream::iter([line]).chain(stream::pending())))
+    };
+    let app = Router::new()
+        .route("/v3/kv/range", post(say(json!({ "header": { "revision": "1" } }))))
+        .route("/v3/lease/grant", post(say(json!({ "ID": "7" }))))
+        .route("/v3/lease/keepalive", post(say(json!({ "result": { "TTL": "5" } }))))
+        .route("/v3/kv/txn", post(write))
+        .route("/v3/watch", post(watch));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (url, tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }))
+}
+
+#[tokio::test]
+async fn an_origin_writes_again_after_a_slow_write() {
+    let writes = Arc::new(AtomicUsize::new(0));
+    let (url, member) = slow_member(writes.clone()).await;
+    let settings = Etcd { endpoints: vec![url], ca_file: None, user: None };
+    let inner = Arc::new(Inner::new(Client::new(&settings).unwrap(), Board::new(Table::default())));
+    inner.board.change(|table| table.stale = Some("etcd was not asked yet".into()));
+    let following = tokio::spawn(run(inner.clone()));
+    let is_stale = || inner.board.look(|table| table.stale.is_some());
+    let until = |expected: bool| async move {
+        let waited = async {
+            while is_stale() != expected {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap();
+    };
+    until(false).await;
+    inner.renew(record("a", 10)).await.unwrap();
+    assert_eq!(writes.load(Ordering::SeqCst), 1);
+    until(false).await;
+    inner.renew(record("a", 2010)).await.unwrap();
+    assert_eq!((writes.load(Ordering::SeqCst), is_stale()), (2, false));
+    following.abort();
+    member.abort();
 }
