@@ -365,12 +365,14 @@ impl Origin {
         let listed = self.listed.iter().filter_map(|listed| {
             let edge = &listed.edge;
             let id: EdgeId = edge.name.parse().ok()?;
+            let assigned = assigned.of(&id, now);
             let candidate = Candidate {
                 address: edge.address.as_str().to_owned(),
                 region: edge.region.clone(),
                 bandwidth: edge.bandwidth,
-                egress: 0,
-                assigned: assigned.of(&id, now),
+                // The edge reports nothing, so the count is all that is known.
+                egress: assigned,
+                assigned,
                 load: 0.0,
                 viewers: 0,
                 max_viewers: None,
