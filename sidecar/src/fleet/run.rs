@@ -42,7 +42,8 @@ pub(crate) struct Runner {
     cloud: Cloud,
     origin: Origin,
     ledger: Ledger,
-    price: Price,
+    /// Price of a server, as soon as it is needed.
+    price: Option<Price>,
     /// Edges that serve and are in DNS.
     told: BTreeSet<String>,
     /// Edges that get no more viewers, with the start of this state.
@@ -54,22 +55,46 @@ pub(crate) struct Runner {
     said: String,
     /// The last line about the number of edges.
     decided: String,
+    /// The last warning about the ledger.
+    warned: String,
 }
 
 impl Runner {
-    /// Takes the event's lock, and asks for the price, which shows whether the provider accepts the token.
+    /// Takes the event's lock.
     ///
     /// # Errors
     ///
-    /// Another run has the lock, or the provider or the daemon's socket fails.
-    pub(crate) async fn open(fleet: Fleet, folder: &Path, socket: &Path) -> Result<Self, Error> {
-        let cloud = Cloud::open(&fleet)?;
+    /// Another run has the lock, the ledger cannot be used, or there is no token.
+    pub(crate) fn open(fleet: Fleet, folder: &Path, socket: &Path) -> Result<Self, Error> {
         let ledger = Ledger::lock(folder, &fleet.event, plan::since(&fleet))?;
-        let origin = Origin::at(socket)?;
-        let price = cloud.price().await?;
-        let (told, leaving, lost) = (BTreeSet::new(), BTreeMap::new(), Lost::default());
-        let (said, decided) = (String::new(), String::new());
-        Ok(Self { fleet, cloud, origin, ledger, price, told, leaving, lost, changed: None, said, decided })
+        Self::with(fleet, ledger, socket)
+    }
+
+    /// Takes the event's lock for [`down`](Self::down), which also works without a usable ledger.
+    ///
+    /// # Errors
+    ///
+    /// Another run has the lock, or there is no token.
+    pub(crate) fn open_to_delete(fleet: Fleet, folder: &Path, socket: &Path) -> Result<Self, Error> {
+        let ledger = Ledger::lock_to_delete(folder, &fleet.event, plan::since(&fleet))?;
+        Self::with(fleet, ledger, socket)
+    }
+
+    fn with(fleet: Fleet, ledger: Ledger, socket: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            cloud: Cloud::open(&fleet)?,
+            origin: Origin::at(socket)?,
+            fleet,
+            ledger,
+            price: None,
+            told: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            lost: Lost::default(),
+            changed: None,
+            said: String::new(),
+            decided: String::new(),
+            warned: String::new(),
+        })
     }
 
     /// Creates the missing servers, and waits until each of them serves the test stream and is in DNS.
@@ -82,13 +107,14 @@ impl Runner {
         if now >= self.fleet.end {
             return Err(Error::Over(self.fleet.end));
         }
+        let price = self.price().await?;
         let mut servers = self.look().await?;
         let wanted = self.fleet.edges.saturating_sub(count(&servers));
-        let affordable = self.affordable(&servers);
+        let affordable = self.affordable(price, &servers);
         if wanted > affordable {
-            return Err(self.too_much(wanted, affordable, &servers));
+            return Err(self.too_much(price, wanted, affordable, &servers));
         }
-        self.grow(&mut servers, wanted).await?;
+        self.grow(price, &mut servers, wanted).await?;
         if wait { self.wait_ready().await } else { Ok(()) }
     }
 
@@ -96,9 +122,9 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// The provider's error. Failures of the origin and of DNS are only logged, because a running server costs money.
+    /// The provider's error. Failures of the origin, of DNS and of the ledger are only logged, because a running server costs money.
     pub(crate) async fn down(&mut self, now: bool) -> Result<(), Error> {
-        let servers = self.look().await?;
+        let servers = self.look_to_delete().await?;
         for server in &servers {
             self.farewell(server).await;
         }
@@ -113,7 +139,7 @@ impl Runner {
         }
         let began = Instant::now();
         loop {
-            let servers = self.look().await?;
+            let servers = self.look_to_delete().await?;
             if servers.is_empty() {
                 break;
             }
@@ -139,26 +165,44 @@ impl Runner {
         Ok(servers)
     }
 
-    fn spent(&self, servers: &[Server]) -> Money {
-        self.ledger.spent(self.price, servers)
+    /// Returns the event's servers. Their cost is recorded if possible.
+    async fn look_to_delete(&mut self) -> Result<Vec<Server>, Error> {
+        let servers = self.cloud.list(&self.fleet).await?;
+        let recorded = self.ledger.observe(&servers, clock::now());
+        self.warn(recorded);
+        Ok(servers)
     }
 
-    fn affordable(&self, servers: &[Server]) -> u32 {
-        plan::affordable(&self.fleet, self.price, self.spent(servers), servers, clock::now())
+    /// Returns the price of a server, which is read once.
+    async fn price(&mut self) -> Result<Price, Error> {
+        let price = match self.price {
+            Some(price) => price,
+            None => self.cloud.price().await?,
+        };
+        self.price = Some(price);
+        Ok(price)
     }
 
-    fn too_much(&self, wanted: u32, affordable: u32, servers: &[Server]) -> Error {
-        let committed =
-            plan::committed(&self.fleet, self.price, self.spent(servers), servers, clock::now()).to_string();
+    fn spent(&self, price: Price, servers: &[Server]) -> Money {
+        self.ledger.spent(price, servers)
+    }
+
+    fn affordable(&self, price: Price, servers: &[Server]) -> u32 {
+        plan::affordable(&self.fleet, price, self.spent(price, servers), servers, clock::now())
+    }
+
+    fn too_much(&self, price: Price, wanted: u32, affordable: u32, servers: &[Server]) -> Error {
+        let spent = self.spent(price, servers);
+        let committed = plan::committed(&self.fleet, price, spent, servers, clock::now()).to_string();
         Error::Budget { wanted, affordable, budget: self.fleet.budget, committed, max: self.fleet.max_edges }
     }
 
     /// Creates this many servers, with the lowest free names.
-    async fn grow(&mut self, servers: &mut Vec<Server>, wanted: u32) -> Result<(), Error> {
+    async fn grow(&mut self, price: Price, servers: &mut Vec<Server>, wanted: u32) -> Result<(), Error> {
         let mut foreign = BTreeSet::new();
         for _ in 0..wanted {
-            if self.affordable(servers) == 0 {
-                return Err(self.too_much(wanted, 0, servers));
+            if self.affordable(price, servers) == 0 {
+                return Err(self.too_much(price, wanted, 0, servers));
             }
             let server = loop {
                 let is_free = |name: &String| {
@@ -216,7 +260,8 @@ impl Runner {
     async fn delete(&mut self, server: &Server) -> Result<(), Error> {
         self.cloud.delete(server).await?;
         // Another hour may have begun since the last look.
-        self.ledger.observe(std::slice::from_ref(server), clock::now())?;
+        let recorded = self.ledger.observe(std::slice::from_ref(server), clock::now());
+        self.warn(recorded);
         self.leaving.remove(&server.name);
         self.told.remove(&server.name);
         tracing::info!("server deleted, server: {}, id: {}", server.name, server.id);
@@ -310,6 +355,16 @@ impl Runner {
         }
         trial::segment(&self.fleet.edge, &edge.address, server.address).await?;
         Ok(())
+    }
+
+    /// Logs an error of the ledger, unless it repeats the last one.
+    fn warn(&mut self, recorded: Result<(), Error>) {
+        let Err(error) = recorded else { return };
+        let what = error.to_string();
+        if self.warned != what {
+            tracing::warn!("the cost of servers is not recorded: {what}");
+            self.warned = what;
+        }
     }
 
     /// Logs a line about the number of edges, unless it repeats the last such line.

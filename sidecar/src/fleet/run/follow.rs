@@ -9,6 +9,7 @@ use crate::clock;
 use crate::fleet::autoscale::{self, Decision, Seen};
 use crate::fleet::lost::{Limits, Sight};
 use crate::fleet::plan;
+use crate::fleet::price::Price;
 
 /// Interval between two steps without `[autoscale]`.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -20,8 +21,9 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// Only errors of the last step. Earlier errors are logged, and the step is repeated.
+    /// Only errors of the first check and of the last step. Other errors are logged, and the step is repeated.
     pub(crate) async fn follow(&mut self) -> Result<(), Error> {
+        self.check().await?;
         let interval = self.fleet.autoscale.map_or(INTERVAL, |rules| rules.interval);
         loop {
             let (now, from) = (clock::now(), plan::create_at(&self.fleet));
@@ -46,6 +48,22 @@ impl Runner {
         }
     }
 
+    /// Asks for the price, so that a wrong token is reported before the event. If servers exist, an error is only logged: they have to be
+    /// deleted after the event.
+    async fn check(&mut self) -> Result<(), Error> {
+        if clock::now() >= self.fleet.end {
+            return Ok(());
+        }
+        let Err(error) = self.price().await else { return Ok(()) };
+        match self.cloud.list(&self.fleet).await {
+            Ok(servers) if !servers.is_empty() => {
+                self.say(error.to_string());
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
     /// Waits. Meanwhile checks whether these servers serve. An edge without viewers drops the stream within ten seconds, so only more
     /// frequent checks find segments.
     async fn pause(&mut self, time: Duration, waiting: &[Server]) {
@@ -65,6 +83,7 @@ impl Runner {
     /// Checks the event once, and acts. Returns all servers if some of them do not serve yet.
     pub(super) async fn step(&mut self) -> Result<Vec<Server>, Error> {
         let (mut servers, edges) = self.see().await.inspect_err(|_| self.lost.cannot_see(Instant::now()))?;
+        let price = self.price().await?;
         for server in &servers {
             // An edge that somebody else has drained stays: the reason may be known to that person alone.
             let is_drained = view(&edges, &server.name).is_some_and(|edge| edge.state == "drained");
@@ -72,7 +91,7 @@ impl Runner {
                 self.leaving.entry(server.name.clone()).or_insert_with(Instant::now);
             }
         }
-        self.replace_lost(&servers, &edges).await;
+        self.replace_lost(price, &servers, &edges).await;
         // A drained edge takes no viewers, so it is no capacity. It still costs money, so it stays in the budget.
         let (drained, mut active) = self.split(&servers, &edges);
         active.retain(|server| !self.leaving.contains_key(&server.name));
@@ -86,12 +105,12 @@ impl Runner {
         if decision.edges > has {
             let back = self.call_back(&servers, &edges, decision.edges - has).await?;
             let wanted = decision.edges - has - back;
-            let affordable = self.affordable(&servers);
+            let affordable = self.affordable(price, &servers);
             if wanted > affordable {
-                let why = self.too_much(wanted, affordable, &servers);
+                let why = self.too_much(price, wanted, affordable, &servers);
                 self.say_decision(why.to_string());
             }
-            self.grow(&mut servers, wanted.min(affordable)).await?;
+            self.grow(price, &mut servers, wanted.min(affordable)).await?;
         } else {
             self.shrink(active, &edges, has - decision.edges).await;
         }
@@ -133,7 +152,7 @@ impl Runner {
     }
 
     /// Takes a lost server out of service, so that another one replaces it.
-    async fn replace_lost(&mut self, servers: &[Server], edges: &[View]) {
+    async fn replace_lost(&mut self, price: Price, servers: &[Server], edges: &[View]) {
         let now = Instant::now();
         let stays = servers.iter().filter(|server| !self.leaving.contains_key(&server.name));
         let sight = stays.map(|server| Sight { id: &server.id, reports: is_heard(edges, &server.name) });
@@ -143,7 +162,7 @@ impl Runner {
         let (lost, rest): (Vec<Server>, Vec<Server>) =
             servers.iter().cloned().partition(|server| server.id == id);
         let Some(server) = lost.first() else { return };
-        if self.affordable(&rest) == 0 {
+        if self.affordable(price, &rest) == 0 {
             self.say(format!(
                 "edge is lost, and the budget is too small for another one, edge: {}",
                 server.name

@@ -9,13 +9,31 @@ use tokio::net::UnixListener;
 use super::*;
 use crate::config::fleet::Provider;
 
-/// An event with a provider and an origin that answer from memory.
+/// An event with a provider that keeps its servers in a folder, and an origin that answers from memory.
 struct Stage {
     runner: Runner,
     /// First lines of the requests that change something at the origin.
     posts: Arc<Mutex<Vec<String>>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
+
+/// The provider. It does not delete the servers for which there is a file `protected-ID`.
+const CLOUD: &str = r#"
+cd "$0"
+cat >order
+case $1 in
+list)
+    printf '{"servers":['
+    comma=
+    for one in servers/*; do [ ! -e "$one" ] || { printf %s "$comma"; cat "$one"; comma=,; }; done
+    echo ']}' ;;
+delete)
+    id=$(sed 's/.*"id":"\([^"]*\)".*/\1/' order)
+    [ ! -e "protected-$id" ] || { echo "server $id is protected" >&2; exit 1; }
+    rm "servers/$id" ;;
+*) cat "$1" ;;
+esac
+"#;
 
 fn server(nth: usize) -> Value {
     let created = clock::now();
@@ -26,9 +44,10 @@ fn server(nth: usize) -> Value {
 async fn stage(edges: &[(&str, u32)], change: impl FnOnce(&mut Fleet)) -> Stage {
     let folder = tempfile::tempdir().unwrap();
     let write =
-        |verb: &str, answer: Value| std::fs::write(folder.path().join(verb), answer.to_string()).unwrap();
+        |file: &str, answer: Value| std::fs::write(folder.path().join(file), answer.to_string()).unwrap();
     let count = edges.len();
-    write("list", json!({ "servers": (1..=count).map(server).collect::<Vec<_>>() }));
+    std::fs::create_dir(folder.path().join("servers")).unwrap();
+    (1..=count).for_each(|nth| write(&format!("servers/{nth}"), server(nth)));
     write("create", json!({ "server": server(count + 1) }));
     write("price", json!({ "hourly": "0.01", "monthly": "6" }));
     let views = edges.iter().enumerate().map(|(at, (state, viewers))| {
@@ -44,16 +63,15 @@ async fn stage(edges: &[(&str, u32)], change: impl FnOnce(&mut Fleet)) -> Stage 
 
     let text = include_str!("../../../../nginx-conf/fleet/event.toml");
     let mut fleet = crate::config::fleet::parse(Path::new("event.toml"), text).unwrap();
-    let script = format!("cat '{}'/$1", folder.path().display());
-    let run = ["sh", "-c", &script, "weir"].map(str::to_owned).to_vec();
+    let run = ["sh", "-c", CLOUD, &folder.path().display().to_string()].map(str::to_owned).to_vec();
     fleet.provider = Provider::Command { run, timeout: Duration::from_secs(60) };
     (fleet.start, fleet.end, fleet.edges) = (clock::now(), clock::now().plus_seconds(3600), 2);
     let rules = fleet.autoscale.as_mut().unwrap();
     (rules.viewers_per_edge, rules.min) = (Some(100), 1);
     change(&mut fleet);
-    let mut runner = Runner::open(fleet, &folder.path().join("ledger"), &socket).await.unwrap();
+    let mut runner = Runner::open(fleet, &folder.path().join("ledger"), &socket).unwrap();
     runner.told = (1..=count).map(|nth| format!("gala-{nth}")).collect();
-    Stage { runner, posts, _folder: folder }
+    Stage { runner, posts, folder }
 }
 
 /// Gives each request the same answer.
@@ -90,6 +108,22 @@ impl Stage {
 
     fn leaving(&self) -> BTreeSet<&str> {
         self.runner.leaving.keys().map(String::as_str).collect()
+    }
+
+    /// Returns the ids of the servers that exist.
+    fn existing(&self) -> BTreeSet<String> {
+        let all = std::fs::read_dir(self.folder.path().join("servers")).unwrap();
+        all.map(|one| one.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// The provider has no price from now on.
+    fn lose_price(&self) {
+        std::fs::remove_file(self.folder.path().join("price")).unwrap();
+    }
+
+    /// The ledger cannot be written from now on, as on a full disk.
+    fn fill_disk(&self) {
+        std::fs::create_dir(self.folder.path().join("ledger/gala.json.new")).unwrap();
     }
 }
 
@@ -137,4 +171,30 @@ async fn up_reports_an_edge_that_was_drained_by_hand_and_does_not_wait_for_it() 
     stage.runner.told.clear();
     let waits = stage.runner.up(true).await;
     assert!(matches!(&waits, Err(Error::NotReady(why)) if why.contains("gala-1") && !why.contains("gala-2")));
+}
+
+#[tokio::test]
+async fn down_needs_neither_a_price_nor_a_ledger() {
+    let mut stage = stage(&[("up", 0), ("up", 5)], |_| {}).await;
+    stage.lose_price();
+    stage.fill_disk();
+    assert!(stage.runner.look().await.is_err());
+    stage.runner.down(true).await.unwrap();
+    assert_eq!(stage.existing(), BTreeSet::new());
+    assert!(stage.runner.warned.contains("gala.json"), "{}", stage.runner.warned);
+}
+
+#[tokio::test]
+async fn without_a_price_nothing_is_created_and_the_status_has_the_servers() {
+    let mut stage = stage(&[("up", 0)], |_| {}).await;
+    stage.lose_price();
+    assert!(matches!(stage.runner.up(false).await, Err(Error::Cloud(_))));
+    // Servers that run have to be deleted after the event.
+    stage.runner.check().await.unwrap();
+    let (folder, socket) = (stage.folder.path().join("ledger"), stage.folder.path().join("socket"));
+    let status = crate::fleet::status::status(&stage.runner.fleet, &folder, &socket).await.unwrap();
+    assert_eq!((status.servers.len(), status.servers[0].cost, status.cost), (1, None, None));
+    assert!(status.cost_error.unwrap().contains("price"));
+    std::fs::remove_file(stage.folder.path().join("servers/1")).unwrap();
+    assert!(matches!(stage.runner.check().await, Err(Error::Cloud(_))));
 }
