@@ -32,6 +32,8 @@ const GONE: Duration = Duration::from_secs(300);
 const MORE: Duration = Duration::from_secs(1800);
 /// Time for which an edge's credential is valid after the event.
 const AFTER: Duration = Duration::from_secs(86_400);
+/// Pause before the servers that could not be deleted are tried again.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Most names of other owners that are skipped.
 const FOREIGN: usize = 100;
 
@@ -150,12 +152,23 @@ impl Runner {
                     names.join(", ")
                 )));
             }
+            // A server that cannot be deleted keeps no other server running.
+            let mut done = Ok(());
             for server in &servers {
-                self.delete(server).await?;
+                done = done.and(self.delete(server).await);
             }
+            done?;
             sleep(LOOK / 2).await;
         }
         Ok(self.cloud.tidy().await?)
+    }
+
+    /// Repeats [`down`](Self::down) until no server is left, because each one costs money.
+    async fn down_until_done(&mut self, pause: Duration) {
+        while let Err(error) = self.down(false).await {
+            self.say(format!("servers are left and will be deleted: {error}"));
+            sleep(pause).await;
+        }
     }
 
     /// Returns the event's servers, and records their cost.

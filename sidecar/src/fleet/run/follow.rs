@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Error, LOOK, Runner, Server, View, count, view};
+use super::{AGAIN, Error, LOOK, Runner, Server, View, count, view};
 use crate::clock;
 use crate::fleet::autoscale::{self, Decision, Seen};
 use crate::fleet::lost::{Limits, Sight};
@@ -21,7 +21,7 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// Only errors of the first check and of the last step. Other errors are logged, and the step is repeated.
+    /// Only errors of the first check. Other errors are logged, and the step is repeated.
     pub(crate) async fn follow(&mut self) -> Result<(), Error> {
         self.check().await?;
         let interval = self.fleet.autoscale.map_or(INTERVAL, |rules| rules.interval);
@@ -29,7 +29,8 @@ impl Runner {
             let (now, from) = (clock::now(), plan::create_at(&self.fleet));
             if now >= self.fleet.end {
                 tracing::info!("the event has ended, event: {}", self.fleet.event);
-                return self.down(false).await;
+                self.down_until_done(AGAIN).await;
+                return Ok(());
             }
             if now < from {
                 self.say(format!("waiting until {from}"));
@@ -208,14 +209,15 @@ impl Runner {
 
     /// Deletes the servers whose viewers have left, or whose drain time is over.
     async fn retire(&mut self, servers: &[Server], edges: &[View]) -> Result<(), Error> {
+        let mut done = Ok(());
         for server in servers {
             let Some(since) = self.leaving.get(&server.name).map(Instant::elapsed) else { continue };
             let viewers = view(edges, &server.name).map_or(0, |edge| edge.viewers);
             if since >= self.fleet.drain || (viewers == 0 && since >= self.settle()) {
-                self.delete(server).await?;
+                done = done.and(self.delete(server).await);
             }
         }
-        Ok(())
+        done
     }
 }
 

@@ -29,6 +29,7 @@ list)
     echo ']}' ;;
 delete)
     id=$(sed 's/.*"id":"\([^"]*\)".*/\1/' order)
+    echo "$id" >>deletions
     [ ! -e "protected-$id" ] || { echo "server $id is protected" >&2; exit 1; }
     rm "servers/$id" ;;
 *) cat "$1" ;;
@@ -116,6 +117,11 @@ impl Stage {
         all.map(|one| one.unwrap().file_name().into_string().unwrap()).collect()
     }
 
+    /// The provider refuses to delete a server from now on.
+    fn protect(&self, id: &str) {
+        std::fs::write(self.folder.path().join(format!("protected-{id}")), "").unwrap();
+    }
+
     /// The provider has no price from now on.
     fn lose_price(&self) {
         std::fs::remove_file(self.folder.path().join("price")).unwrap();
@@ -197,4 +203,40 @@ async fn without_a_price_nothing_is_created_and_the_status_has_the_servers() {
     assert!(status.cost_error.unwrap().contains("price"));
     std::fs::remove_file(stage.folder.path().join("servers/1")).unwrap();
     assert!(matches!(stage.runner.check().await, Err(Error::Cloud(_))));
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_deleted_keeps_no_other_one_running() {
+    let mut stage = stage(&[("up", 0), ("up", 0), ("up", 0)], |fleet| fleet.drain = Duration::ZERO).await;
+    stage.protect("1");
+    let refused = stage.runner.down(true).await.unwrap_err().to_string();
+    assert!(refused.contains("server 1 is protected"), "{refused}");
+    assert_eq!(stage.existing(), BTreeSet::from(["1".to_owned()]));
+    // The end of `up --follow` repeats it.
+    let said = {
+        let Stage { runner, folder, .. } = &mut stage;
+        let file = folder.path().join("protected-1");
+        let repeat = async {
+            runner.down_until_done(LOOK / 100).await;
+            runner.said.clone()
+        };
+        let free = async {
+            let orders = folder.path().join("deletions");
+            while std::fs::read_to_string(&orders).unwrap_or_default().lines().count() < 5 {
+                sleep(LOOK / 100).await;
+            }
+            std::fs::remove_file(file).unwrap();
+        };
+        tokio::join!(repeat, free).0
+    };
+    assert_eq!(said, format!("servers are left and will be deleted: {refused}"));
+    assert_eq!(stage.existing(), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn a_leaving_server_that_cannot_be_deleted_keeps_no_other_one_running() {
+    let mut stage = stage(&[("up", 10), ("up", 0), ("up", 0)], |fleet| fleet.drain = Duration::ZERO).await;
+    stage.protect("2");
+    let _ = stage.runner.step().await;
+    assert_eq!(stage.existing(), BTreeSet::from(["1", "2"].map(str::to_owned)));
 }
