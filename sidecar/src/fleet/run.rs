@@ -52,6 +52,8 @@ pub(crate) struct Runner {
     leaving: BTreeMap<String, Instant>,
     /// Servers that may be lost.
     lost: Lost,
+    /// Ids of the servers that were lost and will be deleted.
+    dead: BTreeSet<String>,
     changed: Option<Instant>,
     /// The last log line.
     said: String,
@@ -92,6 +94,7 @@ impl Runner {
             told: BTreeSet::new(),
             leaving: BTreeMap::new(),
             lost: Lost::default(),
+            dead: BTreeSet::new(),
             changed: None,
             said: String::new(),
             decided: String::new(),
@@ -275,6 +278,7 @@ impl Runner {
         // Another hour may have begun since the last look.
         let recorded = self.ledger.observe(std::slice::from_ref(server), clock::now());
         self.warn(recorded);
+        self.dead.remove(&server.id);
         self.leaving.remove(&server.name);
         self.told.remove(&server.name);
         tracing::info!("server deleted, server: {}, id: {}", server.name, server.id);

@@ -144,6 +144,7 @@ impl Runner {
         let views = || active.iter().filter_map(|server| view(edges, &server.name));
         let seen = Seen {
             edges: count(active),
+            silent: count_silent(active, edges),
             viewers: views().map(|edge| u64::from(edge.viewers)).sum(),
             egress: views().map(|edge| edge.egress).sum(),
             bandwidth: self.fleet.edge.bandwidth,
@@ -176,6 +177,7 @@ impl Runner {
             server.name
         );
         self.lost.replaced(id, now);
+        self.dead.insert(server.id.clone());
         self.farewell(server).await;
     }
 
@@ -208,17 +210,26 @@ impl Runner {
     }
 
     /// Deletes the servers whose viewers have left, or whose drain time is over.
-    async fn retire(&mut self, servers: &[Server], edges: &[View]) -> Result<(), Error> {
+    pub(super) async fn retire(&mut self, servers: &[Server], edges: &[View]) -> Result<(), Error> {
         let mut done = Ok(());
         for server in servers {
             let Some(since) = self.leaving.get(&server.name).map(Instant::elapsed) else { continue };
-            let viewers = view(edges, &server.name).map_or(0, |edge| edge.viewers);
-            if since >= self.fleet.drain || (viewers == 0 && since >= self.settle()) {
+            // The viewers of an edge that does not report are unknown, unless it is lost.
+            let is_empty = match is_heard(edges, &server.name) {
+                true => view(edges, &server.name).is_some_and(|edge| edge.viewers == 0),
+                false => self.dead.contains(&server.id),
+            };
+            if since >= self.fleet.drain || (is_empty && since >= self.settle()) {
                 done = done.and(self.delete(server).await);
             }
         }
         done
     }
+}
+
+/// Returns the number of servers whose edges do not report to the origin.
+fn count_silent(servers: &[Server], edges: &[View]) -> u32 {
+    servers.iter().map(|server| u32::from(!is_heard(edges, &server.name))).sum()
 }
 
 /// Returns whether the origin receives reports of an edge.

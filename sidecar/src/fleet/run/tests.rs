@@ -240,3 +240,27 @@ async fn a_leaving_server_that_cannot_be_deleted_keeps_no_other_one_running() {
     let _ = stage.runner.step().await;
     assert_eq!(stage.existing(), BTreeSet::from(["1", "2"].map(str::to_owned)));
 }
+
+#[tokio::test]
+async fn an_origin_that_hears_no_edge_keeps_the_edges() {
+    let mut stage = stage(&[("down", 0), ("down", 0), ("up", 0)], |_| {}).await;
+    stage.runner.step().await.unwrap();
+    assert_eq!((stage.leaving(), stage.existing().len()), (BTreeSet::new(), 3));
+    assert!(stage.runner.decided.contains("2 edges do not report"), "{}", stage.runner.decided);
+}
+
+#[tokio::test]
+async fn a_leaving_edge_that_does_not_report_is_deleted_after_the_drain_time() {
+    let mut stage = stage(&[("up", 150), ("down", 0), ("down", 0)], |_| {}).await;
+    let long_ago = Instant::now() - 2 * crate::cluster::store::LEASE;
+    stage.runner.leaving = [2, 3].map(|nth| (format!("gala-{nth}"), long_ago)).into();
+    stage.runner.dead.insert("3".to_owned());
+    let servers = stage.runner.look().await.unwrap();
+    let edges = stage.runner.origin.edges().await.unwrap();
+    stage.runner.retire(&servers, &edges).await.unwrap();
+    // The third one is lost.
+    assert_eq!(stage.existing(), BTreeSet::from(["1", "2"].map(str::to_owned)));
+    stage.runner.fleet.drain = Duration::from_secs(1);
+    stage.runner.retire(&servers[1..2], &edges).await.unwrap();
+    assert_eq!(stage.existing(), BTreeSet::from(["1".to_owned()]));
+}
