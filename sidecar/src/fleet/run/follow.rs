@@ -83,8 +83,8 @@ impl Runner {
 
     /// Checks the event once, and acts. Returns all servers if some of them do not serve yet.
     pub(super) async fn step(&mut self) -> Result<Vec<Server>, Error> {
-        let (mut servers, edges) = self.see().await.inspect_err(|_| self.lost.cannot_see(Instant::now()))?;
-        let price = self.price().await?;
+        let (mut servers, edges, recorded) =
+            self.see().await.inspect_err(|_| self.lost.cannot_see(Instant::now()))?;
         for server in &servers {
             // An edge that somebody else has drained stays: the reason may be known to that person alone.
             let is_drained = view(&edges, &server.name).is_some_and(|edge| edge.state == "drained");
@@ -92,11 +92,39 @@ impl Runner {
                 self.leaving.entry(server.name.clone()).or_insert_with(Instant::now);
             }
         }
-        self.replace_lost(price, &servers, &edges).await;
+        let drained = self.split(&servers, &edges).0.len();
+        // Without the price or the record of the cost, the budget is unknown, so the number of edges stays.
+        let price = match recorded {
+            Ok(()) => self.price().await,
+            Err(error) => Err(error),
+        };
+        let adjusted = match price {
+            Ok(price) => self.adjust(price, &mut servers, &edges).await,
+            Err(error) => {
+                self.lost.cannot_see(Instant::now());
+                Err(error)
+            }
+        };
+        // A server that cannot be created or deleted keeps no other one out of DNS.
+        let retired = self.retire(&mut servers, &edges).await;
+        let waits = self.announce(&servers, &edges).await;
+        // An edge that somebody has drained may stay so for hours.
+        let waiting = if waits.len() > drained { servers } else { Vec::new() };
+        let errors = [adjusted, retired].into_iter().filter_map(|done| Some(done.err()?.to_string()));
+        let lines: Vec<String> = errors.chain(waits).collect();
+        if !lines.is_empty() {
+            self.say(lines.join("; "));
+        }
+        Ok(waiting)
+    }
+
+    /// Replaces a lost server, creates the missing servers, and chooses the edges that leave.
+    async fn adjust(&mut self, price: Price, servers: &mut Vec<Server>, edges: &[View]) -> Result<(), Error> {
+        self.replace_lost(price, servers, edges).await;
         // A drained edge takes no viewers, so it is no capacity. It still costs money, so it stays in the budget.
-        let (drained, mut active) = self.split(&servers, &edges);
+        let (drained, mut active) = self.split(servers, edges);
         active.retain(|server| !self.leaving.contains_key(&server.name));
-        let decision = self.decide(&active, count(&drained), &edges);
+        let decision = self.decide(&active, count(&drained), edges);
         let has = count(&active);
         if decision.edges != has {
             tracing::info!("edges: {has} to {}, reason: {}", decision.edges, decision.reason);
@@ -104,33 +132,27 @@ impl Runner {
             self.say_decision(format!("edges stay {has}, reason: {}", decision.reason));
         }
         if decision.edges > has {
-            let back = self.call_back(&servers, &edges, decision.edges - has).await?;
+            let back = self.call_back(servers, edges, decision.edges - has).await?;
             let wanted = decision.edges - has - back;
-            let affordable = self.affordable(price, &servers);
+            let affordable = self.affordable(price, servers);
             if wanted > affordable {
-                let why = self.too_much(price, wanted, affordable, &servers);
+                let why = self.too_much(price, wanted, affordable, servers);
                 self.say_decision(why.to_string());
             }
-            self.grow(price, &mut servers, wanted.min(affordable)).await?;
+            self.grow(price, servers, wanted.min(affordable)).await?;
         } else {
-            self.shrink(active, &edges, has - decision.edges).await;
+            self.shrink(active, edges, has - decision.edges).await;
         }
-        self.retire(&servers, &edges).await?;
-        let waits = self.announce(&servers, &edges).await;
-        if waits.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.say(waits.join("; "));
-        // An edge that somebody has drained may stay so for hours.
-        Ok(if waits.len() > drained.len() { servers } else { Vec::new() })
+        Ok(())
     }
 
-    /// Returns the servers and their edges.
-    async fn see(&mut self) -> Result<(Vec<Server>, Vec<View>), Error> {
-        let servers = self.look().await?;
+    /// Returns the servers and their edges, and whether the ledger has recorded the servers.
+    async fn see(&mut self) -> Result<(Vec<Server>, Vec<View>, Result<(), Error>), Error> {
+        let servers = self.cloud.list(&self.fleet).await?;
+        let recorded = self.ledger.observe(&servers, clock::now());
         // Without the origin, the number of viewers is unknown, and no server can join.
         let edges = self.origin.edges().await?;
-        Ok((servers, edges))
+        Ok((servers, edges, recorded))
     }
 
     /// Decides the number of active edges. `drained` is the number of edges that somebody else has drained.
@@ -209,10 +231,10 @@ impl Runner {
         }
     }
 
-    /// Deletes the servers whose viewers have left, or whose drain time is over.
-    pub(super) async fn retire(&mut self, servers: &[Server], edges: &[View]) -> Result<(), Error> {
+    /// Deletes the servers whose viewers have left, or whose drain time is over, and removes them from the list.
+    pub(super) async fn retire(&mut self, servers: &mut Vec<Server>, edges: &[View]) -> Result<(), Error> {
         let mut done = Ok(());
-        for server in servers {
+        for server in servers.clone() {
             let Some(since) = self.leaving.get(&server.name).map(Instant::elapsed) else { continue };
             // The viewers of an edge that does not report are unknown, unless it is lost.
             let is_empty = match is_heard(edges, &server.name) {
@@ -220,7 +242,11 @@ impl Runner {
                 false => self.dead.contains(&server.id),
             };
             if since >= self.fleet.drain || (is_empty && since >= self.settle()) {
-                done = done.and(self.delete(server).await);
+                let deleted = self.delete(&server).await;
+                if deleted.is_ok() {
+                    servers.retain(|other| other.id != server.id);
+                }
+                done = done.and(deleted);
             }
         }
         done

@@ -237,8 +237,13 @@ async fn a_server_that_cannot_be_deleted_keeps_no_other_one_running() {
 async fn a_leaving_server_that_cannot_be_deleted_keeps_no_other_one_running() {
     let mut stage = stage(&[("up", 10), ("up", 0), ("up", 0)], |fleet| fleet.drain = Duration::ZERO).await;
     stage.protect("2");
-    let _ = stage.runner.step().await;
-    assert_eq!(stage.existing(), BTreeSet::from(["1", "2"].map(str::to_owned)));
+    let left = BTreeSet::from(["1", "2"].map(str::to_owned));
+    stage.runner.step().await.unwrap();
+    assert!(stage.runner.said.contains("server 2 is protected"), "{}", stage.runner.said);
+    assert_eq!(
+        (stage.existing(), stage.posts().last().map(String::as_str)),
+        (left, Some("/v1/edges/gala-2/drain"))
+    );
 }
 
 #[tokio::test]
@@ -255,12 +260,35 @@ async fn a_leaving_edge_that_does_not_report_is_deleted_after_the_drain_time() {
     let long_ago = Instant::now() - 2 * crate::cluster::store::LEASE;
     stage.runner.leaving = [2, 3].map(|nth| (format!("gala-{nth}"), long_ago)).into();
     stage.runner.dead.insert("3".to_owned());
-    let servers = stage.runner.look().await.unwrap();
+    let mut servers = stage.runner.look().await.unwrap();
     let edges = stage.runner.origin.edges().await.unwrap();
-    stage.runner.retire(&servers, &edges).await.unwrap();
+    stage.runner.retire(&mut servers, &edges).await.unwrap();
     // The third one is lost.
     assert_eq!(stage.existing(), BTreeSet::from(["1", "2"].map(str::to_owned)));
     stage.runner.fleet.drain = Duration::from_secs(1);
-    stage.runner.retire(&servers[1..2], &edges).await.unwrap();
+    stage.runner.retire(&mut servers, &edges).await.unwrap();
     assert_eq!(stage.existing(), BTreeSet::from(["1".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_refused_creation_stops_no_other_work() {
+    let mut stage = stage(&[("up", 150), ("down", 0)], |fleet| fleet.drain = Duration::ZERO).await;
+    std::fs::remove_file(stage.folder.path().join("create")).unwrap();
+    stage.runner.told.clear();
+    stage.runner.leaving.insert("gala-2".to_owned(), Instant::now());
+    let waiting = stage.runner.step().await.unwrap();
+    let names: Vec<&str> = waiting.iter().map(|server| server.name.as_str()).collect();
+    assert_eq!((names, stage.existing()), (vec!["gala-1"], BTreeSet::from(["1".to_owned()])));
+    let said = &stage.runner.said;
+    assert!(said.starts_with("the provider refuses: ") && said.contains("; gala-1: "), "{said}");
+}
+
+#[tokio::test]
+async fn on_a_full_disk_nothing_is_created_and_leaving_servers_are_deleted() {
+    let mut stage = stage(&[("up", 150), ("up", 0)], |fleet| fleet.drain = Duration::ZERO).await;
+    stage.fill_disk();
+    stage.runner.leaving.insert("gala-2".to_owned(), Instant::now());
+    stage.runner.step().await.unwrap();
+    assert_eq!((stage.existing(), stage.posts()), (BTreeSet::from(["1".to_owned()]), Vec::new()));
+    assert!(stage.runner.said.contains("gala.json"), "{}", stage.runner.said);
 }
