@@ -52,6 +52,8 @@ pub(crate) struct Runner {
     leaving: BTreeMap<String, Instant>,
     /// Servers that may be lost.
     lost: Lost,
+    /// Servers of the event that somebody has renamed, in the last list.
+    renamed: Vec<Server>,
     /// Ids of the servers that were lost and will be deleted.
     dead: BTreeSet<String>,
     changed: Option<Instant>,
@@ -94,6 +96,7 @@ impl Runner {
             told: BTreeSet::new(),
             leaving: BTreeMap::new(),
             lost: Lost::default(),
+            renamed: Vec::new(),
             dead: BTreeSet::new(),
             changed: None,
             said: String::new(),
@@ -130,14 +133,17 @@ impl Runner {
     /// The provider's error. Failures of the origin, of DNS and of the ledger are only logged, because a running server costs money.
     pub(crate) async fn down(&mut self, now: bool) -> Result<(), Error> {
         let servers = self.look_to_delete().await?;
-        for server in &servers {
+        let is_edge = |server: &&Server| plan::nth(&self.fleet, &server.name).is_some();
+        // Another edge may have the new name of a server that was renamed.
+        let edges: Vec<Server> = servers.iter().filter(is_edge).cloned().collect();
+        for server in &edges {
             self.farewell(server).await;
         }
         let began = Instant::now();
-        while !now && !servers.is_empty() && began.elapsed() < self.fleet.drain {
-            let Ok(edges) = self.origin.edges().await else { break };
-            let viewers = |server: &Server| view(&edges, &server.name).map_or(0, |view| view.viewers);
-            if servers.iter().map(viewers).sum::<u32>() == 0 && began.elapsed() >= self.settle() {
+        while !now && !edges.is_empty() && began.elapsed() < self.fleet.drain {
+            let Ok(views) = self.origin.edges().await else { break };
+            let viewers = |server: &Server| view(&views, &server.name).map_or(0, |view| view.viewers);
+            if edges.iter().map(viewers).sum::<u32>() == 0 && began.elapsed() >= self.settle() {
                 break;
             }
             sleep(LOOK).await;
@@ -174,19 +180,36 @@ impl Runner {
         }
     }
 
-    /// Returns the event's servers, and records their cost.
+    /// Returns the servers of the event's edges, and records the cost of all servers.
     async fn look(&mut self) -> Result<Vec<Server>, Error> {
-        let servers = self.cloud.list(&self.fleet).await?;
-        self.ledger.observe(&servers, clock::now())?;
+        let (servers, recorded) = self.list().await?;
+        recorded.map(|()| servers)
+    }
+
+    /// Returns all servers of the event. Their cost is recorded if possible.
+    async fn look_to_delete(&mut self) -> Result<Vec<Server>, Error> {
+        let (mut servers, recorded) = self.list().await?;
+        self.warn(recorded);
+        servers.extend_from_slice(&self.renamed);
         Ok(servers)
     }
 
-    /// Returns the event's servers. Their cost is recorded if possible.
-    async fn look_to_delete(&mut self) -> Result<Vec<Server>, Error> {
-        let servers = self.cloud.list(&self.fleet).await?;
-        let recorded = self.ledger.observe(&servers, clock::now());
-        self.warn(recorded);
-        Ok(servers)
+    /// Returns the servers of the event's edges, and whether the ledger has recorded the cost of all servers.
+    async fn list(&mut self) -> Result<(Vec<Server>, Result<(), Error>), Error> {
+        let listed = self.cloud.list(&self.fleet).await?;
+        if self.renamed != listed.renamed {
+            for server in &listed.renamed {
+                tracing::warn!(
+                    "server is renamed, so it is no edge; weir fleet down deletes it, server: {}, id: {}",
+                    server.name,
+                    server.id
+                );
+            }
+        }
+        self.renamed = listed.renamed.clone();
+        let edges = listed.edges.clone();
+        let recorded = self.ledger.observe(&listed.all(), clock::now());
+        Ok((edges, recorded))
     }
 
     /// Returns the price of a server, which is read once.
@@ -199,8 +222,10 @@ impl Runner {
         Ok(price)
     }
 
+    /// Returns the cost of all other servers: of the deleted ones, and of those that were renamed, until the event's end.
     fn spent(&self, price: Price, servers: &[Server]) -> Money {
-        self.ledger.spent(price, servers)
+        let all = [servers, &self.renamed].concat();
+        plan::committed(&self.fleet, price, self.ledger.spent(price, &all), &self.renamed, clock::now())
     }
 
     fn affordable(&self, price: Price, servers: &[Server]) -> u32 {

@@ -40,11 +40,11 @@ pub(crate) struct Status {
 /// A server.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
-    /// Name: `EVENT-N`.
+    /// Name: `EVENT-N`, or another one if somebody has renamed the server.
     pub name: String,
     /// The provider's id.
     pub id: String,
-    /// State, as the provider calls it.
+    /// State, as the provider calls it, or `renamed`.
     pub state: String,
     /// Public address.
     pub address: Option<std::net::IpAddr>,
@@ -65,7 +65,7 @@ pub(crate) struct Row {
 /// An error of the provider's list. Without the price, or the file with the spent money, the cost is unknown.
 pub(crate) async fn status(fleet: &Fleet, folder: &Path, socket: &Path) -> Result<Status, Error> {
     let cloud = Cloud::open(fleet)?;
-    let servers = cloud.list(fleet).await?;
+    let servers = cloud.list(fleet).await?.all();
     let price = cloud.price().await.map_err(Error::from);
     let edges = Origin::at(socket)?.edges().await;
     let now = clock::now();
@@ -73,11 +73,12 @@ pub(crate) async fn status(fleet: &Fleet, folder: &Path, socket: &Path) -> Resul
         .iter()
         .map(|server| {
             let known = edges.as_deref().unwrap_or_default();
-            let edge = known.iter().find(|edge| edge.id == server.name);
+            let is_renamed = plan::nth(fleet, &server.name).is_none();
+            let edge = known.iter().find(|edge| edge.id == server.name && !is_renamed);
             Row {
                 name: server.name.clone(),
                 id: server.id.clone(),
-                state: server.state.clone(),
+                state: if is_renamed { "renamed".to_owned() } else { server.state.clone() },
                 address: server.address,
                 age_s: now.millis_since(server.created) / 1000,
                 cost: price.as_ref().ok().map(|price| price.of(server.created, now)),

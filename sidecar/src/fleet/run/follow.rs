@@ -57,7 +57,7 @@ impl Runner {
         }
         let Err(error) = self.price().await else { return Ok(()) };
         match self.cloud.list(&self.fleet).await {
-            Ok(servers) if !servers.is_empty() => {
+            Ok(listed) if !listed.is_empty() => {
                 self.say(error.to_string());
                 Ok(())
             }
@@ -148,8 +148,7 @@ impl Runner {
 
     /// Returns the servers and their edges, and whether the ledger has recorded the servers.
     async fn see(&mut self) -> Result<(Vec<Server>, Vec<View>, Result<(), Error>), Error> {
-        let servers = self.cloud.list(&self.fleet).await?;
-        let recorded = self.ledger.observe(&servers, clock::now());
+        let (servers, recorded) = self.list().await?;
         // Without the origin, the number of viewers is unknown, and no server can join.
         let edges = self.origin.edges().await?;
         Ok((servers, edges, recorded))

@@ -292,3 +292,32 @@ async fn on_a_full_disk_nothing_is_created_and_leaving_servers_are_deleted() {
     assert_eq!((stage.existing(), stage.posts()), (BTreeSet::from(["1".to_owned()]), Vec::new()));
     assert!(stage.runner.said.contains("gala.json"), "{}", stage.runner.said);
 }
+
+#[tokio::test]
+async fn a_renamed_server_is_no_edge_and_is_deleted() {
+    // Another edge of the origin has the new name of the second server.
+    let mut stage = stage(&[("up", 50), ("up", 90)], |_| {}).await;
+    let file = stage.folder.path().join("servers/2");
+    let renamed = std::fs::read_to_string(&file).unwrap().replace("gala-2", "gala-1-old");
+    std::fs::write(file, renamed).unwrap();
+    stage.runner.step().await.unwrap();
+    assert_eq!(stage.runner.decided, "edges stay 1, reason: 50 viewers, 0 Mbit/s on 1 edges");
+    let (folder, socket) = (stage.folder.path().join("ledger"), stage.folder.path().join("socket"));
+    let status = crate::fleet::status::status(&stage.runner.fleet, &folder, &socket).await.unwrap();
+    let rows: Vec<_> = status.servers.iter().map(|row| (row.name.as_str(), row.state.as_str())).collect();
+    assert_eq!(rows, [("gala-1", "running"), ("gala-1-old", "renamed")]);
+    // Both cost money until the end, which is in the second hour.
+    let (price, servers) = (stage.runner.price().await.unwrap(), stage.runner.look().await.unwrap());
+    let committed = plan::committed(
+        &stage.runner.fleet,
+        price,
+        stage.runner.spent(price, &servers),
+        &servers,
+        clock::now(),
+    );
+    assert_eq!(committed, status.committed.unwrap());
+    assert_eq!(committed.to_string(), "0.0400");
+    stage.runner.down(true).await.unwrap();
+    assert_eq!(stage.existing(), BTreeSet::new());
+    assert_eq!(stage.posts(), ["/v1/edges/gala-1/drain"]);
+}
