@@ -350,8 +350,8 @@ mod tests {
         for (status, code, permanent, part) in [
             (401, "unauthorized", true, "HCLOUD_TOKEN"),
             (403, "resource_limit_exceeded", true, "refuses: so"),
-            (403, "protected", true, "refuses: so (protected, status 403)"),
-            (423, "protected", true, "refuses: so (protected, status 423)"),
+            (403, "protected", true, "(protected, status 403)"),
+            (423, "protected", true, "(protected, status 423)"),
             (404, "not_found", true, "status 404"),
             (409, "uniqueness_error", true, "taken"),
             (409, "conflict", false, "busy"),

@@ -51,7 +51,7 @@ impl Runner {
 
     /// Asks for the price, so that a wrong token is reported before the event. If servers exist, an error is only logged: they have to be
     /// deleted after the event.
-    async fn check(&mut self) -> Result<(), Error> {
+    pub(super) async fn check(&mut self) -> Result<(), Error> {
         if clock::now() >= self.fleet.end {
             return Ok(());
         }
