@@ -75,7 +75,7 @@ fn planned(plan: &Plan) -> String {
 
 async fn up(args: &FleetUpArgs) -> Result<Output, Error> {
     let fleet = load(&args.file)?;
-    let mut runner = Runner::open(fleet.clone(), &args.state.folder, &args.daemon.socket).await?;
+    let mut runner = Runner::open(fleet.clone(), &args.state.folder, &args.daemon.socket)?;
     match args.follow {
         true => runner.follow().await?,
         false => runner.up(!args.no_wait).await?,
@@ -89,7 +89,7 @@ async fn up(args: &FleetUpArgs) -> Result<Output, Error> {
 
 async fn down(args: &FleetDownArgs) -> Result<Output, Error> {
     let fleet = load(&args.file)?;
-    let mut runner = Runner::open(fleet.clone(), &args.state.folder, &args.daemon.socket).await?;
+    let mut runner = Runner::open_to_delete(fleet.clone(), &args.state.folder, &args.daemon.socket)?;
     runner.down(args.now).await?;
     Ok(gone(&fleet, args.json.json))
 }
@@ -120,17 +120,20 @@ fn shown(status: &Status, is_json: bool) -> Output {
                 row.state.clone(),
                 row.address.map(|address| address.to_string()).unwrap_or_default(),
                 format!("{}:{:02}", row.age_s / 3600, row.age_s / 60 % 60),
-                row.cost.to_string(),
+                row.cost.map(|cost| cost.to_string()).unwrap_or_default(),
                 row.edge.clone().unwrap_or_default(),
                 row.viewers.map(|viewers| viewers.to_string()).unwrap_or_default(),
             ]
         })
         .collect();
     let mut stdout = table(["SERVER", "STATE", "ADDRESS", "AGE", "EUR", "EDGE", "VIEWERS"], &rows);
-    stdout += &format!(
-        "{}: {} EUR so far, {} EUR until {}, budget {} EUR\n",
-        status.event, status.cost, status.committed, status.delete_by, status.budget
-    );
+    stdout += &match (status.cost, status.committed) {
+        (Some(cost), Some(committed)) => format!(
+            "{}: {cost} EUR so far, {committed} EUR until {}, budget {} EUR\n",
+            status.event, status.delete_by, status.budget
+        ),
+        _ => format!("{}: budget {} EUR\n", status.event, status.budget),
+    };
     let mut stderr = String::new();
     if status.overdue {
         stderr +=
@@ -138,6 +141,9 @@ fn shown(status: &Status, is_json: bool) -> Output {
     }
     if let Some(why) = &status.origin_error {
         stderr += &format!("weir: warning: the origin: {why}\n");
+    }
+    if let Some(why) = &status.cost_error {
+        stderr += &format!("weir: warning: the cost is unknown: {why}\n");
     }
     Output { stdout, stderr, if_unread: None }
 }

@@ -9,6 +9,8 @@ use crate::config::fleet::Autoscale;
 pub(crate) struct Seen {
     /// Number of servers that are not leaving, including those that do not serve yet.
     pub edges: u32,
+    /// Number of these servers whose edges do not report, so that their viewers are unknown.
+    pub silent: u32,
     /// Number of viewers at all edges.
     pub viewers: u64,
     /// Total rate that the edges send, in bit/s.
@@ -31,7 +33,7 @@ pub(crate) struct Decision {
 /// Decides how many edges the event needs.
 ///
 /// Adds enough edges for the viewers and the egress immediately. Removes edges only if the remaining ones are below their limits by the
-/// hysteresis. Changes nothing within `cool_down` of the last change, unless there are fewer than `min` or more than `max` edges.
+/// hysteresis, and if all edges report. Changes nothing within `cool_down` of the last change. `min` and `max` hold in any case.
 pub(crate) fn decide(rules: &Autoscale, seen: Seen) -> Decision {
     let needed = needed(rules, seen, 100);
     let relaxed = self::needed(rules, seen, 100 - u64::from(rules.hysteresis.min(99)));
@@ -46,7 +48,8 @@ pub(crate) fn decide(rules: &Autoscale, seen: Seen) -> Decision {
         };
     }
     if seen.edges > rules.max {
-        return Decision { edges: into, reason: format!("max is {}, {load}", rules.max) };
+        let edges = if seen.silent > 0 { rules.max } else { into };
+        return Decision { edges, reason: format!("max is {}, {load}", rules.max) };
     }
     if out <= seen.edges && into >= seen.edges {
         let is_short = needed > rules.max;
@@ -58,6 +61,9 @@ pub(crate) fn decide(rules: &Autoscale, seen: Seen) -> Decision {
     }
     if seen.since_change.is_some_and(|since| since < rules.cool_down) {
         return stay(format!("cool_down is {} s, {load}", rules.cool_down.as_secs()));
+    }
+    if out <= seen.edges && seen.silent > 0 {
+        return stay(format!("{} edges do not report, so their viewers are unknown, {load}", seen.silent));
     }
     match out > seen.edges {
         true => Decision { edges: out, reason: format!("{load}: {needed} are needed") },
@@ -136,6 +142,19 @@ mod tests {
         assert_eq!(decide(&RULES, later).edges, 4);
         let dead = Seen { edges: 1, ..soon(0) };
         assert_eq!(decide(&RULES, dead).edges, 2, "fewer than min do not wait");
+    }
+
+    #[test]
+    fn unknown_viewers_keep_the_edges() {
+        let silent = |silent, edges, viewers| decide(&RULES, Seen { silent, ..seen(edges, viewers) });
+        assert_eq!(silent(0, 4, 0).edges, 2);
+        let stays = silent(3, 4, 0);
+        assert_eq!(
+            (stays.edges, stays.reason.as_str()),
+            (4, "3 edges do not report, so their viewers are unknown, 0 viewers, 0 Mbit/s on 4 edges")
+        );
+        assert_eq!(silent(1, 3, 400).edges, 4, "the viewers that are known are too many");
+        assert_eq!(silent(7, 7, 0).edges, 5, "max holds");
     }
 
     proptest! {

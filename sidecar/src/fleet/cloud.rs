@@ -17,6 +17,35 @@ pub(crate) enum Cloud {
     Program(Program),
 }
 
+/// The servers with the event's label.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Servers with a name of the event, in the order of their numbers.
+    pub edges: Vec<Server>,
+    /// Servers with another name, which somebody has renamed. They cost money, but Weir does not know which edges they are.
+    pub renamed: Vec<Server>,
+}
+
+impl Listed {
+    fn new(fleet: &Fleet, all: Vec<Server>) -> Self {
+        let is_edge = |server: &Server| plan::nth(fleet, &server.name).is_some();
+        let (mut edges, mut renamed): (Vec<Server>, Vec<Server>) = all.into_iter().partition(is_edge);
+        edges.sort_by_key(|server| plan::nth(fleet, &server.name));
+        renamed.sort_by(|one, other| one.name.cmp(&other.name));
+        Self { edges, renamed }
+    }
+
+    /// Returns whether there is no server.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.edges.is_empty() && self.renamed.is_empty()
+    }
+
+    /// Returns all servers.
+    pub(crate) fn all(self) -> Vec<Server> {
+        [self.edges, self.renamed].concat()
+    }
+}
+
 impl Cloud {
     /// Returns the provider of an event.
     ///
@@ -30,15 +59,13 @@ impl Cloud {
         })
     }
 
-    /// Returns all servers that have the event's label and a name of the event. Other servers are ignored.
-    pub(crate) async fn list(&self, fleet: &Fleet) -> Result<Vec<Server>, CloudError> {
-        let mut all = match self {
+    /// Returns all servers that have the event's label. Other servers are ignored.
+    pub(crate) async fn list(&self, fleet: &Fleet) -> Result<Listed, CloudError> {
+        let all = match self {
             Self::Hetzner(hetzner) => hetzner.list().await?,
             Self::Program(program) => program.list().await?,
         };
-        all.retain(|server| plan::nth(fleet, &server.name).is_some());
-        all.sort_by_key(|server| plan::nth(fleet, &server.name));
-        Ok(all)
+        Ok(Listed::new(fleet, all))
     }
 
     /// Returns the price of one server.

@@ -316,6 +316,8 @@ fn refusal(status: StatusCode, headers: &HeaderMap, answer: &Value) -> CloudErro
     let (code, message) = (text("code"), text("message"));
     let status = status.as_u16();
     match (status, code.as_str()) {
+        // The token is good, but somebody has protected the resource.
+        (_, "protected") => CloudError::Refused { status, code, message },
         (401 | 403, _) if code != "resource_limit_exceeded" => {
             CloudError::Token(format!("status {status}: {message}"))
         }
@@ -348,6 +350,8 @@ mod tests {
         for (status, code, permanent, part) in [
             (401, "unauthorized", true, "HCLOUD_TOKEN"),
             (403, "resource_limit_exceeded", true, "refuses: so"),
+            (403, "protected", true, "(protected, status 403)"),
+            (423, "protected", true, "(protected, status 423)"),
             (404, "not_found", true, "status 404"),
             (409, "uniqueness_error", true, "taken"),
             (409, "conflict", false, "busy"),

@@ -39,7 +39,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Reads the file of an event without locking it.
     pub(super) fn read(folder: &Path, event: &str, since: Timestamp) -> Result<Self, Error> {
-        let path = folder.join(format!("{event}.json"));
+        let path = costs_file(folder, event);
         let failed = |why: String| Error::File { path: path.clone(), why };
         let mut text = String::new();
         match File::open(&path) {
@@ -60,16 +60,31 @@ impl Ledger {
 
     /// Reads the file of an event, and locks it against other runs.
     pub(super) fn lock(folder: &Path, event: &str, since: Timestamp) -> Result<Self, Error> {
-        let path = folder.join(format!("{event}.lock"));
-        let failed = |why: String| Error::File { path: path.clone(), why };
-        PRIVATE.make_folder(folder).map_err(|error| failed(error.to_string()))?;
-        let lock = PRIVATE.open_or_create(&path).map_err(|error| failed(error.to_string()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Locked(path)),
-            Err(TryLockError::Error(error)) => return Err(failed(error.to_string())),
-        }
+        let lock = take(folder, event)?;
         Ok(Self { _lock: Some(lock), ..Self::read(folder, event, since)? })
+    }
+
+    /// Locks the file of an event for a run that only deletes servers. A file that cannot be read or created must not keep servers running, so
+    /// it causes only a warning.
+    ///
+    /// # Errors
+    ///
+    /// Another run has the lock, or may have it.
+    pub(super) fn lock_to_delete(folder: &Path, event: &str, since: Timestamp) -> Result<Self, Error> {
+        let lock = match take(folder, event) {
+            Ok(lock) => Some(lock),
+            // No run has a lock that does not exist.
+            Err(error @ Error::File { .. }) if matches!(lock_file(folder, event).try_exists(), Ok(false)) => {
+                tracing::warn!("{error}");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let read = Self::read(folder, event, since).unwrap_or_else(|error| {
+            tracing::warn!("the costs so far are unknown: {error}");
+            Self { path: costs_file(folder, event), entries: BTreeMap::new(), _lock: None }
+        });
+        Ok(Self { _lock: lock, ..read })
     }
 
     /// Records the existing servers. It is called before a server is deleted, so that no server is forgotten, and after it, because
@@ -115,6 +130,28 @@ impl Ledger {
     }
 }
 
+fn costs_file(folder: &Path, event: &str) -> PathBuf {
+    folder.join(format!("{event}.json"))
+}
+
+fn lock_file(folder: &Path, event: &str) -> PathBuf {
+    folder.join(format!("{event}.lock"))
+}
+
+/// Takes the lock of an event.
+fn take(folder: &Path, event: &str) -> Result<File, Error> {
+    let path = lock_file(folder, event);
+    let failed = |error: std::io::Error| Error::File { path: path.clone(), why: error.to_string() };
+    let created = PRIVATE.make_folder(folder).and_then(|()| PRIVATE.open_or_create(&path));
+    // A file on a disk that has become read-only can still be locked.
+    let lock = created.or_else(|error| File::open(&path).map_err(|_| failed(error)))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked(path)),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,8 +188,24 @@ mod tests {
         third.set_leaving("1", false).unwrap();
         assert!(!Ledger::read(folder.path(), "gala", at(0)).unwrap().is_leaving("1"));
         assert_eq!(Ledger::read(folder.path(), "gala", at(100)).unwrap().spent(price, &[]), Money(0));
+        // The file of the costs is damaged.
         std::fs::write(folder.path().join("gala.json"), "{").unwrap();
         let said = Ledger::read(folder.path(), "gala", at(0)).unwrap_err().to_string();
         assert!(said.contains("gala.json") && said.contains("remove the file"), "{said}");
+    }
+
+    #[test]
+    fn a_run_that_deletes_needs_no_file_but_respects_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = || Ledger::lock_to_delete(folder.path(), "gala", at(0));
+        std::fs::write(folder.path().join("gala.json"), "{").unwrap();
+        let deleting = lock().unwrap();
+        assert!(matches!(lock(), Err(Error::Locked(_))));
+        drop(deleting);
+        // A link into a missing folder can neither be opened nor created, as on a full disk.
+        std::fs::remove_file(folder.path().join("gala.lock")).unwrap();
+        std::os::unix::fs::symlink("missing/lock", folder.path().join("gala.lock")).unwrap();
+        assert!(matches!(Ledger::lock(folder.path(), "gala", at(0)), Err(Error::File { .. })));
+        assert!(lock().is_ok());
     }
 }

@@ -32,6 +32,8 @@ const GONE: Duration = Duration::from_secs(300);
 const MORE: Duration = Duration::from_secs(1800);
 /// Time for which an edge's credential is valid after the event.
 const AFTER: Duration = Duration::from_secs(86_400);
+/// Pause before the servers that could not be deleted are tried again.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Most names of other owners that are skipped.
 const FOREIGN: usize = 100;
 
@@ -42,34 +44,65 @@ pub(crate) struct Runner {
     cloud: Cloud,
     origin: Origin,
     ledger: Ledger,
-    price: Price,
+    /// Price of a server, as soon as it is needed.
+    price: Option<Price>,
     /// Edges that serve and are in DNS.
     told: BTreeSet<String>,
     /// Edges that get no more viewers, with the start of this state.
     leaving: BTreeMap<String, Instant>,
     /// Servers that may be lost.
     lost: Lost,
+    /// Servers of the event that somebody has renamed, in the last list.
+    renamed: Vec<Server>,
+    /// Ids of the servers that were lost and will be deleted.
+    dead: BTreeSet<String>,
     changed: Option<Instant>,
     /// The last log line.
     said: String,
     /// The last line about the number of edges.
     decided: String,
+    /// The last warning about the ledger.
+    warned: String,
 }
 
 impl Runner {
-    /// Takes the event's lock, and asks for the price, which shows whether the provider accepts the token.
+    /// Takes the event's lock.
     ///
     /// # Errors
     ///
-    /// Another run has the lock, or the provider or the daemon's socket fails.
-    pub(crate) async fn open(fleet: Fleet, folder: &Path, socket: &Path) -> Result<Self, Error> {
-        let cloud = Cloud::open(&fleet)?;
+    /// Another run has the lock, the ledger cannot be used, or there is no token.
+    pub(crate) fn open(fleet: Fleet, folder: &Path, socket: &Path) -> Result<Self, Error> {
         let ledger = Ledger::lock(folder, &fleet.event, plan::since(&fleet))?;
-        let origin = Origin::at(socket)?;
-        let price = cloud.price().await?;
-        let (told, leaving, lost) = (BTreeSet::new(), BTreeMap::new(), Lost::default());
-        let (said, decided) = (String::new(), String::new());
-        Ok(Self { fleet, cloud, origin, ledger, price, told, leaving, lost, changed: None, said, decided })
+        Self::with(fleet, ledger, socket)
+    }
+
+    /// Takes the event's lock for [`down`](Self::down), which also works without a usable ledger.
+    ///
+    /// # Errors
+    ///
+    /// Another run has the lock, or there is no token.
+    pub(crate) fn open_to_delete(fleet: Fleet, folder: &Path, socket: &Path) -> Result<Self, Error> {
+        let ledger = Ledger::lock_to_delete(folder, &fleet.event, plan::since(&fleet))?;
+        Self::with(fleet, ledger, socket)
+    }
+
+    fn with(fleet: Fleet, ledger: Ledger, socket: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            cloud: Cloud::open(&fleet)?,
+            origin: Origin::at(socket)?,
+            fleet,
+            ledger,
+            price: None,
+            told: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            lost: Lost::default(),
+            renamed: Vec::new(),
+            dead: BTreeSet::new(),
+            changed: None,
+            said: String::new(),
+            decided: String::new(),
+            warned: String::new(),
+        })
     }
 
     /// Creates the missing servers, and waits until each of them serves the test stream and is in DNS.
@@ -82,13 +115,14 @@ impl Runner {
         if now >= self.fleet.end {
             return Err(Error::Over(self.fleet.end));
         }
+        let price = self.price().await?;
         let mut servers = self.look().await?;
         let wanted = self.fleet.edges.saturating_sub(count(&servers));
-        let affordable = self.affordable(&servers);
+        let affordable = self.affordable(price, &servers);
         if wanted > affordable {
-            return Err(self.too_much(wanted, affordable, &servers));
+            return Err(self.too_much(price, wanted, affordable, &servers));
         }
-        self.grow(&mut servers, wanted).await?;
+        self.grow(price, &mut servers, wanted).await?;
         if wait { self.wait_ready().await } else { Ok(()) }
     }
 
@@ -96,24 +130,27 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// The provider's error. Failures of the origin and of DNS are only logged, because a running server costs money.
+    /// The provider's error. Failures of the origin, of DNS and of the ledger are only logged, because a running server costs money.
     pub(crate) async fn down(&mut self, now: bool) -> Result<(), Error> {
-        let servers = self.look().await?;
-        for server in &servers {
+        let servers = self.look_to_delete().await?;
+        let is_edge = |server: &&Server| plan::nth(&self.fleet, &server.name).is_some();
+        // Another edge may have the new name of a server that was renamed.
+        let edges: Vec<Server> = servers.iter().filter(is_edge).cloned().collect();
+        for server in &edges {
             self.farewell(server).await;
         }
         let began = Instant::now();
-        while !now && !servers.is_empty() && began.elapsed() < self.fleet.drain {
-            let Ok(edges) = self.origin.edges().await else { break };
-            let viewers = |server: &Server| view(&edges, &server.name).map_or(0, |view| view.viewers);
-            if servers.iter().map(viewers).sum::<u32>() == 0 && began.elapsed() >= self.settle() {
+        while !now && !edges.is_empty() && began.elapsed() < self.fleet.drain {
+            let Ok(views) = self.origin.edges().await else { break };
+            let viewers = |server: &Server| view(&views, &server.name).map_or(0, |view| view.viewers);
+            if edges.iter().map(viewers).sum::<u32>() == 0 && began.elapsed() >= self.settle() {
                 break;
             }
             sleep(LOOK).await;
         }
         let began = Instant::now();
         loop {
-            let servers = self.look().await?;
+            let servers = self.look_to_delete().await?;
             if servers.is_empty() {
                 break;
             }
@@ -124,41 +161,89 @@ impl Runner {
                     names.join(", ")
                 )));
             }
+            // A server that cannot be deleted keeps no other server running.
+            let mut done = Ok(());
             for server in &servers {
-                self.delete(server).await?;
+                done = done.and(self.delete(server).await);
             }
+            done?;
             sleep(LOOK / 2).await;
         }
         Ok(self.cloud.tidy().await?)
     }
 
-    /// Returns the event's servers, and records their cost.
+    /// Repeats [`down`](Self::down) until no server is left, because each one costs money.
+    async fn down_until_done(&mut self, pause: Duration) {
+        while let Err(error) = self.down(false).await {
+            self.say(format!("servers are left and will be deleted: {error}"));
+            sleep(pause).await;
+        }
+    }
+
+    /// Returns the servers of the event's edges, and records the cost of all servers.
     async fn look(&mut self) -> Result<Vec<Server>, Error> {
-        let servers = self.cloud.list(&self.fleet).await?;
-        self.ledger.observe(&servers, clock::now())?;
+        let (servers, recorded) = self.list().await?;
+        recorded.map(|()| servers)
+    }
+
+    /// Returns all servers of the event. Their cost is recorded if possible.
+    async fn look_to_delete(&mut self) -> Result<Vec<Server>, Error> {
+        let (mut servers, recorded) = self.list().await?;
+        self.warn(recorded);
+        servers.extend_from_slice(&self.renamed);
         Ok(servers)
     }
 
-    fn spent(&self, servers: &[Server]) -> Money {
-        self.ledger.spent(self.price, servers)
+    /// Returns the servers of the event's edges, and whether the ledger has recorded the cost of all servers.
+    async fn list(&mut self) -> Result<(Vec<Server>, Result<(), Error>), Error> {
+        let listed = self.cloud.list(&self.fleet).await?;
+        if self.renamed != listed.renamed {
+            for server in &listed.renamed {
+                tracing::warn!(
+                    "server is renamed, so it is no edge; weir fleet down deletes it, server: {}, id: {}",
+                    server.name,
+                    server.id
+                );
+            }
+        }
+        self.renamed = listed.renamed.clone();
+        let edges = listed.edges.clone();
+        let recorded = self.ledger.observe(&listed.all(), clock::now());
+        Ok((edges, recorded))
     }
 
-    fn affordable(&self, servers: &[Server]) -> u32 {
-        plan::affordable(&self.fleet, self.price, self.spent(servers), servers, clock::now())
+    /// Returns the price of a server, which is read once.
+    async fn price(&mut self) -> Result<Price, Error> {
+        let price = match self.price {
+            Some(price) => price,
+            None => self.cloud.price().await?,
+        };
+        self.price = Some(price);
+        Ok(price)
     }
 
-    fn too_much(&self, wanted: u32, affordable: u32, servers: &[Server]) -> Error {
-        let committed =
-            plan::committed(&self.fleet, self.price, self.spent(servers), servers, clock::now()).to_string();
+    /// Returns the cost of all other servers: of the deleted ones, and of those that were renamed, until the event's end.
+    fn spent(&self, price: Price, servers: &[Server]) -> Money {
+        let all = [servers, &self.renamed].concat();
+        plan::committed(&self.fleet, price, self.ledger.spent(price, &all), &self.renamed, clock::now())
+    }
+
+    fn affordable(&self, price: Price, servers: &[Server]) -> u32 {
+        plan::affordable(&self.fleet, price, self.spent(price, servers), servers, clock::now())
+    }
+
+    fn too_much(&self, price: Price, wanted: u32, affordable: u32, servers: &[Server]) -> Error {
+        let spent = self.spent(price, servers);
+        let committed = plan::committed(&self.fleet, price, spent, servers, clock::now()).to_string();
         Error::Budget { wanted, affordable, budget: self.fleet.budget, committed, max: self.fleet.max_edges }
     }
 
     /// Creates this many servers, with the lowest free names.
-    async fn grow(&mut self, servers: &mut Vec<Server>, wanted: u32) -> Result<(), Error> {
+    async fn grow(&mut self, price: Price, servers: &mut Vec<Server>, wanted: u32) -> Result<(), Error> {
         let mut foreign = BTreeSet::new();
         for _ in 0..wanted {
-            if self.affordable(servers) == 0 {
-                return Err(self.too_much(wanted, 0, servers));
+            if self.affordable(price, servers) == 0 {
+                return Err(self.too_much(price, wanted, 0, servers));
             }
             let server = loop {
                 let is_free = |name: &String| {
@@ -216,7 +301,9 @@ impl Runner {
     async fn delete(&mut self, server: &Server) -> Result<(), Error> {
         self.cloud.delete(server).await?;
         // Another hour may have begun since the last look.
-        self.ledger.observe(std::slice::from_ref(server), clock::now())?;
+        let recorded = self.ledger.observe(std::slice::from_ref(server), clock::now());
+        self.warn(recorded);
+        self.dead.remove(&server.id);
         self.leaving.remove(&server.name);
         self.told.remove(&server.name);
         tracing::info!("server deleted, server: {}, id: {}", server.name, server.id);
@@ -310,6 +397,16 @@ impl Runner {
         }
         trial::segment(&self.fleet.edge, &edge.address, server.address).await?;
         Ok(())
+    }
+
+    /// Logs an error of the ledger, unless it repeats the last one.
+    fn warn(&mut self, recorded: Result<(), Error>) {
+        let Err(error) = recorded else { return };
+        let what = error.to_string();
+        if self.warned != what {
+            tracing::warn!("the cost of servers is not recorded: {what}");
+            self.warned = what;
+        }
     }
 
     /// Logs a line about the number of edges, unless it repeats the last such line.

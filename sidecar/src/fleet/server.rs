@@ -10,7 +10,7 @@ use weir_model::{Secret, Timestamp};
 pub(crate) struct Server {
     /// The provider's id.
     pub id: String,
-    /// Name: `EVENT-N`.
+    /// Name: `EVENT-N`, or another one if somebody has renamed the server.
     pub name: String,
     /// Start of its cost.
     pub created: Timestamp,
