@@ -4,7 +4,8 @@
 //! - [`orders`]: actions of moderators
 //! - [`store`] writes messages and bans to disk; [`read`] finds past messages
 //! - [`view`]: rooms as moderators see them
-//! - [`shared`]: the state that the nodes of a pair share; `replica`: the changes of the other node; [`mirror`]: the messages of both nodes
+//! - [`shared`]: the state that the nodes of a pair share; `replica`: the changes of the other node; [`mirror`]: the messages of both nodes,
+//!   [`late`]: those that wait
 //!
 //! The chat replaces an address with a keyed hash before any other use. Messages are plain text: no code here turns them into
 //! markup.
@@ -30,6 +31,7 @@ use crate::config::chat::Chat as Settings;
 use crate::events::Bus;
 use crate::streams::StreamId;
 
+mod late;
 pub(crate) mod mirror;
 mod orders;
 mod pace;
@@ -73,7 +75,7 @@ pub(crate) struct Chat {
     key: Mutex<Vec<u8>>,
     shared: Shared,
     mirror: mirror::Mirror,
-    late: replica::Late,
+    late: late::Late,
     /// Number of changes of the other node of a pair.
     heard: AtomicU64,
     /// Counts of the last minute that are not reported yet.
@@ -167,7 +169,7 @@ impl Chat {
             key: Mutex::default(),
             shared: Shared::default(),
             mirror: mirror::Mirror::default(),
-            late: replica::Late::default(),
+            late: late::Late::default(),
             heard: AtomicU64::new(0),
             counted: Mutex::default(),
             next: AtomicU64::new(0),

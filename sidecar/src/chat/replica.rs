@@ -1,8 +1,7 @@
 //! The chat for the other node of a pair: what both nodes share, and the changes of the other node.
 
-use std::collections::VecDeque;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,51 +9,16 @@ use weir_model::Timestamp;
 use weir_model::front::{ChatMessage, FrontMessage};
 
 use super::mirror::{Deed, Word};
-use super::room::{AddressMark, Ban, Heard, MOST_CHARACTERS, MOST_NAME, Person, mark_of};
+use super::room::heard::Heard;
+use super::room::{AddressMark, Ban, MOST_CHARACTERS, MOST_NAME, Person, mark_of};
 use super::shared::{Common, left};
 use super::store::{Change, Store};
 use super::{Chat, Open, place, said};
 use crate::clock;
 use crate::streams::StreamId;
 
-/// Time for which a message waits for the end of its author's ban or time-out to arrive, and most such messages.
-const LATE: Duration = Duration::from_secs(10);
-const MOST_LATE: usize = 500;
 /// Longest id of a message, in bytes.
 const MOST_ID: usize = 32;
-
-/// Messages of the other node by people who are silenced here: the ban or time-out may be over there already, or not be known there yet.
-#[derive(Debug, Default)]
-pub(super) struct Late(Mutex<VecDeque<Waiting>>);
-
-#[derive(Debug)]
-struct Waiting {
-    since: Instant,
-    id: StreamId,
-    message: ChatMessage,
-    mark: Option<AddressMark>,
-}
-
-impl Late {
-    fn put(&self, id: &StreamId, message: ChatMessage, mark: Option<AddressMark>) {
-        let now = Instant::now();
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|one| now - one.since < LATE);
-        if waiting.len() < MOST_LATE {
-            waiting.push_back(Waiting { since: now, id: id.clone(), message, mark });
-        }
-    }
-
-    /// Takes the messages of a room, the oldest first.
-    fn take(&self, id: &StreamId) -> Vec<(ChatMessage, Option<AddressMark>)> {
-        let now = Instant::now();
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (theirs, rest) = waiting.drain(..).partition::<Vec<_>, _>(|one| one.id == *id);
-        *waiting = rest.into();
-        let is_recent = |one: &Waiting| now - one.since < LATE;
-        theirs.into_iter().filter(is_recent).map(|one| (one.message, one.mark)).collect()
-    }
-}
 
 impl Chat {
     /// Hashes addresses with the key that the other node of a pair also uses, so that the bans match on both nodes, and keeps the messages

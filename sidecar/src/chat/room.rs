@@ -12,6 +12,7 @@ use looks::Looks;
 
 use super::pace::{MOST_MESSAGES, Pace, WINDOW, Wait, Writer};
 
+pub(crate) mod heard;
 mod looks;
 
 /// Longest message, in characters.
@@ -123,17 +124,6 @@ pub(crate) struct Ban {
 struct Kept {
     message: ChatMessage,
     mark: Option<AddressMark>,
-}
-
-/// What a message of the other node is here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// A message that is not in the room.
-    New,
-    /// A deleted message that a moderator of the other node restored.
-    Restored,
-    /// It is in the room already.
-    Known,
 }
 
 /// Deleted messages: the time, the id or name that the moderator used, and the messages.
@@ -302,28 +292,6 @@ impl Room {
         if self.messages.len() > HISTORY {
             self.messages.pop_front();
         }
-    }
-
-    /// Adds a message that was written or restored on the other node of a pair.
-    pub(crate) fn hear(&mut self, message: ChatMessage, mark: Option<AddressMark>) -> Heard {
-        let is_it = |kept: &Kept| kept.message.id == message.id;
-        if self.messages.iter().any(is_it) {
-            return Heard::Known;
-        }
-        let mut heard = Heard::New;
-        for removed in &mut self.removed {
-            let before = removed.kept.len();
-            removed.kept.retain(|kept| !is_it(kept));
-            if removed.kept.len() < before {
-                heard = Heard::Restored;
-            }
-        }
-        self.messages.push_back(Kept { message, mark });
-        self.sort();
-        if self.messages.len() > HISTORY {
-            self.messages.pop_front();
-        }
-        heard
     }
 
     /// Sorts messages by time, and those of one millisecond by their ids.
