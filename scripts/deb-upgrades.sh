@@ -61,15 +61,16 @@ both_on_air 'after the exchange of the masters'
 weir key list | grep -q show || fail 'the key is gone after the exchange of the masters'
 master=$(cat /run/nginx.pid)
 
-# An upgrade restarts the daemon if it runs, and a removal stops it. Before, nothing has started it.
-! grep -q 'start.* weir.service' "$work/systemctl.log" || fail 'the first installation has started the daemon'
+# An upgrade restarts the daemon if it runs, and a removal stops it. A first installation does not start it.
 : >"$work/systemctl.log"
 apt_get "${with_systemd[@]}" install --reinstall "$debs"/weir_*.deb
 grep -q 'try-restart.* weir.service' "$work/systemctl.log" || { cat "$work/systemctl.log"; fail 'an upgrade does not restart the daemon'; }
 ! grep -q ' stop .*weir.service' "$work/systemctl.log" || fail 'an upgrade stops the daemon'
 apt_get "${with_systemd[@]}" remove weir
 grep -q 'stop.* weir.service' "$work/systemctl.log" || { cat "$work/systemctl.log"; fail 'a removal does not stop the daemon'; }
+: >"$work/systemctl.log"
 apt_get "${with_systemd[@]}" install "$debs"/weir_*.deb
+! grep -E '(^| )(start|restart) .*weir\.service' "$work/systemctl.log" || fail 'an installation starts the daemon'
 say 'the daemon restarted by an upgrade, and stopped by a removal'
 rm -r /run/systemd/system
 printf '%s\n' "$policy" >/usr/sbin/policy-rc.d

@@ -106,6 +106,9 @@ pub enum FrontMessage {
         place: Place,
         /// The name, or the hash of an address.
         name: String,
+        /// Whether only messages are meant whose author's name was given by a token (true), or freely chosen (false); `None` for both.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        verified: Option<bool>,
         /// The duration of a time-out, in seconds; `None` for a ban.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
@@ -303,8 +306,8 @@ impl FrontMessage {
             Self::ChatPeople { place: place(), people: 13 },
             Self::ChatMissed { count: 40 },
             Self::ChatDeleted { place: place(), id: id() },
-            Self::ChatCleared { place: place(), name: ben(), seconds: None },
-            Self::ChatCleared { place: place(), name: ben(), seconds: Some(300) },
+            Self::ChatCleared { place: place(), name: ben(), verified: None, seconds: None },
+            Self::ChatCleared { place: place(), name: ben(), verified: Some(false), seconds: Some(300) },
             Self::ChatRestored { place: place(), message },
             Self::ChatSlow { place: place(), seconds: 30 },
             Self::ChatForgiven { place: place(), name: ben() },

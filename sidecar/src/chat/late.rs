@@ -36,6 +36,12 @@ impl Late {
         }
     }
 
+    /// Forgets a message that was deleted.
+    pub(super) fn forget(&self, id: &StreamId, message: &str) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|one| one.id != *id || one.message.id != message);
+    }
+
     /// Takes the messages of a room, the oldest first.
     pub(super) fn take(&self, id: &StreamId) -> Vec<(ChatMessage, Option<AddressMark>)> {
         let now = Instant::now();

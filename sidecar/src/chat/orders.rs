@@ -8,7 +8,7 @@ use weir_model::event::daemon::DaemonEvent;
 use weir_model::event::daemon::fields::{ChatMessageChanged, ChatPersonChanged, ChatSlowed, ChatTimedOut};
 use weir_model::front::FrontMessage;
 
-use super::room::{Ban, Refusal};
+use super::room::{Ban, Refusal, mark_of};
 use super::store::Change;
 use super::{Chat, Open, Order, names, place, shared};
 use crate::clock;
@@ -52,16 +52,16 @@ impl Chat {
             }
             Order::Restore(what) => return self.restore(id, open, &by, &what),
             Order::TimeOut(who, span) => {
-                self.silence(id, open, &who, Some(span));
+                let verified = self.silence(id, open, &who, Some(span));
                 let seconds = span.as_secs();
                 let event = ChatTimedOut { at, app, by, from: who.clone(), seconds, stream };
-                let told = FrontMessage::ChatCleared { place, name: who, seconds: Some(seconds) };
+                let told = FrontMessage::ChatCleared { place, name: who, verified, seconds: Some(seconds) };
                 (told, DaemonEvent::ChatTimedOut(event))
             }
             Order::Ban(who) => {
-                self.silence(id, open, &who, None);
+                let verified = self.silence(id, open, &who, None);
                 let banned = ChatPersonChanged { at, app, by, from: who.clone(), stream };
-                let told = FrontMessage::ChatCleared { place, name: who, seconds: None };
+                let told = FrontMessage::ChatCleared { place, name: who, verified, seconds: None };
                 (told, DaemonEvent::ChatBanned(banned))
             }
             Order::Unban(who) => {
@@ -90,15 +90,16 @@ impl Chat {
         Ok(())
     }
 
-    /// Stops a person from writing, for a time or permanently.
-    fn silence(&self, id: &StreamId, open: &mut Open, who: &str, span: Option<Duration>) {
+    /// Stops a person from writing, for a time or permanently. Returns [`Ban::is_verified`].
+    fn silence(&self, id: &StreamId, open: &mut Open, who: &str, span: Option<Duration>) -> Option<bool> {
         let now = Instant::now();
         let (ban, gone) = open.room.silence(who, span.map(|span| now + span), now);
         // The other node of a pair may not know the addresses of its messages.
-        for message in &gone {
-            self.mirror.deleted(id, message);
+        if mark_of(&ban.name).is_some() {
+            gone.iter().for_each(|message| self.mirror.deleted(id, message));
         }
         self.clear(id, open, &ban, gone);
+        let is_verified = ban.is_verified;
         match span {
             Some(span) => {
                 let until = shared::later(clock::now(), span);
@@ -110,6 +111,7 @@ impl Chat {
                 self.keep(Change::Banned(id.clone(), ban, clock::now()));
             }
         }
+        is_verified
     }
 
     /// Removes the messages of a banned or timed-out person.

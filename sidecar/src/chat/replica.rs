@@ -56,7 +56,12 @@ impl Chat {
             self.hear_late(id);
             return;
         };
-        let told = FrontMessage::ChatCleared { place: place(id), name: name.to_owned(), seconds: None };
+        let told = FrontMessage::ChatCleared {
+            place: place(id),
+            name: name.to_owned(),
+            verified: ban.is_verified,
+            seconds: None,
+        };
         self.clear_all(id, open, &ban, &told, |open| open.room.ban(ban.clone()));
         self.keep(Change::Banned(id.clone(), ban, clock::now()));
     }
@@ -79,7 +84,7 @@ impl Chat {
         };
         let left = left(until, clock::now());
         let (name, seconds) = (name.to_owned(), Some(left.as_secs()));
-        let told = FrontMessage::ChatCleared { place: place(id), name, seconds };
+        let told = FrontMessage::ChatCleared { place: place(id), name, verified: ban.is_verified, seconds };
         self.clear_all(id, open, &ban, &told, |open| open.room.time_out(ban.clone(), Instant::now() + left));
         self.keep(Change::TimedOut(id.clone(), ban, until));
     }
@@ -183,6 +188,7 @@ impl Chat {
 
     fn hear_deleted(&self, id: &StreamId, message: String) {
         let mut rooms = self.lock();
+        self.late.forget(id, &message);
         if let Some(open) = rooms.get_mut(id)
             && open.room.delete(&message, Instant::now())
         {

@@ -124,7 +124,8 @@ async fn a_message_that_comes_before_the_end_of_a_ban_is_kept() {
             mark: None,
         },
     };
-    chat.take_over_words([word("m1", "Eve"), word("m2", "Zoe")]);
+    let deleted = mirror::Word { deed: mirror::Deed::Deleted("m3".into()), ..word("m3", "Eve") };
+    chat.take_over_words([word("m1", "Eve"), word("m2", "Zoe"), word("m3", "Eve"), deleted]);
     let ids = || chat.lock()[&id("show")].room.messages().map(|one| one.id.clone()).collect::<Vec<_>>();
     assert_eq!(ids(), ["m2"]);
     chat.take_over_ban(&id("show"), "eve", None);

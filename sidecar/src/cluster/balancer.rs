@@ -60,7 +60,8 @@ pub(crate) async fn run(settings: LoadBalancer, origin: Arc<Origin>) {
     let mut again: Option<Instant> = None;
     // nginx may have missed the file of an earlier daemon.
     let mut needs_reload = true;
-    let mut names = Names::default();
+    // The names of the last file have resolved when nginx took it.
+    let mut names = Names::of(&std::fs::read_to_string(&settings.upstream_file).unwrap_or_default());
     loop {
         let _ = timeout(LOOK, table.changed()).await;
         sleep(BUNCH).await;

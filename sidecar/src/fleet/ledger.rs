@@ -33,6 +33,8 @@ struct Entry {
 pub(super) struct Ledger {
     path: PathBuf,
     entries: BTreeMap<String, Entry>,
+    /// The file could not be read, and is not overwritten: it may have the costs so far.
+    is_damaged: bool,
     _lock: Option<File>,
 }
 
@@ -55,7 +57,7 @@ impl Ledger {
         };
         // Older entries belong to an earlier event with this name.
         entries.retain(|_, entry| entry.until >= since);
-        Ok(Self { path, entries, _lock: None })
+        Ok(Self { path, entries, is_damaged: false, _lock: None })
     }
 
     /// Reads the file of an event, and locks it against other runs.
@@ -82,7 +84,7 @@ impl Ledger {
         };
         let read = Self::read(folder, event, since).unwrap_or_else(|error| {
             tracing::warn!("the costs so far are unknown: {error}");
-            Self { path: costs_file(folder, event), entries: BTreeMap::new(), _lock: None }
+            Self { path: costs_file(folder, event), entries: BTreeMap::new(), is_damaged: true, _lock: None }
         });
         Ok(Self { _lock: lock, ..read })
     }
@@ -92,10 +94,17 @@ impl Ledger {
     pub(super) fn observe(&mut self, servers: &[Server], now: Timestamp) -> Result<(), Error> {
         for server in servers {
             let leaving = self.is_leaving(&server.id);
-            let entry = Entry { name: server.name.clone(), created: server.created, until: now, leaving };
+            // The first name stays, for DNS.
+            let name = self.name(&server.id).unwrap_or(&server.name).to_owned();
+            let entry = Entry { name, created: server.created, until: now, leaving };
             self.entries.insert(server.id.clone(), entry);
         }
         self.write()
+    }
+
+    /// Returns the first name of a server.
+    pub(super) fn name(&self, id: &str) -> Option<&str> {
+        self.entries.get(id).map(|entry| entry.name.as_str())
     }
 
     /// Records that the edge of a server is drained, because the server will be deleted, or that it is not.
@@ -113,6 +122,9 @@ impl Ledger {
     }
 
     fn write(&self) -> Result<(), Error> {
+        if self.is_damaged {
+            return Ok(());
+        }
         let text = serde_json::to_string_pretty(&self.entries).unwrap_or_default() + "\n";
         let unfinished = self.path.with_extension("json.new");
         match durable::replace(&self.path, &unfinished, PRIVATE.file, text.as_bytes()) {
@@ -199,7 +211,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lock = || Ledger::lock_to_delete(folder.path(), "gala", at(0));
         std::fs::write(folder.path().join("gala.json"), "{").unwrap();
-        let deleting = lock().unwrap();
+        let mut deleting = lock().unwrap();
+        let server = |name: &str| Server {
+            id: "1".into(),
+            name: name.into(),
+            created: at(0),
+            state: "running".into(),
+            address: None,
+        };
+        deleting.observe(&[server("gala-1")], at(1)).unwrap();
+        deleting.observe(&[server("old-1")], at(2)).unwrap();
+        assert_eq!(deleting.name("1"), Some("gala-1"), "the first name stays");
+        let text = std::fs::read_to_string(folder.path().join("gala.json")).unwrap();
+        assert_eq!(text, "{", "a damaged file is not overwritten");
         assert!(matches!(lock(), Err(Error::Locked(_))));
         drop(deleting);
         // A link into a missing folder can neither be opened nor created, as on a full disk.

@@ -133,11 +133,14 @@ impl Runner {
     /// The provider's error. Failures of the origin, of DNS and of the ledger are only logged, because a running server costs money.
     pub(crate) async fn down(&mut self, now: bool) -> Result<(), Error> {
         let servers = self.look_to_delete().await?;
-        let is_edge = |server: &&Server| plan::nth(&self.fleet, &server.name).is_some();
+        let is_edge = |server: &Server| plan::nth(&self.fleet, &server.name).is_some();
         // Another edge may have the new name of a server that was renamed.
-        let edges: Vec<Server> = servers.iter().filter(is_edge).cloned().collect();
+        let (edges, renamed): (Vec<Server>, Vec<Server>) = servers.into_iter().partition(is_edge);
         for server in &edges {
             self.farewell(server).await;
+        }
+        for server in &renamed {
+            self.leave_dns(server).await;
         }
         let began = Instant::now();
         while !now && !edges.is_empty() && began.elapsed() < self.fleet.drain {
@@ -175,7 +178,7 @@ impl Runner {
     /// Repeats [`down`](Self::down) until no server is left, because each one costs money.
     async fn down_until_done(&mut self, pause: Duration) {
         while let Err(error) = self.down(false).await {
-            self.say(format!("servers are left and will be deleted: {error}"));
+            self.say(format!("not everything is deleted yet, and will be tried again: {error}"));
             sleep(pause).await;
         }
     }
@@ -279,6 +282,17 @@ impl Runner {
         let server = self.cloud.create(&self.fleet, &Order { name: name.to_owned(), user_data }).await?;
         tracing::info!("server created, server: {name}, id: {}", server.id);
         Ok(server)
+    }
+
+    /// Removes the address of a renamed server from DNS, where it is under the name that it had.
+    async fn leave_dns(&self, server: &Server) {
+        let Some(name) = self.ledger.name(&server.id).filter(|name| plan::nth(&self.fleet, name).is_some())
+        else {
+            return;
+        };
+        if let Err(error) = dns::tell(&self.fleet, Change::Remove, name, server.address).await {
+            tracing::warn!("{error}");
+        }
     }
 
     /// Stops new viewers for a server that will be deleted.

@@ -69,13 +69,13 @@ async fn of_keyframe(web: &Web, config: &Config, id: &StreamId) -> Option<Bytes>
     let Some(keyframe) = timeout(PATIENCE, keyframe(web, id)).await.ok().flatten() else {
         // Nobody else waits for the keyframe of a live stream that sends none.
         if web.board.find(id).is_some() {
-            web.stills.keep(id, at, None);
+            web.stills.keep_missing(id);
         }
         return None;
     };
     let _turn = web.stills.turn.lock().await;
-    if let Some(still) = web.stills.fresh(id) {
-        return still;
+    if let Some(Some(still)) = web.stills.fresh(id) {
+        return Some(still);
     }
     let still = timeout(PATIENCE, convert(&config.jobs, ARGUMENTS, &keyframe, MOST_BYTES)).await;
     let still = match still.unwrap_or_else(|late| Err(late.into())) {

@@ -12,6 +12,9 @@ use crate::streams::StreamId;
 /// Time for which a still is the newest one.
 const FRESH: Duration = Duration::from_secs(30);
 
+/// Time for which nobody else waits for a keyframe that has not come.
+const MISSING: Duration = Duration::from_secs(5);
+
 /// Stills that were made because somebody asked.
 #[derive(Debug, Default)]
 pub(super) struct Stills {
@@ -29,6 +32,12 @@ impl Stills {
     /// Returns the still of a stream if it is new enough.
     pub(super) fn fresh(&self, id: &StreamId) -> Option<Option<Bytes>> {
         self.made().get(id).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, still)| still.clone())
+    }
+
+    /// Keeps for [`MISSING`] that a stream has sent no keyframe.
+    pub(super) fn keep_missing(&self, id: &StreamId) {
+        let now = Instant::now();
+        self.keep(id, now.checked_sub(FRESH - MISSING).unwrap_or(now), None);
     }
 
     /// Keeps a still of a keyframe of this time.

@@ -24,7 +24,9 @@ pub(super) enum Found {
 
 /// Reason why no server is left out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no name resolves, not even {0}, which did before: check the name servers of this machine")]
+#[error(
+    "no name server answers for any name, not even for {0}, which resolved before: check the name servers of this machine"
+)]
 pub(super) struct Nothing(String);
 
 /// Names that have resolved before.
@@ -32,6 +34,14 @@ pub(super) struct Nothing(String);
 pub(super) struct Names(BTreeSet<String>);
 
 impl Names {
+    /// Returns the names of the servers in a file of nginx.
+    pub(super) fn of(text: &str) -> Self {
+        let host = |line: &str| {
+            line.trim().strip_prefix("server ")?.split(' ').next().and_then(name).map(str::to_owned)
+        };
+        Self(text.lines().filter_map(host).collect())
+    }
+
     /// Resolves the names of these hosts, and returns the names that do not resolve, with the reasons.
     pub(super) async fn missing(
         &mut self,
@@ -41,6 +51,8 @@ impl Names {
         let found = join_all(names.into_iter().map(|name| async {
             let found = match timeout(LIMIT, lookup_host((name.as_str(), 0))).await {
                 Ok(Ok(_)) => Found::Yes,
+                // EAI_AGAIN of getaddrinfo(3): no name server has answered.
+                Ok(Err(error)) if error.to_string().contains("Temporary failure") => Found::Late,
                 Ok(Err(error)) => Found::No(error.to_string()),
                 Err(_) => Found::Late,
             };
@@ -49,10 +61,10 @@ impl Names {
         self.judge(found.await)
     }
 
-    /// Returns the names that nginx would refuse. A slow resolver is no reason to drop a name that has resolved before. If all names fail,
-    /// the resolver itself has failed, and nginx keeps the addresses that it has.
+    /// Returns the names that nginx would refuse. A slow resolver is no reason to drop a name that has resolved before. If no name gets an
+    /// answer, the resolver itself has failed, and nginx keeps the addresses that it has.
     fn judge(&mut self, found: Vec<(String, Found)>) -> Result<Vec<(String, String)>, Nothing> {
-        let is_any = found.iter().any(|(_, found)| *found == Found::Yes);
+        let is_any = found.iter().any(|(_, found)| *found != Found::Late);
         if let Some((known, _)) = found.iter().find(|(name, _)| !is_any && self.0.contains(name)) {
             return Err(Nothing(known.clone()));
         }
@@ -107,6 +119,10 @@ mod tests {
         assert_eq!(judge(&[("a", Found::Late), ("b", Found::Yes)]), Ok(vec!["a".to_owned()]));
         assert_eq!(judge(&[("a", Found::Yes), ("b", Found::Late)]), Ok(vec![]), "b resolved before");
         assert_eq!(judge(&[("a", Found::Yes), ("b", no())]), Ok(vec!["b".to_owned()]));
-        assert_eq!(judge(&[("b", no()), ("c", no())]), Err(Nothing("b".into())));
+        assert_eq!(judge(&[("b", Found::Late), ("c", Found::Late)]), Err(Nothing("b".into())));
+        assert_eq!(judge(&[("b", no())]), Ok(vec!["b".to_owned()]), "the resolver has answered");
+        let mut after_a_restart =
+            Names::of("upstream x {\n    server b:8080 weight=1;\n    server 192.0.2.1:80;\n}\n");
+        assert_eq!(after_a_restart.judge(vec![("b".into(), Found::Late)]), Err(Nothing("b".into())));
     }
 }

@@ -53,6 +53,7 @@ impl Runner {
     /// deleted after the event.
     pub(super) async fn check(&mut self) -> Result<(), Error> {
         if clock::now() >= self.fleet.end {
+            self.cloud.list(&self.fleet).await?;
             return Ok(());
         }
         let Err(error) = self.price().await else { return Ok(()) };

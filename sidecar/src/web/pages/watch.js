@@ -206,6 +206,7 @@ function show(message) {
   const order = Number(message.id.slice(1));
   item.dataset.order = order;
   item.dataset.from = message.name.toLowerCase();
+  item.dataset.verified = message.verified;
   const time = document.createElement("time");
   time.dateTime = message.at;
   time.textContent = new Date(message.at).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit" });
@@ -256,7 +257,9 @@ const HEARD = {
   "chat.restored": ({ message }) => !list.querySelector(`[data-id="${CSS.escape(message.id)}"]`) && show(message),
   "chat.deleted": ({ id }) => list.querySelector(`[data-id="${CSS.escape(id)}"]`)?.remove(),
   "chat.cleared": (message) => {
-    for (const item of [...list.children]) if (item.dataset.from === message.name.toLowerCase()) item.remove();
+    const isMeant = ({ dataset }) =>
+      dataset.from === message.name.toLowerCase() && [undefined, dataset.verified].includes(message.verified?.toString());
+    for (const item of [...list.children].filter(isMeant)) item.remove();
   },
   "chat.slow": ({ seconds }) => showSlow(seconds, true),
   "chat.forgiven": ({ name: who }) => {
