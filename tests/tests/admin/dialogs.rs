@@ -176,3 +176,34 @@ fn a_target_fails_counts_down_and_recovers_in_sight() {
     );
     assert_eq!(complaints(&browser), [""; 0]);
 }
+
+#[test]
+fn what_is_typed_for_a_target_stays_with_another_service() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "admin");
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    go(&browser, "targets");
+    browser.click("main .primary");
+    wait_for(&browser, "the form", 5.0, "document.querySelector('dialog select[name=preset]')");
+    let choose = |service: &str, is_shown: bool| {
+        browser.run(&format!(
+            "const all = document.querySelector('dialog select'); all.value = '{service}';
+             all.dispatchEvent(new Event('change', {{ bubbles: true }}))"
+        ));
+        let base = "document.querySelector('dialog input[name=base]')";
+        wait_for(&browser, service, 5.0, &format!("Boolean({base}) === {is_shown}"));
+    };
+    choose("Own server", true);
+    let typed = [("key", "abcd"), ("app", "live"), ("stream", "sunday"), ("note", "ours")];
+    for (name, text) in typed {
+        browser.fill(&format!("dialog input[name={name}]"), text);
+    }
+    choose("Twitch", false);
+    choose("Own server", true);
+    for (name, text) in typed {
+        let value = format!("return document.querySelector('dialog input[name={name}]').value");
+        assert_eq!(browser.run(&value), text, "{name}");
+    }
+}

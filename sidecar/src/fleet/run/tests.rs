@@ -229,7 +229,7 @@ async fn a_server_that_cannot_be_deleted_keeps_no_other_one_running() {
         };
         tokio::join!(repeat, free).0
     };
-    assert_eq!(said, format!("servers are left and will be deleted: {refused}"));
+    assert_eq!(said, format!("not everything is deleted yet, and will be tried again: {refused}"));
     assert_eq!(stage.existing(), BTreeSet::new());
 }
 

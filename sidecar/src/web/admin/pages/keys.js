@@ -49,6 +49,8 @@ function Create({ close }) {
   const { value } = useList("applications");
   const [made, set] = useState(null);
   const [error, complain] = useState("");
+  // The page is drawn again every second or two: what was typed must stay.
+  const [app, nameApp] = useState();
   if (made) return html`<${Made} ...${{ made, close }} />`;
   const submit = async (event) => {
     event.preventDefault();
@@ -63,7 +65,7 @@ function Create({ close }) {
     }
   };
   return html`<form onSubmit=${submit}>
-    <label>Application <input name="app" list="apps" required autocomplete="off" value=${value?.applications?.find((app) => app.publish === "key")?.name ?? ""} /></label>
+    <label>Application <input name="app" list="apps" required autocomplete="off" value=${app ?? value?.applications?.find((one) => one.publish === "key")?.name ?? ""} onInput=${(event) => nameApp(event.target.value)} /></label>
     <datalist id="apps">${(value?.applications ?? []).map((app) => html`<option value=${app.name} />`)}</datalist>
     <label>Stream <input name="stream" required autocomplete="off" placeholder="show" /></label>
     <label>Note <input name="note" autocomplete="off" placeholder="OBS, desk 2" /></label>

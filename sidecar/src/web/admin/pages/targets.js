@@ -88,6 +88,8 @@ function Create({ close }) {
   const { value } = useList("applications");
   const [preset, choose] = useState(PRESETS[0]);
   const [error, complain] = useState("");
+  // The page is drawn again every second or two: what was typed must stay.
+  const [app, nameApp] = useState();
   const submit = async (event) => {
     event.preventDefault();
     const form = new FormData(event.target);
@@ -104,20 +106,22 @@ function Create({ close }) {
     }
   };
   const apps = value?.applications ?? [];
+  // The one that pushes, or the only one.
+  const usual = (apps.find((one) => one.push) ?? (apps.length === 1 ? apps[0] : undefined))?.name ?? "";
   const names = [...new Set((streams.value ?? []).map((stream) => stream.name))];
   return html`<form onSubmit=${submit}>
-    <label>Service <select name="preset" value=${preset.name} onChange=${(event) => choose(PRESETS.find((one) => one.name === event.target.value))}>
+    <label key="preset">Service <select name="preset" value=${preset.name} onChange=${(event) => choose(PRESETS.find((one) => one.name === event.target.value))}>
       ${PRESETS.map((one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>
-    ${preset.host && html`<label>Host <input name="host" required placeholder=${preset.host} autocomplete="off" /></label>`}
-    ${!preset.url && html`<label>Server URL <input name="base" required placeholder=${preset.ask} autocomplete="off" /></label>`}
-    ${preset.url && !preset.host && html`<p class="hint">Server URL: <code>${preset.url}</code></p>`}
-    <label>Stream key <input name="key" type="password" required=${preset.name !== "Own server"} autocomplete="off" /></label>
-    <p class="hint">${preset.hint}</p>
-    <label>Application <input name="app" list="apps" required value=${apps.find((app) => app.push)?.name ?? ""} autocomplete="off" /></label>
-    <datalist id="apps">${apps.map((app) => html`<option value=${app.name} />`)}</datalist>
-    <label>Stream, or empty for all streams <input name="stream" list="names" autocomplete="off" /></label>
-    <datalist id="names">${names.map((name) => html`<option value=${name} />`)}</datalist>
-    <label>Name of the target <input name="note" placeholder=${preset.name} autocomplete="off" /></label>
-    <p class="bad" role="alert">${error}</p>
-    <div class="buttons"><button type="button" onClick=${close}>Cancel</button><button class="primary">Add</button></div></form>`;
+    ${preset.host && html`<label key="host">Host <input name="host" required placeholder=${preset.host} autocomplete="off" /></label>`}
+    ${!preset.url && html`<label key="base">Server URL <input name="base" required placeholder=${preset.ask} autocomplete="off" /></label>`}
+    ${preset.url && !preset.host && html`<p key="url" class="hint">Server URL: <code>${preset.url}</code></p>`}
+    <label key="key">Stream key <input name="key" type="password" required=${preset.name !== "Own server"} autocomplete="off" /></label>
+    <p key="hint" class="hint">${preset.hint}</p>
+    <label key="app">Application <input name="app" list="apps" required value=${app ?? usual} onInput=${(event) => nameApp(event.target.value)} autocomplete="off" /></label>
+    <datalist key="apps" id="apps">${apps.map((one) => html`<option value=${one.name} />`)}</datalist>
+    <label key="stream">Stream, or empty for all streams <input name="stream" list="names" autocomplete="off" /></label>
+    <datalist key="names" id="names">${names.map((name) => html`<option value=${name} />`)}</datalist>
+    <label key="note">Name of the target <input name="note" placeholder=${preset.name} autocomplete="off" /></label>
+    <p key="bad" class="bad" role="alert">${error}</p>
+    <div key="buttons" class="buttons"><button type="button" onClick=${close}>Cancel</button><button class="primary">Add</button></div></form>`;
 }
