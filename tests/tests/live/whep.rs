@@ -155,7 +155,7 @@ fn an_encoded_stream_goes_on_in_the_same_session_when_its_publisher_returns() {
     let before = sessions();
     drop(publisher);
     until("the end is shown", 20.0, || data(&browser, "state") == "STOPPED");
-    until("the encoder has ended", 60.0, || setup.sidecar.ffmpegs().is_empty());
+    // The stream is forgotten after a while, and its sessions with it.
     let _publisher = Ffmpeg::publish_with_b_frames(&url);
     wait_playing(&browser, "whep");
     assert_eq!(sessions(), before, "{}", setup.sidecar.log());
