@@ -32,7 +32,8 @@ pub(crate) struct Request {
 pub(crate) struct Answer {
     /// Time of the origin's clock, in milliseconds since 1970.
     pub now: u64,
-    /// Era of the origin's clock. The next request bears it, so that nobody can repeat a recorded request after the clock was set back.
+    /// Era of the origin's clock. The edge copies it into its next request, so that nobody can repeat a recorded request after the clock was
+    /// set back.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub era: String,
     /// Reason of a refusal.

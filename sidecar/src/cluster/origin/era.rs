@@ -1,5 +1,5 @@
-//! The era of an origin's clock. After the clock has been set back, times come a second time, and with them the recorded requests of the
-//! first time. Requests bear the name of the era, so those of an earlier era are refused.
+//! The era of an origin's clock: a value that changes when the clock is set back. A recorded request would be valid again when the clock
+//! shows its time once more, so requests contain the era, and the origin refuses those of an earlier one.
 
 use std::time::Duration;
 
