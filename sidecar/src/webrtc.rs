@@ -19,6 +19,7 @@ use std::{io, thread};
 
 use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
+use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{IceCreds, Rtc, RtcConfig};
 use tokio::runtime::{Builder, Handle};
 use weir_rtmp::url::Url;
@@ -54,6 +55,9 @@ use sound::Sounds;
 use transcode::Transcodes;
 use unfit::Unfit;
 pub(crate) use watch::MayStay;
+
+/// Number of the RTP header extension that names the track (RFC 8843, section 15), where the client does not choose it.
+const MID: u8 = 4;
 
 /// Interval between the reports of viewers about their networks.
 const REPORTS: Duration = Duration::from_secs(1);
@@ -208,7 +212,10 @@ impl Engine {
         }
         let offer = sdp::Offer::read(offer)?;
         offer.check_player()?;
-        let (mut rtc, seat, packets) = self.seat(id.clone(), client, &offer)?;
+        // Loss and delay come from receiver reports (RFC 3550, section 6.4.1); feedback about each packet is of no use here.
+        let mut extensions = ExtensionMap::empty();
+        extensions.set(MID, Extension::RtpMid);
+        let (mut rtc, seat, packets) = self.seat(id.clone(), client, &offer, extensions)?;
         let sdp = answer(&mut rtc, &offer)?;
         let opened = Opened { id: seat.id.clone(), etag: seat.etag.clone(), sdp };
         let peer = Peer::new(rtc, self.endpoint.clone(), seat, packets);
@@ -236,7 +243,7 @@ impl Engine {
     ) -> Result<Opened, Refused> {
         let offer = sdp::Offer::read(offer)?;
         offer.check_publisher()?;
-        let (mut rtc, seat, packets) = self.seat(id.clone(), client, &offer)?;
+        let (mut rtc, seat, packets) = self.seat(id.clone(), client, &offer, ExtensionMap::standard())?;
         let sdp = answer(&mut rtc, &offer)?;
         let opened = Opened { id: seat.id.clone(), etag: seat.etag.clone(), sdp };
         // The RTMP connection must belong to the same runtime as the session.
@@ -253,6 +260,7 @@ impl Engine {
         stream: StreamId,
         client: IpAddr,
         offer: &sdp::Offer,
+        extensions: ExtensionMap,
     ) -> Result<(Rtc, Seat, peer::Packets), Refused> {
         let (seat, packets) = self.sessions.open(client, stream, offer.ufrag.clone(), self.limits())?;
         let creds = IceCreds { ufrag: seat.ufrag.clone(), pass: seat.password.clone() };
@@ -263,6 +271,7 @@ impl Engine {
             .clear_codecs()
             .enable_h264(true)
             .enable_opus(true, false)
+            .set_extension_map(extensions)
             .set_stats_interval(Some(REPORTS))
             .build(Instant::now());
         for candidate in self.endpoint.candidates() {

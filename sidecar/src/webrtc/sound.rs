@@ -28,6 +28,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const WAIT: Duration = Duration::from_secs(1);
 /// Shortest run that counts as a success.
 const WORKED: Duration = Duration::from_secs(30);
+/// Time that ffmpeg waits for a publisher who is gone. One who returns within it needs no new ffmpeg.
+const AWAY: Duration = Duration::from_secs(2);
 
 /// ffmpeg reads no frames to learn their rate, because that delays the first audio by most of a second.
 const ARGUMENTS: &str = "-copyts -probesize 500000 -analyzeduration 1000000 -fpsprobesize 0 -fflags +ignidx+nobuffer -f mp4 -i pipe:0 \
@@ -124,7 +126,7 @@ async fn encode(context: Arc<Context>, hub: Arc<Hub>, id: StreamId, packets: bro
     }
 }
 
-/// Runs ffmpeg once. Returns `Ok` if the stream's configuration has changed.
+/// Runs ffmpeg once. Returns `Ok` if the stream's configuration has changed, or the publisher is gone.
 async fn run(
     context: &Context,
     helper: &Helper,
@@ -148,13 +150,14 @@ async fn run(
     end
 }
 
-/// Writes a stream to ffmpeg until the stream's configuration changes.
+/// Writes a stream to ffmpeg until the stream's configuration changes, or its publisher has been gone for [`AWAY`].
 pub(super) async fn feed(mut stdin: ChildStdin, viewer: &mut Viewer, patience: Duration) -> io::Result<()> {
-    let mut had: Option<Arc<Start>> = None;
+    let (mut had, mut is_away): (Option<Arc<Start>>, bool) = (None, false);
     loop {
         let taken = viewer.read();
         let is_empty = taken.items.is_empty();
         for item in taken.items {
+            is_away = matches!(item, Item::Ended);
             let bytes = match item {
                 Item::Init(start) if had.as_ref().is_some_and(|had| had.bytes != start.bytes) => {
                     return Ok(());
@@ -169,7 +172,8 @@ pub(super) async fn feed(mut stdin: ChildStdin, viewer: &mut Viewer, patience: D
             };
             timeout(patience, stdin.write_all(&bytes)).await??;
         }
-        if is_empty && !viewer.more().await {
+        let wait = if is_away { AWAY } else { Duration::MAX };
+        if is_empty && !timeout(wait, viewer.more()).await.unwrap_or(false) {
             return Ok(());
         }
     }

@@ -97,7 +97,10 @@ async fn encode(context: Arc<Context>, hub: Arc<Hub>, station: Arc<Station>) {
         if helper.may_start(context.config().jobs.max_processes) {
             let began = Instant::now();
             match run(&context, &helper, &mut viewer, &station, &mut packager).await {
-                Ok(()) => helper.ended(None),
+                Ok(()) => {
+                    helper.ended(None);
+                    pause = FIRST_PAUSE;
+                }
                 Err(error) => {
                     tracing::warn!(stream = helper.stream(), "not encoded for viewers over WebRTC: {error}");
                     helper.ended(Some(error.to_string()));
@@ -114,7 +117,7 @@ async fn encode(context: Arc<Context>, hub: Arc<Hub>, station: Arc<Station>) {
     station.close();
 }
 
-/// Runs ffmpeg once. Returns `Ok` if the stream's configuration has changed.
+/// Runs ffmpeg once. Returns `Ok` if the stream's configuration has changed, or the publisher is gone.
 async fn run(
     context: &Context,
     helper: &Helper,
