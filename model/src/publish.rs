@@ -167,11 +167,15 @@ fn is_argument_name(name: &str) -> bool {
     (1..=MAX_ARGUMENT_NAME_LEN).contains(&name.len()) && !name.starts_with('-') && name.bytes().all(inner)
 }
 
+/// Returns whether a byte may be part of a key: it needs no escape in the name or in the value of an argument.
+pub fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._~:@,+/=-".contains(&byte)
+}
+
 /// Returns the value with each `%XX` resolved (RFC 3986, section 2.1), or `None` if it contains a byte that no value
 /// may contain.
 fn decode(value: &str) -> Option<Vec<u8>> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"%._~:@,+/=-".contains(&byte);
-    if !value.bytes().all(fits) {
+    if !value.bytes().all(|byte| byte == b'%' || is_plain(byte)) {
         return None;
     }
     escape::decoded(value)

@@ -22,6 +22,7 @@ mod container;
 pub(crate) mod player;
 
 pub(crate) use container::Container;
+pub(crate) use player::Product;
 use player::Source;
 
 /// The media of a stream that ffmpeg receives, and their container.
@@ -122,20 +123,19 @@ pub(crate) fn socket(place: &Path) -> PathBuf {
 pub(crate) struct Feed(#[expect(dead_code, reason = "its tasks end with it")] JoinSet<()>);
 
 impl Feed {
-    /// Listens on a socket in `place`, and plays the stream under `name`. `holds` holds back media that may belong to another
-    /// publisher: that media is not kept, and no viewer waits for it.
+    /// Listens on a socket in `place`, and plays the stream under `name`.
     pub(crate) fn open(
         live: &Live,
         server: &RtmpServer,
         name: Secret,
         place: &Path,
         shared: Arc<Shared>,
-        holds: bool,
+        product: Product,
     ) -> std::io::Result<Self> {
         let listener = UnixListener::bind(socket(place))?;
         let plan = Plan::of(live);
         let wanted = Wanted { video: plan.video, audio: plan.audio };
-        let source = Source::new(server, live, &name, plan.container, wanted, holds);
+        let source = Source::new(server, live, &name, plan.container, wanted, product);
         let mut tasks = JoinSet::new();
         tasks.spawn(player::serve(listener, source, shared));
         Ok(Self(tasks))

@@ -95,6 +95,7 @@ async fn run_in(
             true => Credential::Overheard,
             false => Credential::Minted(job.input.secret_file.clone()),
         },
+        zero: 0,
         check: ffmpeg::check,
         playable: Box::new(move || playable.playable()),
     };

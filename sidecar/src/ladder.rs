@@ -13,10 +13,11 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use weir_media::run::timeline::COMMON_ZERO;
 
 use crate::config::Delivery;
 use crate::context::{Context, policy};
-use crate::feed::Feed;
+use crate::feed::{Feed, Product};
 use crate::files::{PRIVATE, set_mode};
 use crate::outlet::{self, Credential, Outlet};
 use crate::supervise::{self, Order, Shared, Spec};
@@ -80,6 +81,7 @@ async fn run_in(
                     app: to.app.clone(),
                     name: plan::published(&job.live, &rung).map_err(std::io::Error::other)?,
                     credential: Credential::Minted(to.secret_file.clone()),
+                    zero: COMMON_ZERO,
                     check: |_| Ok(()),
                     playable: Box::new(move || ready.playable(&rung)),
                 };
@@ -91,8 +93,8 @@ async fn run_in(
             (Delivery::Files(_), None) => {}
         }
     }
-    let _feed =
-        Feed::open(&job.live, &job.server, context.own_name(&job.live), place, shared.clone(), false)?;
+    let name = context.own_name(&job.live);
+    let _feed = Feed::open(&job.live, &job.server, name, place, shared.clone(), Product::Renditions)?;
     let spec = Spec {
         id: job.id.clone(),
         stream: job.live.path(),

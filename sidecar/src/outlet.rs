@@ -79,6 +79,8 @@ pub(crate) struct Outlet {
     pub name: StreamName,
     /// Credential of the publish.
     pub credential: Credential,
+    /// The time of ffmpeg's output that becomes 0, in milliseconds.
+    pub zero: u32,
     /// Checks each tag before it is sent.
     pub check: fn(&Tag) -> Result<(), Error>,
     /// Called for each tag with which a player can begin.
@@ -183,7 +185,8 @@ async fn forward(
                     reader.feed(&buffer[..n]);
                     while let Some(tag) = reader.next_tag()? {
                         (outlet.check)(&tag)?;
-                        link.client.send_tag(tag.kind, tag.timestamp, &tag.payload)?;
+                        let time = tag.timestamp.saturating_sub(outlet.zero);
+                        link.client.send_tag(tag.kind, time, &tag.payload)?;
                         if is_playable(&tag) {
                             (outlet.playable)();
                         }

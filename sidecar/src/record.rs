@@ -23,7 +23,7 @@ use crate::clock;
 use crate::config::record::Format;
 use crate::context::{self, Context};
 use crate::events::Bus;
-use crate::feed::Feed;
+use crate::feed::{Feed, Product};
 use crate::files::{self, PRIVATE};
 use crate::supervise::job::Policy;
 use crate::supervise::{self, Order, Shared, Spec};
@@ -112,8 +112,8 @@ async fn run_in(
     let _ = tokio::fs::remove_dir_all(place).await;
     PRIVATE.make_folder(place)?;
     let sink = Sink::open(job, recordings, &context.bus, place, &shared)?;
-    let _feed =
-        Feed::open(&job.live, &config.nginx.rtmp, context.own_name(&job.live), place, shared.clone(), true)?;
+    let name = context.own_name(&job.live);
+    let _feed = Feed::open(&job.live, &config.nginx.rtmp, name, place, shared.clone(), Product::Recording)?;
     let mut policy = context::policy(&config);
     if let Kept::Stills(rule) = &job.kept {
         // No progress is reported between two stills.

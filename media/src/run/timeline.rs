@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use weir_rtmp::flv::TagKind;
 
+/// The output for the received time 0, for readers with [common](Timeline::common) times, in milliseconds.
+pub const COMMON_ZERO: u32 = 10_000;
 /// The earliest time of the output, in milliseconds, so that there is space for times before the first frame.
-const FIRST: i64 = 10_000;
+const FIRST: i64 = COMMON_ZERO as i64;
 /// A start beyond this would soon exceed the range of FLV.
 const LATEST_START: i64 = 1 << 30;
 /// From this time on, times restart with the next keyframe.
@@ -210,7 +212,9 @@ mod tests {
             let (mut early, mut late) = (Timeline::common(), Timeline::common());
             early.time(VIDEO, raw, Duration::ZERO);
             let now = Duration::from_secs(12);
-            assert_eq!(early.time(VIDEO, raw + 12_000, now), late.time(VIDEO, raw + 12_000, now), "{raw}");
+            let expected = i64::from(COMMON_ZERO) + i64::from(raw) + 12_000;
+            assert_eq!(early.time(VIDEO, raw + 12_000, now), expected);
+            assert_eq!(late.time(VIDEO, raw + 12_000, now), expected);
         }
     }
 

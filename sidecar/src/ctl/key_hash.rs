@@ -5,13 +5,14 @@ use std::io::{IsTerminal, Read, Write};
 use weir_model::Secret;
 use weir_model::key::check_note;
 use weir_model::key_file::key_file_line;
+use weir_model::publish::{MAX_PRESENTED_LEN, is_plain};
 use weir_model::secret::stream_key;
 
 use super::{Error, Output, random};
 use crate::cli::KeyHashArgs;
 
 /// Maximum length of a key; a publisher cannot present a longer one.
-const MAX_KEY: usize = weir_model::publish::MAX_PRESENTED_LEN;
+const MAX_KEY: usize = MAX_PRESENTED_LEN;
 /// Minimum length of a good key. Shorter keys can be guessed, at the latest by somebody who has read the file.
 const GOOD_KEY: usize = 16;
 
@@ -43,8 +44,7 @@ fn read_key(input: impl Read) -> Result<Secret, Error> {
     match key.expose() {
         "" => wrong("no key; pass one as in `weir key hash show < key.txt`"),
         k if k.len() > MAX_KEY => wrong("a key has at most 255 bytes"),
-        // These characters need no escaping, both as the stream name and after `?key=`.
-        k if !k.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~:@,+/=-".contains(&b)) => {
+        k if !k.bytes().all(is_plain) => {
             wrong("a key is one word of letters, digits and . _ ~ : @ , + / = -")
         }
         _ => Ok(key),

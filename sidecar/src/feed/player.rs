@@ -26,14 +26,22 @@ const MOST: usize = 16 << 20;
 /// Time by which the daemon knows whether the stream belongs to another publisher.
 const DOUBT: Duration = Duration::from_secs(2);
 
+/// What ffmpeg makes of the media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Product {
+    /// Renditions of a ladder. Their times are those of the stream plus [`COMMON_ZERO`](weir_media::run::timeline::COMMON_ZERO).
+    Renditions,
+    /// A file. Media that may belong to another publisher is held back: a file must not have it, and no viewer waits.
+    Recording,
+}
+
 /// The stream to play, and its container.
 #[derive(Debug)]
 pub(crate) struct Source {
     url: Url,
     container: Container,
     wanted: Wanted,
-    /// Media that may belong to another publisher is held back until that is known.
-    holds: bool,
+    product: Product,
 }
 
 impl Source {
@@ -44,7 +52,7 @@ impl Source {
         name: &Secret,
         container: Container,
         wanted: Wanted,
-        holds: bool,
+        product: Product,
     ) -> Self {
         let url = Url {
             tls: false,
@@ -54,7 +62,7 @@ impl Source {
             app: live.app.to_string(),
             name: name.expose().to_owned(),
         };
-        Self { url, container, wanted, holds }
+        Self { url, container, wanted, product }
     }
 }
 
@@ -126,6 +134,7 @@ struct Player {
     writer: mp4::Writer,
     runs: VecDeque<Run>,
     queued: usize,
+    /// Media that may belong to another publisher is held back until that is known.
     holds: bool,
     /// Media that arrives now is held back until this time.
     due: Instant,
@@ -133,16 +142,20 @@ struct Player {
 
 impl Player {
     fn new(link: Link, source: &Source) -> Self {
+        let cut = Cut::new(source.wanted);
         Self {
             link,
             container: source.container,
-            cut: Cut::new(source.wanted),
+            cut: match source.product {
+                Product::Renditions => cut.with_common_times(),
+                Product::Recording => cut,
+            },
             origin: Instant::now(),
             begun: None,
             writer: mp4::Writer::default(),
             runs: VecDeque::from([Run::default()]),
             queued: 0,
-            holds: source.holds,
+            holds: source.product == Product::Recording,
             due: Instant::now(),
         }
     }

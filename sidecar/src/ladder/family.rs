@@ -47,5 +47,9 @@ mod tests {
         for other in [id("abr", "a_b"), id("abr", "a_b_high"), id("live", "a_b_low"), id("abr", "low")] {
             assert_eq!(source_of(&config, &other), None, "{other:?}");
         }
+        // Renditions in files are no streams.
+        let config =
+            parse(Path::new("weir.toml"), &text.replace("deliver = \"rtmp\"\nto_app = \"abr\"\n", ""));
+        assert_eq!(rungs(&config.unwrap(), &id("live", "a_b")), []);
     }
 }

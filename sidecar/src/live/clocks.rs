@@ -8,6 +8,8 @@ use crate::streams::StreamId;
 
 /// Most discontinuities that are kept per publish.
 const MOST: usize = 64;
+/// Most replaced publishes of a stream that are kept: a publisher may reconnect several times before the media of a rendition has ended.
+const MOST_REPLACED: usize = 16;
 /// Number of clocks above which those of streams that are not live are removed.
 const MANY: usize = 1000;
 
@@ -19,8 +21,8 @@ pub(super) struct Clocks(Mutex<BTreeMap<StreamId, Clock>>);
 #[derive(Debug, Default)]
 struct Clock {
     session: String,
-    /// The session before: media of it may still arrive from a rendition.
-    previous: String,
+    /// The newest sessions before: media of them may still arrive from a rendition.
+    replaced: VecDeque<String>,
     /// The difference between the times of the publish and those that viewers get, in milliseconds.
     offset: Option<i64>,
     /// The discontinuities of the publish, in order.
@@ -43,11 +45,18 @@ pub(super) struct Era {
 impl Clock {
     /// Begins a publish, unless another one has replaced it. Returns whether this is the current one.
     fn enter(&mut self, session: &str) -> bool {
-        if self.session != session && self.previous != session {
-            self.previous = std::mem::replace(&mut self.session, session.to_owned());
+        if self.session != session && !self.has_replaced(session) {
+            self.replaced.push_back(std::mem::replace(&mut self.session, session.to_owned()));
+            if self.replaced.len() > MOST_REPLACED {
+                self.replaced.pop_front();
+            }
             (self.offset, self.eras) = (None, VecDeque::new());
         }
         self.session == session
+    }
+
+    fn has_replaced(&self, session: &str) -> bool {
+        self.replaced.iter().any(|replaced| replaced == session)
     }
 }
 
@@ -97,7 +106,7 @@ impl Timeline {
         if clock.session != self.session {
             // A new publish begins another era.
             let next = clock.newest.map_or(0, |newest| newest + 1);
-            return (if clock.previous == self.session { 0 } else { next }, None);
+            return (if clock.has_replaced(&self.session) { 0 } else { next }, None);
         }
         let era = clock.eras.iter().rev().find(|era| era.start <= start).or(clock.eras.front());
         let next = clock.newest.map_or(0, |newest| newest + 1);
@@ -137,6 +146,22 @@ mod tests {
         // A rendition of the replaced publish is late.
         clocks.note(&id("a"), "s1", 11, |_| true);
         assert_eq!((clocks.of(&id("a"), "s1"), clocks.of(&id("a"), "s2")), (None, Some(9)));
+        // The publisher reconnects again before that rendition has ended.
+        clocks.note(&id("a"), "s3", 13, |_| true);
+        clocks.note(&id("a"), "s1", 15, |_| true);
+        clocks.note(&id("a"), "s2", 17, |_| true);
+        assert_eq!(["s1", "s2", "s3"].map(|session| clocks.of(&id("a"), session)), [None, None, Some(13)]);
+    }
+
+    #[test]
+    fn only_the_newest_replaced_publishes_are_kept() {
+        let clocks = Clocks::default();
+        for n in 0..100 {
+            clocks.note(&id("a"), &format!("s{n}"), n, |_| true);
+        }
+        let kept = clocks.all()[&id("a")].replaced.clone();
+        assert_eq!((kept.len(), kept.back().map(String::as_str)), (MOST_REPLACED, Some("s98")));
+        assert_eq!(clocks.of(&id("a"), "s99"), Some(99));
     }
 
     #[test]
@@ -170,5 +195,11 @@ mod tests {
         assert_eq!(first.at(9000), (0, None));
         first.note(era(9100, 3, 0));
         assert_eq!((second.at(8990), second.at(20_000)), ((2, Some(110)), (2, Some(110))));
+        let third = timeline("s3");
+        third.note(era(9500, 3, 120));
+        assert_eq!([first.at(9600), second.at(9600)], [(0, None), (0, None)]);
+        first.note(era(9600, 4, 0));
+        second.note(era(9600, 4, 0));
+        assert_eq!(third.at(9700), (3, Some(120)));
     }
 }

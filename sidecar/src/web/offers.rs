@@ -118,7 +118,8 @@ pub(super) fn refusal(refused: &Refused) -> Response {
         Refused::Offer(sdp::Error::Long) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         Refused::Offer(sdp::Error::Unsupported(_)) => (StatusCode::NOT_ACCEPTABLE, "not_acceptable"),
         Refused::Offer(_) | Refused::Engine(_) => (StatusCode::BAD_REQUEST, "bad_request"),
-        Refused::Stream(_) => (StatusCode::CONFLICT, "conflict"),
+        // The player distinguishes this answer from other conflicts by its code.
+        Refused::Stream(_) => (StatusCode::CONFLICT, "unsuitable"),
         Refused::Publish(error) => return refused_by_nginx(error),
         Refused::Full(Full::Client) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
         Refused::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),

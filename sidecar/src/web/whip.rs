@@ -4,6 +4,8 @@
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use weir_model::Secret;
+use weir_model::masking::{self, Rule};
+use weir_model::publish::is_plain;
 use weir_rtmp::url::Url;
 
 use super::answer;
@@ -13,6 +15,10 @@ use crate::streams::StreamId;
 
 /// Maximum length of a key or token, in bytes.
 const MOST_BYTES: usize = 4096;
+/// Beginning of `Authorization`, in upper or lower case.
+const SCHEME: &[u8] = b"bearer ";
+const NO_KEY: &str = "the bearer token is no stream key and no publish token: those are one word of letters, digits and \
+                      . _ ~ : @ , + / = -, with at most 4096 bytes";
 
 /// Starts a session.
 pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Response, Box<Response>> {
@@ -57,25 +63,36 @@ pub(super) async fn begin(request: Request<'_>, id: &StreamId) -> Result<Respons
 /// Returns the token of `Authorization: Bearer`; `None` if the header is missing.
 fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, Box<Response>> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default();
-    let credential = text.get(..7).filter(|kind| kind.eq_ignore_ascii_case("bearer ")).and(text.get(7..));
-    // The token becomes an argument of the stream's name.
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
-    match credential.map(str::trim) {
-        Some("") => Ok(None),
-        Some(word) if word.len() <= MOST_BYTES && word.bytes().all(fits) => Ok(Some(Secret::new(word))),
-        _ => Err(unauthorized("Authorization must be Bearer with a stream key or a publish token").into()),
+    let Some((kind, word)) = value.as_bytes().split_at_checked(SCHEME.len()) else { return Err(no_bearer()) };
+    if !kind.eq_ignore_ascii_case(SCHEME) {
+        return Err(no_bearer());
     }
+    let word = std::str::from_utf8(word.trim_ascii()).ok();
+    // The token becomes an argument of the stream's name. It may have all characters of RFC 6750, section 2.1.
+    match word.filter(|word| word.len() <= MOST_BYTES && word.bytes().all(is_plain)) {
+        Some("") => Ok(None),
+        Some(word) => Ok(Some(Secret::new(word))),
+        None => Err(answer::error(StatusCode::BAD_REQUEST, "bad_request", NO_KEY).into()),
+    }
+}
+
+fn no_bearer() -> Box<Response> {
+    unauthorized("Authorization must be Bearer with a stream key or a publish token").into()
 }
 
 /// Returns the stream's name in the form that an encoder uses.
 fn name(id: &StreamId, credential: Option<&Secret>) -> String {
     match credential.map(Secret::expose) {
         None => id.1.to_string(),
-        // A token has three base64 parts separated by dots; a key has no dot.
-        Some(word) if word.matches('.').count() == 2 => format!("{}?token={word}", id.1),
+        Some(word) if is_token(word) => format!("{}?token={word}", id.1),
         Some(word) => format!("{}?key={word}", id.1),
     }
+}
+
+/// Returns whether a word is a token. A key of a file may have dots too.
+fn is_token(word: &str) -> bool {
+    let found = masking::find(word.as_bytes(), &Rule { own_arguments: true, ..Rule::SHAPE });
+    word.contains('.') && found.first().is_some_and(|first| first.at == (0..word.len()))
 }
 
 fn unauthorized(message: &str) -> Response {
@@ -93,14 +110,23 @@ mod tests {
         let id: StreamId = ("live".parse().unwrap(), "show".parse().unwrap());
         let with = |value: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             bearer(&headers).map(|word| name(&id, word.as_ref())).map_err(|refused| refused.status().as_u16())
         };
         assert_eq!(with("Bearer wk_abc").as_deref(), Ok("show?key=wk_abc"));
-        assert_eq!(with("bearer a.b.c").as_deref(), Ok("show?token=a.b.c"));
+        let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJsaXZlL3Nob3cifQ.c2lnbmF0dXJl-_x";
+        assert_eq!(with(&format!("bearer {token}")), Ok(format!("show?token={token}")));
         assert_eq!(with("Bearer ").as_deref(), Ok("show"));
-        for wrong in ["Basic abc", "Bearer a b", "Bearer a&key=b", "Bearer a?b", "abc", "Bearer a/b"] {
+        // All characters of RFC 6750 and of `weir key hash`.
+        for key in ["a.b.c", "-._~+/aZ09==", "my:key@,1", &format!("{token}.x"), &format!("x{token}")] {
+            assert_eq!(with(&format!("Bearer {key}")), Ok(format!("show?key={key}")));
+        }
+        for wrong in ["Basic abc", "abc", ""] {
             assert_eq!(with(wrong), Err(401), "{wrong}");
+        }
+        let long = "a".repeat(MOST_BYTES + 1);
+        for wrong in ["a b", "a&key=b", "a?b", "a%20b", "schl\u{fc}ssel", "a\"", &long] {
+            assert_eq!(with(&format!("Bearer {wrong}")), Err(400), "{wrong}");
         }
         assert!(bearer(&HeaderMap::new()).is_ok_and(|word| word.is_none()));
     }

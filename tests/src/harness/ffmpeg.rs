@@ -34,6 +34,11 @@ impl Ffmpeg {
         Self::spawn(command)
     }
 
+    /// Publishes the video of a filter and a tone, with a keyframe per 20 frames.
+    pub fn publish_video(url: &str, filter: &str) -> Self {
+        Self::spawn(publishing_video(url, filter, 20))
+    }
+
     fn spawn(mut command: Command) -> Self {
         let messages = NamedTempFile::new().unwrap();
         let child = command
@@ -75,10 +80,14 @@ pub fn publishing(url: &str) -> Command {
 }
 
 fn publishing_with_key_frames(url: &str, distance: u32) -> Command {
+    publishing_video(url, "testsrc=size=160x90:rate=20", distance)
+}
+
+fn publishing_video(url: &str, filter: &str, distance: u32) -> Command {
     let distance = distance.to_string();
     let mut command = Command::new(products::ffmpeg("ffmpeg"));
     command
-        .args(["-nostdin", "-v", "info", "-re", "-f", "lavfi", "-i", "testsrc=size=160x90:rate=20"])
+        .args(["-nostdin", "-v", "info", "-re", "-f", "lavfi", "-i", filter])
         .args(["-f", "lavfi", "-i", "sine=frequency=440"])
         .args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"])
         .args(["-g", &distance, "-keyint_min", &distance, "-sc_threshold", "0", "-threads", "1"])

@@ -129,10 +129,39 @@ fn a_stream_with_b_frames_is_refused_in_clear_words_and_the_player_takes_another
     let answer = until("the stream has B-frames", 20.0, || {
         Some(setup.post(&[SDP], &offer())).filter(|answer| answer.status == 409)
     });
-    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("B-frames"), "{answer:?}");
+    let error = answer.json()["error"].clone();
+    assert_eq!(error["code"], "unsuitable");
+    assert!(error["message"].as_str().unwrap().contains("B-frames"), "{error}");
     let browser = Browser::start();
+    browser.open(&setup.embed("?tech=whep"));
+    until("it is said", 20.0, || data(&browser, "state") == "FAILED");
     browser.open(&setup.embed(""));
     wait_playing(&browser, "ws");
+}
+
+#[test]
+fn a_conflict_that_is_not_about_the_codec_is_tried_again() {
+    let setup = setup("", "");
+    // While a file is there, this proxy refuses sessions as a node does that gets its own request back.
+    let proxy = open()
+        .file("off", "")
+        .http(&format!(
+            "access_log @DIR@/asked.log;\nlocation / {{ set $whep $request_method$uri; if (-f @DIR@/off) {{ set $whep off$whep; }}\n\
+             if ($whep ~ ^offPOST.*whep$) {{ return 409 '{{\"error\":{{\"code\":\"conflict\",\"message\":\"a loop\"}}}}'; }}\n\
+             proxy_pass http://127.0.0.1:{}; }}",
+            setup.sidecar.web()
+        ))
+        .start();
+    let _publisher = setup.publish_bars();
+    let browser = Browser::start();
+    browser.open(&proxy.url("/embed/live/show?tech=whep"));
+    until("it is tried again", 20.0, || {
+        assert_ne!(data(&browser, "state"), "FAILED");
+        let log = std::fs::read_to_string(proxy.path("asked.log")).unwrap();
+        log.matches("\"POST /stream/live/show/whep ").count() >= 2
+    });
+    std::fs::remove_file(proxy.path("off")).unwrap();
+    wait_playing(&browser, "whep");
 }
 
 #[test]
@@ -155,7 +184,8 @@ fn an_encoded_stream_goes_on_in_the_same_session_when_its_publisher_returns() {
     let before = sessions();
     drop(publisher);
     until("the end is shown", 20.0, || data(&browser, "state") == "STOPPED");
-    // The stream is forgotten after a while, and its sessions with it.
+    // The encoder ends long before the stream is forgotten, and its sessions with it.
+    until("the encoder has ended", 10.0, || setup.sidecar.ffmpegs().is_empty());
     let _publisher = Ffmpeg::publish_with_b_frames(&url);
     wait_playing(&browser, "whep");
     assert_eq!(sessions(), before, "{}", setup.sidecar.log());

@@ -27,6 +27,11 @@ fn setup() -> Setup {
         .app("live", "weir_publish key;")
         .app("free", "weir_publish open;")
         .start();
+    beside(nginx)
+}
+
+/// Starts the daemon beside this nginx.
+fn beside(nginx: Nginx) -> Setup {
     let port = Port::reserve();
     let config = format!("[web]\n[webrtc]\nlisten = \"127.0.0.1:{}\"\n", port.number());
     let sidecar = Sidecar::start(&nginx, &config);
@@ -111,8 +116,15 @@ fn nginx_decides_who_publishes_and_its_words_are_the_answer() {
     let answer = setup.post(PATH, &[wrong]);
     assert_eq!((answer.status, answer.json()["error"]["code"].clone()), (403, json!("forbidden")));
     assert!(answer.json()["error"]["message"].as_str().unwrap().contains("key"), "{answer:?}");
-    for credential in ["Basic abc", "Bearer a&b", "Bearer a/../b"] {
-        assert_eq!(setup.post(PATH, &[&format!("Authorization: {credential}")]).status, 401, "{credential}");
+    assert_eq!(setup.post(PATH, &["Authorization: Basic abc"]).status, 401);
+    for word in ["a&b", "a b", "schlüssel"] {
+        let answer = setup.post(PATH, &[&format!("Authorization: Bearer {word}")]);
+        let error = answer.json()["error"].clone();
+        assert_eq!((answer.status, &error["code"]), (400, &json!("bad_request")), "{word}");
+        assert!(
+            error["message"].as_str().unwrap().contains("letters, digits and . _ ~ : @ , + / = -"),
+            "{error}"
+        );
     }
     // A key in the address does not count.
     assert_eq!(setup.post(&format!("{PATH}?token={}", key.key), &[]).status, 401);
@@ -132,6 +144,24 @@ fn nginx_decides_who_publishes_and_its_words_are_the_answer() {
     until("the stream is gone", 10.0, || setup.stream().is_none());
     // Where nginx requires no key, no key is needed.
     assert_eq!(setup.post("/stream/free/show/whip", &[]).status, 201);
+}
+
+#[test]
+fn a_key_of_a_file_may_have_all_characters_that_weir_key_hash_accepts() {
+    let key = "a.b.c/studio+1=my:own@key,~_-";
+    let digest = weir_model::Secret::new(key).digest().to_hex();
+    let nginx = Config::weir()
+        .main("weir_secret @DIR@/secret;")
+        .file("secret", SECRET)
+        .file("keys", &format!("show {digest}\n"))
+        .with_api()
+        .app("live", "weir_publish key; weir_key_file @DIR@/keys;")
+        .start();
+    let setup = beside(nginx);
+    let answer = setup.post(PATH, &[&format!("Authorization: Bearer {key}")]);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert!(setup.stream().is_some());
+    assert!(!setup.sidecar.log().contains(key));
 }
 
 #[test]
@@ -155,6 +185,10 @@ fn the_page_says_what_is_wrong() {
     let browser = Browser::with_camera();
     go_on_air(&browser, &setup, "wk_wrong");
     until("it is refused", 20.0, || state(&browser) == "FAILED");
-    let words = browser.run("return document.getElementById('state').textContent");
-    assert!(words.as_str().unwrap().starts_with("Not on air: "), "{words}");
+    let words = || browser.run("return document.getElementById('state').textContent").to_string();
+    assert!(words().starts_with("\"Not on air: "), "{}", words());
+    // A header cannot carry this key, so the page does not try again.
+    go_on_air(&browser, &setup, "wk_\u{2713}");
+    until("it is refused", 20.0, || state(&browser) == "FAILED");
+    assert!(words().contains("no stream key has"), "{}", words());
 }

@@ -711,8 +711,8 @@ class Session {
     if (response.status !== 201) {
       const answer = await response.json().catch(() => null);
       const error = new Error(answer?.error?.message ?? `the server answered ${response.status}`);
-      // The server answers so if WebRTC does not carry the stream's codec.
-      throw Object.assign(error, { isUnfit: response.status === 409 });
+      // The server answers with this code if WebRTC does not carry the stream; another 409 says nothing about the codec.
+      throw Object.assign(error, { isUnfit: answer?.error?.code === "unsuitable" });
     }
     this.#location = new URL(response.headers.get("Location"), this.#url).href;
     if (this.#ended) return this.end();

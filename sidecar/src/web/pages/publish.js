@@ -137,6 +137,8 @@ class Session {
     const offer = await this.peer.createOffer();
     offer.sdp = offer.sdp.replace(/useinbandfec=1/g, "useinbandfec=1;stereo=1");
     const headers = { "Content-Type": "application/sdp" };
+    // A header carries no other characters; the server knows those of a key.
+    if (/[^\x21-\x7e]/.test(key)) throw Object.assign(new Error("the key has a character that no stream key has"), { isFinal: true });
     if (key) headers.Authorization = `Bearer ${key}`;
     const [app, name] = [field("app").value.trim(), field("name").value.trim()];
     const url = `${base}/stream/${app.split("/").map(encodeURIComponent).join("/")}/${encodeURIComponent(name)}/whip`;
