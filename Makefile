@@ -31,7 +31,7 @@ UNITDIR ?= $(LIBDIR)/systemd/system
 NGINX_GROUP ?= www-data
 
 .PHONY: help deps build-deps headers build run test test-long sanitized fuzz check fmt clippy doc deny shellcheck layers docs \
-	msrv msrv-version miri other-nginx bench bench-quick install uninstall deb deb-test deb-reproducible container-test dist dist-test packaging-test vendor-web clean
+	msrv msrv-version miri other-nginx from-source-test bench bench-quick install uninstall deb deb-test deb-reproducible container-test dist dist-test packaging-test vendor-web clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -110,7 +110,7 @@ fuzz: sanitized ## send malformed RTMP for T=60 seconds beside a publisher and a
 	$(CARGO) build $(TESTED) --bin fuzz
 	WEIR_SANITIZED=1 $(TARGET_DIR)/debug/fuzz $(or $(T),60) $(if $(SEED),--seed $(SEED))
 
-test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for another nginx, Debian packages
+test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for another nginx, Debian packages of two releases
 	@scripts/deps.sh long
 	@$(MAKE) --no-print-directory test BUILD=sanitize
 	$(CARGO_TEST) --test module --test interop --test playback --test live --test admin -- --ignored --nocapture --test-threads=1
@@ -124,9 +124,12 @@ test-long: ## run the slow tests: BUILD=sanitize, OBS Studio, the module for ano
 	@$(MAKE) --no-print-directory fuzz T=600
 	@$(MAKE) --no-print-directory other-nginx SUITES='module guard'
 	@$(MAKE) --no-print-directory other-nginx LINK=static
+	@$(MAKE) --no-print-directory other-nginx OTHER_NGINX=trixie
+	@$(MAKE) --no-print-directory from-source-test
 	@$(MAKE) --no-print-directory dist-test packaging-test
 	@$(MAKE) --no-print-directory container-test
 	@$(MAKE) --no-print-directory deb-test
+	@$(MAKE) --no-print-directory deb-test RELEASE=trixie
 	@$(MAKE) --no-print-directory deb-reproducible
 
 check: fmt clippy doc deny shellcheck layers docs ## check format, lints, licences, scripts, imports and documentation; needs no running nginx
@@ -168,8 +171,11 @@ MIRI := rows:: pushes::
 miri: ## run the zone's tests under Miri (needs rustup, and a nightly toolchain with miri)
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p weir-zone --test zone -- $(MIRI)
 
-other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE OTHER_RTMP=SOURCE LINK=dynamic|static SUITES="module guard"
+other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE|trixie OTHER_RTMP=SOURCE LINK=dynamic|static SUITES="module guard"
 	@LINK='$(or $(LINK),dynamic)' SUITES='$(SUITES)' scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
+
+from-source-test: build ## run the commands of docs/from-source.md for another nginx, in overlays (needs root)
+	@scripts/from-source-test.sh
 
 # Each release has a folder, so that the packages of the others stay.
 DEBS = build/deb/$(or $(RELEASE),$(shell . /etc/os-release && echo "$${VERSION_CODENAME:-here}"))

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # chroot.sh RELEASE DIR [PACKAGE...]: makes a minimal Debian of RELEASE (bookworm, trixie) with these packages in DIR. Needs root.
+# chroot.sh RELEASE --sources: only prints apt's sources of RELEASE.
 #
 # It uses this machine's own mirrors of Debian with the other release's name and their options, such as signed-by. Repositories of others
 # are left out: a mirror of Debian has the component main, and its address ends in /debian or /debian-security, or contains /archive/debian.
@@ -9,7 +10,6 @@ set -euo pipefail
 [ $# -ge 2 ] || die "usage: chroot.sh RELEASE DIR [PACKAGE...]"
 release=$1 dir=$2
 shift 2
-command -v mmdebstrap >/dev/null || die "the package mmdebstrap is missing: apt-get install mmdebstrap"
 # shellcheck source=/dev/null
 here=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
 # Tests name another folder and release.
@@ -62,6 +62,7 @@ trap 'rm -f "$sources"' EXIT
 [ -s "$sources" ] || die "apt has no source of Debian $here to derive one of $release from"
 [ "$dir" != --sources ] || { cat "$sources"; exit 0; }
 [ "$(id -u)" = 0 ] || die "a chroot needs root"
+command -v mmdebstrap >/dev/null || die "the package mmdebstrap is missing: apt-get install mmdebstrap"
 
 # The chroot's own apt reads the same keys.
 hooks=()

@@ -81,7 +81,8 @@ orig_tarball() {
     return 1
 }
 
-# fetch_source SOURCE=VERSION DIR [--tar-only]: fetches the files of a Debian source package, or only its original tarball, to DIR.
+# fetch_source SOURCE[=VERSION] DIR [--tar-only [RELEASE]]: fetches the files of a Debian source package, or only its original tarball, to
+# DIR. Without a version, it fetches the newest. RELEASE is another release of Debian than this machine's.
 #
 # A mirror often lacks the files of a version that is brand new or was superseded recently. The original tarball is the same for every
 # Debian revision of an upstream version, so --tar-only takes it from any revision that the mirror has.
@@ -94,13 +95,17 @@ fetch_source() (
     mkdir -p "$tmp/parts" "$tmp/lists/partial" "$tmp/cache/archives/partial" "$tmp/download"
 
     # /etc/apt/sources.list and *.list have one source per line, *.sources are deb822.
-    n=0
-    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+    n=0 lists=(/etc/apt/sources.list /etc/apt/sources.list.d/*.list) deb822=(/etc/apt/sources.list.d/*.sources)
+    if [ -n "${4-}" ]; then
+        lists=("$tmp/release.list") deb822=()
+        "$root_dir/scripts/chroot.sh" "$4" --sources >"$tmp/release.list"
+    fi
+    for file in "${lists[@]}"; do
         [ -s "$file" ] || continue
         n=$((n + 1))
         sed -nE 's/^[[:space:]]*deb[[:space:]]/deb-src /p' "$file" >"$tmp/parts/$n.list"
     done
-    for file in /etc/apt/sources.list.d/*.sources; do
+    for file in "${deb822[@]}"; do
         [ -s "$file" ] || continue
         n=$((n + 1))
         sed -E 's/^Types:.*/Types: deb-src/' "$file" >"$tmp/parts/$n.sources"
@@ -139,6 +144,18 @@ fetch_source() (
     cat "$tmp/log" >&2
     die "apt could not fetch the source of $1"
 )
+
+# pinned_nginx: prints the folder with the source of the nginx that tests/other-nginx pins.
+pinned_nginx() {
+    local pin=$root_dir/tests/other-nginx/Cargo.toml manifest
+    "${CARGO:-cargo}" fetch --quiet --locked --manifest-path "$pin" || return 1
+    manifest=$("${CARGO:-cargo}" metadata --format-version 1 --locked --offline --manifest-path "$pin" |
+        grep -o '"manifest_path":"[^"]*/nginx-src-[^"]*"' | cut -d'"' -f4)
+    printf '%s/nginx' "${manifest%/*}"
+}
+
+# nginx_version SOURCE: prints the version of a source of nginx.
+nginx_version() { sed -nE 's/^#define NGINX_VERSION +"([^"]+)"/\1/p' "$1/src/core/nginx.h"; }
 
 # pack_folder TARBALL FOLDER: packs a folder. The same files give the same bytes, with SOURCE_DATE_EPOCH as their time.
 pack_folder() {

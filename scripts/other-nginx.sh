@@ -2,8 +2,9 @@
 # other-nginx.sh DIR [NGINX [RTMP]]: proves that Weir does not depend on the nginx of one distribution.
 #
 # Builds the nginx in the source tree NGINX (default: the version that tests/other-nginx pins) together with the nginx-rtmp in RTMP
-# (default: the source from `make headers`). Then builds the module for these, loads it in that nginx, and publishes the test stream to it
-# with the sample configuration. With LINK=static nginx-rtmp is a part of nginx (--add-module), as many guides build it.
+# (default: the source from `make headers`). NGINX may also be a release of Debian, for example trixie: apt fetches the upstream source of
+# its nginx. Then builds the module for these, loads it in that nginx, and publishes the test stream to it with the sample configuration.
+# With LINK=static nginx-rtmp is a part of nginx (--add-module), as many guides build it.
 # SUITES="module guard" then runs these suites of tests/ with that nginx, which needs LINK=dynamic and `make build`.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -24,17 +25,29 @@ rtmp=${3:-$root_dir/build/headers/nginx-rtmp}
 [ -f "$rtmp/config" ] || die "$rtmp is no source of nginx-rtmp: run \`make headers\`, or name another one"
 rtmp=$(cd "$rtmp" && pwd)
 
-if [ -n "${2-}" ]; then
+# of_release RELEASE: prints the folder with the source of that release's nginx. It is fetched once, until `make clean`.
+of_release() {
+    local place=$dir/source-$1 tarball
+    if [ ! -d "$place/nginx" ]; then
+        rm -rf "$place"
+        fetch_source nginx "$place" --tar-only "$1"
+        tarball=$(orig_tarball "$place") || die "the source of the nginx of $1 has no original tarball"
+        mkdir "$place/unpacked"
+        tar -xf "$tarball" -C "$place/unpacked" --strip-components=1
+        mv "$place/unpacked" "$place/nginx"
+    fi
+    printf '%s' "$place/nginx"
+}
+
+if [[ ${2-} =~ ^[a-z]+$ ]] && [ ! -d "$2" ]; then
+    source=$(of_release "$2")
+elif [ -n "${2-}" ]; then
     source=$2
 else
-    pin=$root_dir/tests/other-nginx/Cargo.toml
-    "$cargo" fetch --quiet --locked --manifest-path "$pin"
-    manifest=$("$cargo" metadata --format-version 1 --locked --offline --manifest-path "$pin" |
-        grep -o '"manifest_path":"[^"]*/nginx-src-[^"]*"' | cut -d'"' -f4)
-    source=${manifest%/*}/nginx
+    source=$(pinned_nginx)
 fi
 [ -f "$source/src/core/nginx.h" ] || die "$source is no source of nginx"
-version=$(sed -nE 's/^#define NGINX_VERSION +"([^"]+)"/\1/p' "$source/src/core/nginx.h")
+version=$(nginx_version "$source")
 
 # configure leaves files in the source, so it works on a copy. Each nginx and nginx-rtmp has a copy of its own.
 name=nginx-$version-$(cat "$rtmp"/*.[ch] | sha256sum | cut -c1-8)
@@ -45,14 +58,16 @@ if [ ! -f "$dir/$name/done" ]; then
     cp -r "$source" "$dir/$name/src"
     (
         cd "$dir/$name/src"
-        ./auto/configure --builddir="$dir/$name/objs" --with-compat --with-threads --with-http_ssl_module --with-http_v2_module \
+        # A release of nginx has this script at the top, its repository in a folder.
+        [ -f configure ] || cp auto/configure .
+        ./configure --builddir="$dir/$name/objs" --with-compat --with-threads --with-http_ssl_module --with-http_v2_module \
             --with-http_auth_request_module --with-http_realip_module --with-http_sub_module --with-stream --with-stream_ssl_module \
             --with-cc-opt="-O1 -Wno-error" "$add=$rtmp"
         make -j"$(nproc)"
         # Builds the same nginx without threads, which the module needs. Without SSL, nginx-rtmp itself cannot be loaded.
         flags=(--builddir="$dir/$name/bare" --with-compat --with-http_ssl_module --with-cc-opt="-O1 -Wno-error")
         [ "$link" = dynamic ] || flags+=("$add=$rtmp")
-        ./auto/configure "${flags[@]}"
+        ./configure "${flags[@]}"
         make -j"$(nproc)" -f "$dir/$name/bare/Makefile" binary
     ) >"$dir/$name/log" 2>&1 || { tail -n 20 "$dir/$name/log" >&2; die "nginx could not be built, see $dir/$name/log"; }
     touch "$dir/$name/done"

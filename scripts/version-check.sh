@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks that each file that names Weir's version names the version of Cargo.toml, and prints the files that differ.
+# Checks that each file that names Weir's version names the version of Cargo.toml, and prints the files that differ. In CHANGELOG.md that is
+# the newest section with a date. Before the first release, which debian/changelog shows too, there is none.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -29,4 +30,11 @@ is packaging/rpm/weir.spec 'the first entry of %changelog' "$(sed -nE '/^%change
 is packaging/alpine/APKBUILD pkgver "$(sed -n 's/^pkgver=//p' packaging/alpine/APKBUILD)"
 is docs/from-source.md 'the tarball' "$(sed -nE 's/^tar -xf weir-(.*)\.tar\.xz$/\1/p' docs/from-source.md)"
 is docs/from-source.md 'the folder of the tarball' "$(sed -nE 's/^cd weir-(.*)$/\1/p' docs/from-source.md)"
+newest=$(sed -nE 's/^## \[(.*)\] - [0-9]{4}-[0-9]{2}-[0-9]{2}$/\1/p' CHANGELOG.md | head -n 1)
+[ -z "$newest" ] && [ "$(grep -c '^weir (' debian/changelog)" = 1 ] || is CHANGELOG.md 'the newest section with a date' "$newest"
+[ "$(grep '^## ' CHANGELOG.md | head -n 1)" = '## [Unreleased]' ] || { echo "${0##*/}: CHANGELOG.md: the first section must be [Unreleased]" >&2; differs=1; }
+while read -r heading; do
+    echo "${0##*/}: CHANGELOG.md: $heading: must be [X.Y.Z] - YYYY-MM-DD" >&2
+    differs=1
+done < <(grep '^## ' CHANGELOG.md | grep -vxE '## \[(Unreleased\]|[0-9]+\.[0-9]+\.[0-9]+[^]]*\] - [0-9]{4}-[0-9]{2}-[0-9]{2})')
 exit "$differs"

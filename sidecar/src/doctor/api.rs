@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use tokio::time::timeout;
 
 use super::finding::Finding;
@@ -30,13 +31,28 @@ pub(super) async fn examine(nginx: &Nginx) -> Vec<Finding> {
 }
 
 fn failed(error: &Error) -> Finding {
-    // Most messages of this error end with the remedy.
     let text = error.to_string();
-    match text.rsplit_once(": ") {
-        Some((message, remedy)) if !matches!(error, Error::TokenFile { .. }) => {
-            Finding::problem(PART, message, remedy)
+    let closed = |status: StatusCode| matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    match error {
+        Error::Refused { status: StatusCode::UNAUTHORIZED, .. } => Finding::problem(
+            PART,
+            "the API needs another token than this command has",
+            "name the file of weir_api_token: api_token_file of [nginx] in weir.toml, or --api-token-file",
+        ),
+        // nginx itself answers, by `deny`, `auth_basic` or the like.
+        Error::NotTheApi { api, status, .. } if closed(*status) => Finding::problem(
+            PART,
+            format!("nginx does not let this machine use {api}: {status}"),
+            "add \"allow 127.0.0.1;\" to the location with weir_api, or set weir_api_token in place of a password",
+        ),
+        Error::TokenFile { .. } => {
+            Finding::problem(PART, text, "see weir_api and weir_api_token in the manual")
         }
-        _ => Finding::problem(PART, text, "see weir_api and weir_api_token in the manual"),
+        // The other messages end with the remedy.
+        _ => match text.rsplit_once(": ") {
+            Some((message, remedy)) => Finding::problem(PART, message, remedy),
+            None => Finding::problem(PART, text, "see weir_api and weir_api_token in the manual"),
+        },
     }
 }
 
@@ -69,6 +85,32 @@ fn answered(health: &Health) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nginx::SetBy;
+
+    #[test]
+    fn a_closed_api_has_the_remedy() {
+        let refused = |status, message: &str| {
+            failed(&Error::Refused { status, code: String::new(), message: message.into() }).to_string()
+        };
+        let other = |status| {
+            failed(&Error::NotTheApi { by: SetBy::CommandLine, api: "http://a/api".into(), status })
+                .to_string()
+        };
+        assert_eq!(
+            refused(StatusCode::UNAUTHORIZED, "send the header \"Authorization: Bearer TOKEN\""),
+            "problem: api: the API needs another token than this command has: name the file of weir_api_token: api_token_file of \
+             [nginx] in weir.toml, or --api-token-file"
+        );
+        let local = "only clients of this machine may use the API: set \"weir_api_token\" to allow others";
+        assert_eq!(refused(StatusCode::FORBIDDEN, local), format!("problem: api: {local}"));
+        let closed = other(StatusCode::FORBIDDEN);
+        assert!(
+            closed.starts_with("problem: api: nginx does not let this machine use http://a/api: 403 "),
+            "{closed}"
+        );
+        assert!(closed.contains("allow 127.0.0.1;"), "{closed}");
+        assert!(other(StatusCode::NOT_FOUND).ends_with("must lead to a location with weir_api"));
+    }
 
     #[test]
     fn what_the_health_says() {

@@ -126,12 +126,19 @@ async fn check(config: &Path) -> Vec<Finding> {
 fn said(done: bool, stderr: &str) -> Vec<Finding> {
     let lines = stderr.lines().map(|line| line.strip_prefix("weir: ").unwrap_or(line));
     let lines = lines.filter(|line| !line.trim().is_empty());
-    let remedy = "correct it, then run weir serve --check";
     lines
-        .map(|line| match (done, line.strip_prefix("warning: ")) {
-            (_, Some(warning)) => Finding::hint(PART, warning, remedy),
-            (true, None) => Finding::hint(PART, line, remedy),
-            (false, None) => Finding::problem(PART, line, remedy),
+        .map(|line| {
+            let warning = line.strip_prefix("warning: ");
+            // Most messages end with the remedy.
+            let (message, remedy) = warning
+                .unwrap_or(line)
+                .rsplit_once("; ")
+                .unwrap_or((warning.unwrap_or(line), "correct it, then run weir serve --check"));
+            if done || warning.is_some() {
+                Finding::hint(PART, message, remedy)
+            } else {
+                Finding::problem(PART, message, remedy)
+            }
         })
         .collect()
 }
@@ -190,6 +197,11 @@ mod tests {
         assert_eq!(
             lines(false, "weir: /etc/weir/weir.toml:3: no such key\n"),
             ["problem: daemon: /etc/weir/weir.toml:3: no such key: correct it, then run weir serve --check"]
+        );
+        let ffmpeg = "[jobs]: ffmpeg: ffmpeg: no such program that may be started; install it (Debian: apt install ffmpeg), or write its path";
+        assert_eq!(
+            lines(false, &format!("weir: /etc/weir/weir.toml: {ffmpeg}\n")),
+            [format!("problem: daemon: /etc/weir/weir.toml: {}", ffmpeg.replace("; ", ": "))]
         );
         assert!(
             lines(true, "weir: warning: only root can read x\n")[0].starts_with("hint: daemon: only root")

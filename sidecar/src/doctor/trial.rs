@@ -141,6 +141,8 @@ fn refused(said: &str, as_root: bool) -> Finding {
         "install the module again, or remove its load_module line"
     } else if why.contains("Address already in use") {
         "end the other program on this port, or change \"listen\""
+    } else if why.contains("getpwnam(\"") || why.contains("getgrnam(\"") {
+        "create this user or group (adduser --system --group NAME), or correct \"user\" in nginx.conf"
     } else {
         "correct the line that nginx names"
     };
@@ -175,6 +177,11 @@ mod tests {
             ("dlopen() \"/x.so\" failed (/x.so: undefined symbol: ngx_rtmp_module) in /x:1", "before"),
             ("dlopen() \"/x.so\" failed (/x.so: cannot open shared object file) in /x:1", "again"),
             ("bind() to 0.0.0.0:1935 failed (98: Address already in use)", "other program"),
+            ("getpwnam(\"nginx\") failed in /etc/nginx/nginx.conf:1", "correct \"user\""),
+            (
+                "getgrnam(\"nginx\") failed (2: No such file or directory) in /x:1",
+                "create this user or group",
+            ),
             ("unexpected end of file in /etc/nginx/nginx.conf:5", "that nginx names"),
         ] {
             let said = said(why);
