@@ -5,6 +5,8 @@
 # who runs this script, even as root, so no other user needs access to the folders of the checkout. WEB_PORT is the port of the pages of
 # `weir serve`. WEIR_NGINX, WEIR_NGINX_RTMP and WEIR_MODULE replace the installed nginx, its nginx-rtmp and the built module.
 # WEIR_NGINX_RTMP=static: nginx-rtmp is a part of that nginx.
+#
+# Unlike the sample, the application pushes to the targets of the dashboard, and the file PREFIX/weir.secret signs tokens if it exists.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -39,10 +41,16 @@ for kind in client_body proxy fastcgi uwsgi scgi; do
     ${kind}_temp_path $prefix/temp/$kind;"
 done
 
+# Without the file, the line of the sample stays a comment.
+secret="&"
+[ ! -f "$prefix/weir.secret" ] || secret="weir_secret $prefix/weir.secret;"
+
 sed -e "s|^user .*|$user|" \
     -e "s|^pid .*|pid $prefix/nginx.pid;|" \
     -e "s|^include /etc/nginx/modules-enabled/.*|${load_rtmp}load_module $weir_module;|" \
     -e "s|^http {|&$temp|" \
+    -e "s|^#weir_secret .*|$secret|" \
+    -e "s|^\( *\)weir_publish key;|&\n\1weir_push on;|" \
     -e "s|listen 1935;|listen 127.0.0.1:$rtmp_port;|" \
     -e "s|listen 8080;|listen 127.0.0.1:$http_port;|" \
     -e "s|http://127.0.0.1:8090/|http://127.0.0.1:${WEB_PORT:-8090}/|" \

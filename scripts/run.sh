@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # run.sh: runs the whole product on loopback, in one folder, until Ctrl-C. `make run` calls it after `make build`.
 #
-# It reads from the environment: RTMP_PORT, HTTP_PORT, PREFIX (the folder), TEST_STREAM (0 leaves the key to your own encoder), and the
-# variables of render-single-node.sh. WEIR_NGINX and WEIR_BIN name programs other than the installed nginx and the built weir. nginx and its
-# workers run as the user who runs this script.
+# It reads from the environment: RTMP_PORT, HTTP_PORT, PREFIX (the folder), TEST_STREAM (0 leaves the key to your own encoder, and simulates
+# nobody), and the variables of render-single-node.sh. WEIR_NGINX and WEIR_BIN name programs other than the installed nginx and the built
+# weir. nginx and its workers run as the user who runs this script.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -85,6 +85,8 @@ start_daemon() {
     sed -e "s|^api = .*|api = \"$api\"|" \
         -e "s|^rtmp = .*|rtmp = \"rtmp://127.0.0.1:$rtmp_port\"|" \
         -e "/^\[daemon\]/,/^listen/s|^listen = .*|listen = \"off\"|" \
+        -e "/^\[nginx\]/,/^\[daemon\]/s|^# secret_file = .*|secret_file = \"$prefix/weir.secret\"|" \
+        -e "/^\[web\]/,/^\[/s|^#url = .*|url = \"http://127.0.0.1:$http_port/tv\"|" \
         -e "/^\[web\]/,/^listen/s|^listen = .*|listen = \"127.0.0.1:$web_port\"|" \
         -e "s|^#socket = .*|socket = \"$sockets/weir.sock\"|" \
         -e "s|^#log = .*|log = \"text\"|" \
@@ -166,6 +168,8 @@ flock -n 9 || die "another run uses the folder $prefix: choose another one with 
 trap stop_all EXIT
 trap 'exit 0' INT TERM HUP
 
+# `weir link` needs it, although no application asks for tokens.
+[ -f "$prefix/weir.secret" ] || "$weir" secret new "$prefix/weir.secret"
 start_nginx
 make_key
 start_daemon
@@ -190,6 +194,7 @@ cat <<TEXT
   Recordings  $prefix/recordings (the last hour)
   WHIP        http://127.0.0.1:$http_port/tv/stream/live/test/whip (the stream key is the bearer token)
   Live        ${weir#"$root_dir/"} top --api $api
+  Link        ${weir#"$root_dir/"} link live test --api $api --config $prefix/conf/weir.toml
   Jobs        ${weir#"$root_dir/"} job list --socket $sockets/weir.sock
 
   Server      rtmp://127.0.0.1:$rtmp_port/live
@@ -197,7 +202,8 @@ cat <<TEXT
 
 TEXT
 if [ -n "$stream_pid" ]; then
-    echo "The test stream is using this key; TEST_STREAM=0 leaves it to your encoder. Ctrl-C stops everything."
+    echo "The test stream is using this key. This script also simulates two viewers, and \"Weir\" in the chat."
+    echo "TEST_STREAM=0 leaves the key to your encoder, and simulates nobody. Ctrl-C stops everything."
 else
     echo "Ctrl-C stops everything."
 fi

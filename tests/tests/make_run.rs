@@ -1,5 +1,5 @@
-//! `make run` at a terminal: one clear sentence if it cannot start, the same key the next time, and everything stops together. The test of
-//! the video is in `browser.rs`.
+//! `make run` at a terminal: one clear sentence if it cannot start, the same key the next time, and everything stops together. It says
+//! whom it simulates; the printed command makes a link, and targets are pushed to. The test of the video is in `browser.rs`.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
 use std::net::TcpListener;
@@ -59,6 +59,7 @@ fn the_printed_pages_are_there() {
         is("document.querySelectorAll('input[type=password]').length")
     });
     assert!(run.printed("WHIP").contains("/tv/stream/live/test/whip"));
+    assert!(run.output().contains("simulates two viewers"), "{}", run.output());
     let watch = run.printed("Watch");
     browser.open(watch.split(' ').next().unwrap());
     until("it plays", 60.0, || is("document.body.dataset.state === 'PLAYING'"));
@@ -74,6 +75,22 @@ fn the_printed_pages_are_there() {
     for process in processes {
         until(&format!("{process:?} is gone"), 10.0, || !process.is_alive());
     }
+}
+
+#[test]
+fn the_printed_command_makes_a_link_and_targets_work() {
+    let run = Run::start();
+    let printed = run.printed("Link");
+    let mut words = printed.split(' ');
+    let program = products::workspace().join(words.next().unwrap());
+    let output = Command::new(program).args(words).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let page = run.page("").replace("?stream=", "tv/watch/live/test?token=");
+    let links = String::from_utf8(output.stdout).unwrap();
+    assert!(links.starts_with(&format!("Watch:   {page}")), "{links}");
+    let applications = run.api().get("/v1/applications").expect(200);
+    assert_eq!(applications["applications"][0]["push"], true, "{applications}");
+    assert!(!run.output().contains("simulates"), "{}", run.output());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Each dialog of the dashboard fits a phone and a desktop, light and dark, and axe-core finds no fault; the same holds for the pages before
-//! the login. A target that fails says why and counts down to its next try; it recovers without a reload of the page.
+//! the login. A target that fails says why and counts down to its next try; it recovers without a reload of the page. A target whose
+//! application does not push says what nginx.conf lacks.
 
 use std::io::copy;
 use std::net::{TcpListener, TcpStream};
@@ -174,6 +175,57 @@ fn a_target_fails_counts_down_and_recovers_in_sight() {
         20.0,
         &format!("{state}.className === 'good' && {state}.textContent.includes('live for')"),
     );
+    assert_eq!(complaints(&browser), [""; 0]);
+}
+
+#[test]
+fn a_target_whose_application_does_not_push_says_so_until_it_does() {
+    let config = Config::weir().with_api().app("live", "weir_publish key;").app("other", "");
+    let mut nginx = config.app("gone", "weir_push on;").start();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "admin");
+    let target = |app: &str, note: &str| {
+        let target = json!({ "app": app, "stream": "*", "url": format!("rtmp://127.0.0.1:9/in/{note}"), "note": note });
+        nginx.api().post("/v1/targets", &target).expect(201);
+    };
+    target("live", "Club");
+    target("other", "Hall");
+    target("gone", "Attic");
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    go(&browser, "targets");
+    let states = |note: &str| {
+        format!(
+            "[...document.querySelectorAll('.card')].find((card) => card.querySelector('h2').textContent === '{note}')
+             ?.querySelector('.states').innerText"
+        )
+    };
+    let without = |note: &str, app: &str| {
+        let said = format!(
+            "The application \"{app}\" has no \"weir_push on;\" in nginx.conf, so Weir pushes nothing to this target. \
+             Add this line to the application, then reload nginx."
+        );
+        wait_for(&browser, note, 10.0, &format!("{} === {}", states(note), json!(said)));
+    };
+    let waits = |note: &str| {
+        let waits = format!("{} === 'waits for a stream'", states(note));
+        wait_for(&browser, "the target waits for a stream", 20.0, &waits);
+    };
+    without("Club", "live");
+    without("Hall", "other");
+    waits("Attic");
+
+    // The open page notices the reload.
+    nginx.edit(|mut config| {
+        let server = config.server.replace("weir_publish key;", "weir_publish key; weir_push on;");
+        config.server = server.replace("application gone", "application new");
+        config
+    });
+    nginx.reload();
+    waits("Club");
+    without("Hall", "other");
+    let unknown = format!("{}?.startsWith('nginx.conf has no application \"gone\"')", states("Attic"));
+    wait_for(&browser, "the application is missing", 20.0, &unknown);
     assert_eq!(complaints(&browser), [""; 0]);
 }
 

@@ -193,6 +193,15 @@ fn a_report_tells_what_happened_and_prints() {
     }
     assert!(!text.contains("secret-key"), "{text}");
     look_at(&browser, "report");
+    browser.resize(360, 740);
+    // The scale of the graph changes the size of its texts.
+    let size = "const text = document.querySelector('.graph svg text');
+         return parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a";
+    until("its texts are readable on a phone", 5.0, || {
+        let size = browser.run(size).as_f64().unwrap();
+        (12.0..16.0).contains(&size)
+    });
+    browser.resize(1280, 900);
     browser.print_media(true);
     let left = browser.run(
         "return [...document.querySelectorAll('nav, header.top, button, .button')].filter((one) => one.checkVisibility()).length",

@@ -1,5 +1,5 @@
 //! The dashboard in Chromium: log in, create a key, publish with it, and see the card within a second in every open dashboard; revoke the
-//! key, and the card disappears. Text of other people is only text. Nothing violates the policy or the rules of axe-core, at 360, 768 and
+//! key, and the card disappears. Two keys of a stream differ on the page. Text of other people is only text. Nothing violates the policy or the rules of axe-core, at 360, 768 and
 //! 1280 pixels, light and dark. Another site can change nothing, and the first load is small.
 
 use std::time::Instant;
@@ -109,6 +109,62 @@ fn a_key_is_made_used_and_revoked_in_two_dashboards() {
     }
     publisher = Publisher::to(nginx.rtmp(), &format!("live/{key}")).start();
     publisher.wait_closed(5.0);
+}
+
+#[test]
+fn keys_of_one_stream_are_told_apart_and_a_network_without_its_length_is_noticed() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "ana", "admin");
+    let ids: Vec<String> = (0..2).map(|_| nginx.api().create_key("live", "show").id).collect();
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "ana");
+    go(&browser, "keys");
+    for id in &ids {
+        let row = format!("document.querySelector('tr[data-key={id}]')");
+        wait_for(&browser, "the row names its key", 5.0, &format!("{row}.textContent.includes('{id}')"));
+        let button = format!("{row}.querySelector('[aria-label=\"Rotate the key {id} of live/show\"]')");
+        wait_for(&browser, "so does its button", 5.0, &button);
+    }
+    let said = |words: &str| {
+        let words = json!(words);
+        let is_said = format!(
+            "[...document.querySelectorAll('.toast span')].some((one) => one.textContent === {words})"
+        );
+        wait_for(&browser, "it is said", 5.0, &is_said);
+    };
+    browser.click(&format!("[aria-label='Revoke the key {} of live/show']", ids[1]));
+    said(&format!("The key {} of live/show will be revoked in 10 seconds.", ids[1]));
+    browser.click(".toast button:nth-of-type(2)");
+    said(&format!("Revoked the key {} of live/show.", ids[1]));
+    wait_for(&browser, "it is gone", 5.0, "document.querySelectorAll('tr[data-key]').length === 1");
+
+    browser.click("main .primary");
+    let is_suggested = "document.querySelector('dialog input[name=app]')?.value === 'live'";
+    wait_for(&browser, "the application is suggested", 5.0, is_suggested);
+    for (typed, hint) in [
+        ("192.168.1.0/24, 2001:db8::/32", ""),
+        ("10.1.2.3, 192.168.1.0", "192.168.1.0 is one address. For the network, write 192.168.1.0/24."),
+        ("192.168.1.10", ""),
+    ] {
+        browser.fill("dialog input[name=publish_from]", typed);
+        let is_hinted = format!("document.querySelector('dialog p.notice').textContent.trim() === '{hint}'");
+        wait_for(&browser, typed, 5.0, &is_hinted);
+    }
+    browser.fill("dialog input[name=stream]", "other");
+    browser.click("dialog .buttons .primary");
+    wait_for(&browser, "the key", 5.0, "document.querySelector('#copy-StreamKey')");
+    let of_other = "[...document.querySelectorAll('tr[data-key]')].find((row) => row.textContent.includes('live/other'))";
+    wait_for(
+        &browser,
+        "it has the network",
+        5.0,
+        &format!("{of_other}?.textContent.includes('192.168.1.10')"),
+    );
+    let id = browser.run(&format!("return {of_other}.dataset.key"));
+    let told = browser.run("return document.querySelector('dialog').textContent");
+    assert!(told.as_str().unwrap().contains(id.as_str().unwrap()), "{told}");
+    assert_eq!(complaints(&browser), [""; 0]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The chat on `/v1/ws`: messages reach everybody in the room and people who join later, also after a `kill -9`; floods and long texts are
-//! refused; moderators delete, time out and ban, by name and address; tokens give names. In Chromium, no text becomes markup.
+//! refused; moderators delete, time out and ban, by name and address; tokens give names. In Chromium, no text becomes markup, and the page
+//! tells a banned person or network so.
 
 use serde_json::{Value, json};
 use weir_tests::harness::browser::Browser;
@@ -220,4 +221,76 @@ fn no_text_of_anybody_becomes_markup() {
         "{:?}",
         browser.console()
     );
+}
+
+#[test]
+fn the_page_says_that_a_name_or_a_network_is_banned() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, CONFIG);
+    let order = |kind: &str, who: &str, done: &str| {
+        let (mut chief, _) = until("tokens are known", 10.0, || {
+            Some(join(&sidecar, "192.0.2.9", &moderator()))
+                .filter(|(_, first)| first["type"] == "chat.welcome")
+        });
+        send(&mut chief, &json!({ "type": kind, "name": who }));
+        until("it is done", 5.0, || next(&mut chief)["type"] == done);
+    };
+    let browser = Browser::start();
+    let open = |language: &str| {
+        browser.open(&format!("http://127.0.0.1:{}/watch/live/show?lang={language}", sidecar.web()));
+    };
+    let text =
+        |id: &str| browser.run(&format!("return document.getElementById('{id}').innerText")).to_string();
+    let is_shown = || browser.run("return document.getElementById('chat').checkVisibility()") == true;
+    let is_banned = |words: &str| {
+        until(&format!("it says: {words}"), 10.0, || is_shown() && text("chat-error").contains(words))
+    };
+    let write = |name: &str, message: &str| {
+        browser.fill("#chat-name", name);
+        browser.fill("#chat-text", message);
+        browser.click("#chat-send");
+    };
+    let is_said = |message: &str| until("it is shown", 10.0, || text("chat-list").contains(message));
+
+    open("en");
+    until("the chat is there", 10.0, is_shown);
+    write("Viewer", "hello");
+    is_said("hello");
+    order("chat.ban", "Viewer", "chat.cleared");
+    // Also after a reload, and for other people behind the address.
+    for is_stranger in [false, true] {
+        if is_stranger {
+            browser.run("localStorage.clear()");
+        }
+        for (language, words) in [
+            ("en", "The operator of this site can lift the ban."),
+            ("de", "Der Betreiber dieser Website kann die Sperre aufheben."),
+            ("es", "El operador de este sitio puede levantar el bloqueo."),
+            ("ru", "Администратор этого сайта может снять блокировку."),
+        ] {
+            open(language);
+            is_banned(words);
+        }
+    }
+    // The page says so for each message, and keeps the text.
+    open("en");
+    is_banned("your network");
+    write("Other", "may I");
+    until("it keeps the text", 10.0, || {
+        browser.run("return document.getElementById('chat-text').value") == "may I"
+    });
+    is_banned("your network");
+    order("chat.unban", "Viewer", "chat.forgiven");
+    browser.click("#chat-send");
+    is_said("may I");
+    assert_eq!(text("chat-error"), "\"\"");
+
+    // A name that nobody had is banned without an address, so another name opens the chat.
+    order("chat.ban", "Ghost", "chat.cleared");
+    browser.run("localStorage.setItem('weir-name', 'Ghost')");
+    open("en");
+    is_banned("Your name");
+    write("Guest", "under another name");
+    is_said("under another name");
+    assert_eq!(text("chat-error"), "\"\"");
 }

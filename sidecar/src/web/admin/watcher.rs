@@ -33,12 +33,18 @@ const BUNCH: Duration = Duration::from_millis(100);
 /// Beginnings of the kinds of events that change the list of live streams.
 const SHOWN: [&str; 4] = ["stream.", "target.", "recording.", "webrtc."];
 
+/// Returns the part of a list of nginx that does not change constantly.
+type Steady = fn(&Value) -> String;
+
+/// Lists of nginx that can change without an event: the applications after a reload.
+const LISTS: [(&str, Steady); 2] = [("targets", steady), ("applications", Value::to_string)];
+
 /// Runs until the server ends.
 pub(in crate::web) async fn run(web: Weak<Web>) {
     let Some(mut events) = web.upgrade().map(|web| web.context.bus.listen(None).live) else { return };
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut turn, mut soon, mut last) = (0_u32, None, 0_u64);
+    let (mut turn, mut soon, mut last) = (0_u32, None, [0; LISTS.len()]);
     loop {
         let wait = async {
             match soon {
@@ -81,7 +87,7 @@ pub(in crate::web) async fn run(web: Weak<Web>) {
             tell(&web, "streams", &streams);
         }
         if is_open(&web) {
-            tell_targets(&web, &mut last).await;
+            tell_lists(&web, &mut last).await;
         }
     }
 }
@@ -107,16 +113,18 @@ impl<'a> From<&'a Event> for Shown<'a> {
     }
 }
 
-/// Reports that the list of targets has changed. Dashboards that show it request it again. `last` is the hash of the last list.
-async fn tell_targets(web: &Web, last: &mut u64) {
+/// Reports which lists of nginx have changed. Dashboards that show such a list request it again. `last` has the hashes of the last lists.
+async fn tell_lists(web: &Web, last: &mut [u64; LISTS.len()]) {
     let Some(nginx) = client(web) else { return };
-    let Ok(targets) = nginx.forward(Method::GET, "v1/targets", None).await else { return };
-    let mut hasher = DefaultHasher::new();
-    steady(&targets.value).hash(&mut hasher);
-    let now = hasher.finish();
-    if *last != now {
-        *last = now;
-        tell(web, "changed", &json!({ "what": "targets" }));
+    for ((what, steady), last) in LISTS.iter().zip(last) {
+        let Ok(list) = nginx.forward(Method::GET, &format!("v1/{what}"), None).await else { return };
+        let mut hasher = DefaultHasher::new();
+        steady(&list.value).hash(&mut hasher);
+        let now = hasher.finish();
+        if *last != now {
+            *last = now;
+            tell(web, "changed", &json!({ "what": what }));
+        }
     }
 }
 

@@ -189,6 +189,8 @@ try {
   // This browser stores nothing for this page.
 }
 let isModerator = false;
+// Whether the last join has succeeded.
+let isIn = false;
 field("chat-name").value = me;
 
 function button(key, message) {
@@ -233,16 +235,22 @@ function send(message) {
 }
 
 function join() {
+  isIn = false;
   const token = query.get("chat_token") ?? query.get("token") ?? undefined;
   send({ type: "join", app, stream: name, name: me || undefined, token });
 }
+
+// Errors that may refuse a join, although there is a chat.
+const REFUSALS = ["banned", "name_taken", "no_name"];
 
 const HEARD = {
   viewers: ({ viewers: counts }) => {
     field("viewers").textContent = viewers(Object.values(counts).reduce((sum, count) => sum + count, 0));
   },
   "chat.welcome": (message) => {
+    isIn = true;
     field("chat").hidden = false;
+    put("chat-error", "");
     showSlow(message.slow_s);
     isModerator = message.moderator;
     field("chat-name").hidden = message.verified || message.names === "token";
@@ -272,6 +280,11 @@ const HEARD = {
     isSilenced &&= !isMe && !who.startsWith("@");
   },
   error: ({ code, message }) => {
+    isIn &&= code !== "not_joined";
+    // The page already shows why the join was refused.
+    if (code === "not_joined" && field("chat-error").textContent) return;
+    // Without the section, a refused viewer would not know that there is a chat.
+    if (REFUSALS.includes(code)) field("chat").hidden = false;
     isSilenced ||= code === "banned" || code === "timed_out";
     const key = `chat_error_${code}`;
     const text = t(key);
@@ -309,15 +322,16 @@ field("chat-form").addEventListener("submit", (event) => {
   event.preventDefault();
   field("chat-error").textContent = "";
   const wanted = field("chat-name").value.trim();
-  if (wanted !== me) {
+  const isOther = wanted !== me;
+  if (isOther) {
     me = wanted;
     try {
       localStorage.setItem("weir-name", me);
     } catch {
       // This browser stores nothing for this page.
     }
-    join();
   }
+  if (isOther || !isIn) join();
   if (socket?.readyState !== WebSocket.OPEN) {
     put("chat-error", t("chat_error_unavailable"));
     return;

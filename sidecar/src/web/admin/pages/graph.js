@@ -1,11 +1,15 @@
 // Viewers per minute by kind, as stacked areas. The graph is SVG, so that it prints well.
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { html } from "./ui.js";
 
 const KINDS = [["hls", "HLS"], ["llhls", "LL-HLS"], ["dash", "DASH"], ["ws", "WebSocket"], ["webrtc", "WebRTC"], ["rtmp", "RTMP"]];
-const [WIDE, NARROW, HEIGHT, LEFT, BOTTOM] = [800, 360, 220, 44, 22];
+const [LEFT, BOTTOM] = [44, 22];
+/** Width until the graph has measured its place, and smallest width and height, in pixels. */
+const [USUAL, LEAST, LOWEST] = [800, 200, 170];
+/** Space of a time below the graph, in pixels. */
+const MARK = 160;
 /** Maximum number of columns; with more minutes, a column shows the maximum of several minutes. */
 const MOST = 600;
 const MINUTE_MS = 60000;
@@ -36,8 +40,17 @@ const clock = (at) => new Date(at).toLocaleTimeString(undefined, { hour: "2-digi
 
 export function Viewers({ minutes }) {
   const [shown, point] = useState(null);
-  // A size that fits a phone would be too large for a desktop screen, and the reverse.
-  const WIDTH = matchMedia("(max-width: 640px)").matches ? NARROW : WIDE;
+  const [WIDTH, fit] = useState(USUAL);
+  const place = useRef(null);
+  // A unit of the graph is a pixel, so texts have the same size on a phone and on a desktop screen. On paper, the graph is scaled.
+  useEffect(() => {
+    if (!place.current) return undefined;
+    // The next frame, because a change of the height within this frame would be an error of the observer.
+    const watch = new ResizeObserver(([{ contentRect }]) => requestAnimationFrame(() => fit(Math.max(LEAST, Math.round(contentRect.width)))));
+    watch.observe(place.current);
+    return () => watch.disconnect();
+  }, []);
+  const HEIGHT = Math.max(LOWEST, Math.round(WIDTH * 0.275));
   if (minutes.length === 0) return html`<p class="hint">No minute was noted.</p>`;
   const all = columns(minutes);
   const most = Math.max(...all.map((one) => one.total));
@@ -53,8 +66,8 @@ export function Viewers({ minutes }) {
     const down = from.map((count, at) => `${x(at + 1).toFixed(1)} ${y(count).toFixed(1)}H${x(at).toFixed(1)}`).reverse().join("L");
     return html`<path class=${`area-${kind}`} d=${`M${up}L${down}Z`} />`;
   });
-  const parts = WIDTH === NARROW ? 2 : 4;
-  const marks = [...new Set(Array.from({ length: parts + 1 }, (_, part) => Math.floor(((all.length - 1) * part) / parts)))];
+  const parts = Math.min(4, Math.max(1, Math.floor((WIDTH - LEFT) / MARK)));
+  const marks = [...new Set(Array.from({ length: parts + 1 }, (_, part) => Math.round(((all.length - 1) * part) / parts)))];
   const move = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     const at = Math.floor((((event.clientX - box.left) / box.width) * WIDTH - LEFT) / ((WIDTH - LEFT) / all.length));
@@ -62,7 +75,7 @@ export function Viewers({ minutes }) {
   };
   const highest = all.find((one) => one.total === most);
   const words = (one) => `${clock(one.at)}: ${one.total} (${used.map(([kind, name]) => `${one.counts[kind]} ${name}`).join(", ")})`;
-  return html`<figure class="graph">
+  return html`<figure class="graph" ref=${place}>
     <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT + 6}`} role="img" aria-label=${`Viewers per minute from ${clock(all[0].at)} to ${clock(all.at(-1).at)}, at most ${most} at ${clock(highest.at)}`}
       onPointerMove=${move} onPointerLeave=${() => point(null)}>
       ${lines.map((count) => html`<line class="rule" x1=${LEFT} x2=${WIDTH} y1=${y(count)} y2=${y(count)} /><text x=${LEFT - 6} y=${y(count) + 4} text-anchor="end">${count}</text>`)}

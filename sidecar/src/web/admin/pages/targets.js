@@ -37,8 +37,20 @@ export function sentence(session) {
   }
 }
 
+/** Returns why nginx pushes nothing to a target, and what to do; an empty text if nginx.conf is no reason, or is not known yet. */
+function obstacle({ app, enabled, source }, applications) {
+  // weir_push_to does not depend on weir_push.
+  if (!applications || !enabled || source === "file") return "";
+  const own = applications.find((one) => one.name === app);
+  if (!own) return `nginx.conf has no application "${app}", so Weir pushes nothing to this target. Add the application to nginx.conf, then reload nginx.`;
+  // An older module does not tell it.
+  if (own.push !== false) return "";
+  return `The application "${app}" has no "weir_push on;" in nginx.conf, so Weir pushes nothing to this target. Add this line to the application, then reload nginx.`;
+}
+
 export function Targets() {
   const { value, error } = useList("targets");
+  const { value: known } = useList("applications");
   const [filter, look] = useState("");
   const found = (value?.targets ?? []).filter((target) => !filter || `${target.app}/${target.stream} ${target.note} ${target.url} ${target.id}`.toLowerCase().includes(filter.toLowerCase()));
   const [rows, more] = usePart(found, CARDS);
@@ -46,10 +58,10 @@ export function Targets() {
     <div class="bar">${value?.targets.length > FEW && html`<label class="search">Filter <input type="search" value=${filter} onInput=${(event) => look(event.target.value)} /></label>`}${can("admin") && html`<button type="button" class="primary" onClick=${() => show("New target", (close) => html`<${Create} close=${close} />`)}>New target</button>`}</div>
     <${Waiting} ...${{ value, error }} />
     ${value && value.targets.length === 0 && html`<p class="empty">No targets. A target is another server, such as YouTube, that Weir pushes a stream to.</p>`}
-    <div class="cards">${rows.map((target) => html`<${Card} key=${target.id} target=${target} />`)}</div>${more}`;
+    <div class="cards">${rows.map((target) => html`<${Card} key=${target.id} target=${target} why=${obstacle(target, known?.applications)} />`)}</div>${more}`;
 }
 
-function Card({ target }) {
+function Card({ target, why }) {
   const all = sessions(target);
   const isGoing = going.value.has(target.id);
   const name = target.note || host(target.url);
@@ -67,7 +79,7 @@ function Card({ target }) {
   return html`<article class=${`card ${isGoing ? "going" : ""}`} data-target=${target.id} aria-labelledby=${`target-${target.id}`}>
     <header><h2 id=${`target-${target.id}`}>${name}</h2>${!target.enabled && html`<span class="pill">paused</span>`}</header>
     <p class="address">${of} to <code>${target.url}</code></p>
-    <ul class="states">${all.length === 0 ? html`<li class="off">${target.enabled ? "waits for a stream" : "paused"}</li>` : all.map((session) => {
+    <ul class="states">${why && html`<li class="notice">${why}</li>`}${all.length === 0 ? !why && html`<li class="off">${target.enabled ? "waits for a stream" : "paused"}</li>` : all.map((session) => {
       const [level, text] = sentence(session);
       return html`<li class=${level}>${text}</li>`;
     })}</ul>
