@@ -2,7 +2,8 @@
 # without-module.sh [DIR]: lets nginx start while Weir's module is missing. What needed a key or a token is closed, nothing is opened.
 #
 # In the files below DIR (default: /etc/nginx), `weir_publish` becomes `deny publish all;`, `weir_play` becomes a `deny`, and `weir_api` and
-# `weir_stat` become `return 503;`. All other directives of Weir go. DIR.weir has the files as they were.
+# `weir_stat` become `return 503;`. All other directives of Weir go, and `rtmp_auto_push on;`, which needs Weir where nginx-rtmp is a
+# dynamic module. DIR.weir has the files as they were.
 set -eu
 dir=${1:-/etc/nginx}
 kept=$dir.weir
@@ -21,6 +22,7 @@ grep -rl 'weir_' "$dir" | while IFS= read -r file; do
         -e 's/(^|[[:space:];{#])weir_play[[:space:]][^;]*app=[^;]*;/\1deny all;/g' \
         -e 's/(^|[[:space:];{#])weir_play[[:space:]][^;]*;/\1deny play all;/g' \
         -e 's/(^|[[:space:];{#])weir_(api|stat)([[:space:]][^;]*)?;/\1return 503;/g' \
+        -e 's/(^|[[:space:];{#])rtmp_auto_push[[:space:]]+on[[:space:]]*;/\1/g' \
         -e "s/(^|[[:space:];{#])weir_($others)[[:space:]][^;]*;/\\1/g" \
         "$file"
 done

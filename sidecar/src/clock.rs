@@ -3,12 +3,19 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tokio::time::Instant;
 use weir_model::Timestamp;
 
 /// Returns the current time.
 pub(crate) fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Returns the time of an earlier moment by the present clock. If the clock has been set since, it showed another time then.
+pub(crate) fn at(moment: Instant) -> Timestamp {
+    let since = u64::try_from(moment.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_millis(now().as_millis().saturating_sub(since))
 }
 
 /// Returns the minutes since midnight in this machine's local time: 0 to 1439.

@@ -7,7 +7,7 @@
 //!   table
 //! - [`probe`]: checks the edges that the configuration lists
 //! - [`balancer`]: nginx in front of the edges
-//! - [`pull`]: relays streams on an edge; [`voice`]: how an edge speaks for its viewers at the origin
+//! - [`pull`]: relays streams on an edge; [`members`]: which of them need tokens; [`voice`]: how an edge speaks for its viewers at the origin
 //! - [`machine`]: measures the load of this machine; [`figures`]: what administrators see of a node
 //! - [`pair`]: two restream servers with the same keys, targets, bans and administrators
 
@@ -19,6 +19,7 @@ pub(crate) mod credential;
 pub(crate) mod etcd;
 pub(crate) mod figures;
 pub(crate) mod machine;
+pub(crate) mod members;
 pub(crate) mod memory;
 pub(crate) mod origin;
 pub(crate) mod pair;

@@ -30,7 +30,7 @@ pub(crate) mod web;
 pub(crate) mod webrtc;
 
 use check::Checked;
-pub(crate) use daemon::{Daemon, LogFormat};
+pub(crate) use daemon::{DEFAULT_SOCKET, Daemon, LogFormat, socket_of};
 pub(crate) use jobs::Jobs;
 pub(crate) use nginx::{NginxSettings, RtmpServer};
 pub(crate) use rungs::{Encoder, Ladder, RungKind};

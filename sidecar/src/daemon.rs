@@ -111,7 +111,7 @@ pub(crate) async fn run(path: &Path) -> Result<(), Error> {
         }
         (None, _) => {}
     }
-    let agent = Agent::start(&config)?;
+    let agent = Agent::start(&config, &env.context)?;
     let membership = agent.as_ref().map(Agent::membership);
     let pair = pair::start(&config, &env.context.chat)?;
     let jobs = Arc::new(Mutex::new(jobs));

@@ -17,6 +17,7 @@ mod cluster;
 mod configuration;
 mod daemon;
 mod finding;
+mod folders;
 mod installation;
 mod node;
 mod ports;
@@ -40,6 +41,7 @@ pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<F
     match lint::read(&installation.conf, &Disk) {
         Ok(tree) => {
             found.extend(configuration::examine(&tree));
+            found.extend(folders::examine(&tree).await);
             found.extend(api::examine(nginx).await);
             found.extend(ports::examine(&tree).await);
         }
@@ -55,6 +57,7 @@ pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<F
     let is_set = Settings::of_file(&installation.config) != Settings::None;
     if let Some(config) = config::load(&installation.config).ok().filter(|_| is_set) {
         found.extend(rtmp::examine(Some(&config), nginx).await);
+        found.extend(cluster::open_to_everybody(&config, &installation.socket).await);
     }
     found.extend(clock::examine().await);
     found

@@ -201,6 +201,13 @@ pub(crate) struct Nginx {
     warnings: Mutex<Vec<String>>,
 }
 
+impl fmt::Debug for Nginx {
+    /// Leaves out the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Nginx({})", self.api)
+    }
+}
+
 impl Nginx {
     /// Returns a client for a command. It connects at the first request. `token_file` holds the bearer token; white space around the
     /// token is ignored.

@@ -7,7 +7,7 @@ mod error;
 pub(crate) mod link;
 pub(crate) mod token;
 
-pub(crate) use error::Error;
+pub(crate) use error::{Error, is_invalid_token};
 use link::Link;
 
 /// Waits for `NetStream.Publish.Start`.
@@ -59,5 +59,16 @@ mod tests {
             "unknown key (NetStream.Publish.BadName)"
         );
         assert_eq!(status("NetStream.Publish.BadName", ""), "NetStream.Publish.BadName");
+    }
+
+    #[test]
+    fn a_minted_token_that_is_invalid_has_a_remedy() {
+        let said = |why: &str| {
+            let url = "rtmp://127.0.0.1/live".to_owned();
+            Error::Refused { url, why: why.to_owned() }.of_minted().to_string()
+        };
+        let invalid = said("invalid token (NetStream.Publish.Denied)");
+        assert!(invalid.contains("(NetStream.Publish.Denied): secret_file of [nginx]"), "{invalid}");
+        assert!(said("token expired (NetStream.Publish.Denied)").ends_with("(NetStream.Publish.Denied)"));
     }
 }

@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args, ValueHint};
 use weir_rtmp::url::Url as RtmpUrl;
 
 use super::JsonArg;
-use super::daemon::SocketArg;
+use super::daemon::SocketOrConfigArg;
 use crate::health::WebUrl;
 use crate::values::vrrp::{Selection, VrrpKind};
 use crate::values::{Size, Span, ValueError};
@@ -120,7 +120,7 @@ pub(crate) struct CheckNodeArgs {
     pub conf: PathBuf,
     /// Which daemon, with --all
     #[command(flatten)]
-    pub daemon: SocketArg,
+    pub daemon: SocketOrConfigArg,
     /// Folder on a disk that needs free space; may be given several times
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, group = "place")]
     pub disk: Vec<PathBuf>,

@@ -1,18 +1,21 @@
 //! `weir serve` and `weir job`.
+// Brackets in a help text are no links.
+#![allow(rustdoc::broken_intra_doc_links)]
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 
 use super::JsonArg;
+use crate::config;
 
 /// `weir serve`
 #[derive(Debug, Args)]
 #[command(after_help = "SIGHUP reloads the configuration. SIGTERM stops all jobs, then the daemon.")]
 pub(crate) struct ServeArgs {
     /// Configuration file
-    #[arg(long, value_name = "FILE", default_value = crate::config::DEFAULT_PATH, value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH, value_hint = ValueHint::FilePath)]
     pub config: PathBuf,
     /// Check the configuration and exit
     #[arg(long)]
@@ -78,10 +81,25 @@ pub(crate) struct SocketArg {
         value_name = "FILE",
         env = "WEIR_SOCKET",
         hide_env = true,
-        default_value = "/run/weir/weir.sock",
+        default_value = config::DEFAULT_SOCKET,
         value_hint = ValueHint::FilePath
     )]
     pub socket: PathBuf,
+}
+
+/// `--socket` of a command with `--config`
+#[derive(Debug, Args)]
+pub(crate) struct SocketOrConfigArg {
+    /// Socket of the daemon (or in WEIR_SOCKET) [default: socket of [daemon] in the file of --config]
+    #[arg(long, value_name = "FILE", env = "WEIR_SOCKET", hide_env = true, value_hint = ValueHint::FilePath)]
+    pub socket: Option<PathBuf>,
+}
+
+impl SocketOrConfigArg {
+    /// Returns the socket; `file` is the file of `--config`.
+    pub(crate) fn path(&self, file: &Path) -> PathBuf {
+        self.socket.clone().unwrap_or_else(|| config::socket_of(file))
+    }
 }
 
 /// `weir become`

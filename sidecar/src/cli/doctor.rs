@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 
 use super::JsonArg;
-use super::daemon::SocketArg;
+use super::daemon::SocketOrConfigArg;
 
 /// `weir doctor`
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(crate) struct DoctorArgs {
     pub config: PathBuf,
     /// Which daemon
     #[command(flatten)]
-    pub daemon: SocketArg,
+    pub daemon: SocketOrConfigArg,
     /// Lines or JSON
     #[command(flatten)]
     pub json: JsonArg,

@@ -1,27 +1,30 @@
-//! An edge: reports to its origins every two seconds, and learns which streams it may pull.
+//! An edge: reports to its origins every two seconds, and learns which streams it may pull, and which of them need play tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use weir_model::AppName;
 use weir_model::link::Base;
 
 use super::credential::{self, Claim, Credential, CredentialError};
 use super::figures::{self, Gauge};
 use super::machine::{Meter, skew};
+use super::members::{Leak, Members, leaks};
 use super::record::{EdgeIdError, Report};
-use super::signature::{self, Key, KeyError, Purpose, Signed};
+use super::signature::{self, Key, KeyError, Purpose, SecretOf, Signed};
 use super::store::RENEW;
 use super::voice;
-use super::wire::{ANSWER, Answer, ERA, Request};
+use super::wire::{ANSWER, Answer, ERA, Member, Request};
 use crate::clock;
 use crate::config::Config;
 use crate::config::cluster::Edge;
+use crate::context::Context;
 use crate::http::{self, innermost};
 use crate::nginx::Nginx;
 use crate::streams::StreamId;
@@ -66,8 +69,14 @@ pub(crate) struct Agent {
     pub streams: watch::Receiver<Offers>,
 }
 
-/// Streams of the origins, each with the index of the origin to pull it from.
-pub(crate) type Offers = BTreeMap<StreamId, usize>;
+/// Streams that this edge may pull from its origins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Offers {
+    /// The streams, each with the index of the origin to pull it from.
+    pub streams: BTreeMap<StreamId, usize>,
+    /// Applications of which no stream is pulled, because everybody could watch it here.
+    pub refused: BTreeSet<AppName>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -76,6 +85,9 @@ struct Shared {
     claim: Option<Claim>,
     http: reqwest::Client,
     edge: Edge,
+    context: Arc<Context>,
+    /// Client of this node's nginx; `None` if it cannot be created.
+    nginx: Option<Nginx>,
     report: Mutex<Report>,
     origins: Vec<Origin>,
 }
@@ -98,6 +110,8 @@ struct Origin {
     neighbours: Mutex<Vec<String>>,
     /// Time of its last answer, and the streams in it.
     offered: Mutex<Option<(Instant, BTreeSet<StreamId>)>>,
+    /// Applications that need play tokens there.
+    members: Mutex<Members>,
 }
 
 /// State of an edge in its cluster, as the socket of the daemon reports it.
@@ -114,6 +128,15 @@ pub(crate) struct Standing {
     /// The origin's clock minus this machine's, in milliseconds.
     #[serde(default)]
     pub skew_ms: Option<i64>,
+    /// Applications that need play tokens at the origin, and none here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaks: Vec<Leak>,
+}
+
+impl Origin {
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Membership {
@@ -123,6 +146,7 @@ impl Membership {
             origin: origin.url.as_str().to_owned(),
             state: origin.told.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             skew_ms: *origin.skew.lock().unwrap_or_else(PoisonError::into_inner),
+            leaks: origin.members().leaks().to_vec(),
         };
         self.0.origins.iter().map(standing).collect()
     }
@@ -160,7 +184,7 @@ impl Drop for Agent {
 
 impl Agent {
     /// Starts the agent. Returns `None` if the configuration has no `[edge]`.
-    pub(crate) fn start(config: &Arc<Config>) -> Result<Option<Self>, Error> {
+    pub(crate) fn start(config: &Arc<Config>, context: &Arc<Context>) -> Result<Option<Self>, Error> {
         let Some(edge) = &config.edge else { return Ok(None) };
         let Some((key, claim)) = key(config, edge)? else { return Ok(None) };
         let report = Report {
@@ -188,7 +212,9 @@ impl Agent {
             told: Mutex::default(),
             neighbours: Mutex::default(),
             offered: Mutex::default(),
+            members: Mutex::default(),
         };
+        let at = &config.nginx;
         let shared = Arc::new(Shared {
             key,
             claim,
@@ -196,8 +222,10 @@ impl Agent {
             report: Mutex::new(report),
             origins: edge.origins.iter().map(origin).collect(),
             edge: edge.clone(),
+            context: context.clone(),
+            nginx: Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok(),
         });
-        let (sender, streams) = watch::channel(Offers::new());
+        let (sender, streams) = watch::channel(Offers::default());
         let mut tasks = vec![tokio::spawn(measure(shared.clone(), config.clone()))];
         for nth in 0..shared.origins.len() {
             tasks.push(tokio::spawn(renew(shared.clone(), nth, sender.clone())));
@@ -228,13 +256,11 @@ fn key(config: &Config, edge: &Edge) -> Result<Option<(Key, Option<Claim>)>, Err
         };
     }
     let file = config.cluster.secret_file.as_ref();
-    Ok(file.map(|file| Key::read(file)).transpose()?.map(|key| (key, None)))
+    Ok(file.map(|file| Key::read(SecretOf::Cluster, file)).transpose()?.map(|key| (key, None)))
 }
 
 /// Keeps the report up to date.
 async fn measure(shared: Arc<Shared>, config: Arc<Config>) {
-    let at = &config.nginx;
-    let nginx = Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok();
     let (gauge, folders) = (Gauge::default(), figures::folders(&config));
     let (meter, mut ticks) = (Meter::default(), interval(RENEW / 2));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -243,7 +269,7 @@ async fn measure(shared: Arc<Shared>, config: Arc<Config>) {
         let busy = meter.look();
         let mut viewers = None;
         let mut streams = None;
-        if let Some(nginx) = &nginx {
+        if let Some(nginx) = &shared.nginx {
             if let Ok(Ok(all)) = timeout(NGINX, nginx.count_viewers()).await {
                 viewers = Some(u32::try_from(all).unwrap_or(u32::MAX));
             }
@@ -253,7 +279,7 @@ async fn measure(shared: Arc<Shared>, config: Arc<Config>) {
                 streams = Some(live.collect());
             }
         }
-        let figures = gauge.read(nginx.as_ref(), folders.clone()).await;
+        let figures = gauge.read(shared.nginx.as_ref(), folders.clone()).await;
         let drain = std::fs::read_to_string(&shared.edge.drain_file).unwrap_or_default();
         let mut report = shared.report.lock().unwrap_or_else(PoisonError::into_inner);
         (report.load, report.egress) = (busy.load, busy.egress);
@@ -284,6 +310,9 @@ async fn renew(shared: Arc<Shared>, nth: usize, streams: watch::Sender<Offers>) 
         }
         let told = match outcome {
             Ok(answer) => {
+                if let Some(members) = &answer.members {
+                    shared.compare(origin, members).await;
+                }
                 origin.drained.store(answer.drained, Ordering::Relaxed);
                 *origin.neighbours.lock().unwrap_or_else(PoisonError::into_inner) = answer.edges;
                 *origin.offered.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -325,6 +354,23 @@ enum Failure {
 }
 
 impl Shared {
+    /// Compares the applications that need play tokens at an origin with this node, and logs the difference if it is news.
+    async fn compare(&self, origin: &Origin, members: &[Member]) {
+        let play = self.context.config().web.play;
+        let found = match &self.nginx {
+            _ if members.is_empty() => Some(Vec::new()),
+            None => None,
+            Some(nginx) => match timeout(NGINX, nginx.applications()).await {
+                Ok(Ok(known)) => Some(leaks(members, play, &known.unwrap_or_default())),
+                _ => None,
+            },
+        };
+        let mut noted = origin.members();
+        if noted.note(members, found) {
+            noted.tell(origin.url.as_str());
+        }
+    }
+
     /// Returns the streams to pull: each from the first origin that answers and has it. If no origin that answers has it, an origin that
     /// does not answer at the moment is still tried, but no longer than [`GONE`] while another one answers.
     fn offers(&self) -> Offers {
@@ -338,11 +384,14 @@ impl Shared {
         if all.iter().any(|(_, silent, _)| *silent <= AWAY) {
             all.retain(|(_, silent, _)| *silent <= GONE);
         }
-        let mut offers = Offers::new();
+        let mut offers = Offers::default();
+        for origin in &self.origins {
+            offers.refused.extend(origin.members().refused().cloned());
+        }
         for away in [false, true] {
             for (nth, _, streams) in all.iter().filter(|(_, silent, _)| (*silent > AWAY) == away) {
-                for id in streams {
-                    offers.entry(id.clone()).or_insert(*nth);
+                for id in streams.iter().filter(|id| !offers.refused.contains(&id.0)) {
+                    offers.streams.entry(id.clone()).or_insert(*nth);
                 }
             }
         }

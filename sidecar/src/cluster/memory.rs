@@ -10,7 +10,6 @@ use tokio::time::{Instant, interval};
 
 use super::record::{EdgeId, Record};
 use super::store::{Board, Error, LEASE, REMEMBERED, Store, Table, check_new};
-use crate::clock;
 
 /// Interval of the checks of leases.
 const LOOK: Duration = Duration::from_millis(200);
@@ -25,8 +24,9 @@ pub(crate) struct Memory {
 
 #[derive(Debug, Default)]
 struct Leases {
-    until: BTreeMap<EdgeId, Instant>,
-    /// Times of the last reports of removed edges.
+    /// Arrivals of the last reports, with which the leases begin.
+    renewed: BTreeMap<EdgeId, Instant>,
+    /// Times of the last reports of removed edges, and their arrivals.
     gone: BTreeMap<EdgeId, (u64, Instant)>,
     /// Edges whose drain has ended: the state that such an edge remembers is out of date.
     undrained: BTreeSet<EdgeId>,
@@ -50,8 +50,7 @@ impl Memory {
     /// Checks that the last report of the edge, existing or removed, was before `sent`.
     fn check_new(&self, leases: &Leases, id: &EdgeId, sent: u64) -> Result<(), Error> {
         let last = self.board.look(|table| table.edges.get(id).map(|record| record.sent));
-        let last = last.or_else(|| leases.gone.get(id).map(|(sent, _)| *sent));
-        check_new(sent, last, clock::now().as_millis())
+        check_new(sent, last.zip(leases.renewed.get(id).copied()).or_else(|| leases.gone.get(id).copied()))
     }
 
     fn take(&self, record: Record) -> Result<(), Error> {
@@ -59,7 +58,7 @@ impl Memory {
         let id = record.report.id.clone();
         self.check_new(&leases, &id, record.sent)?;
         leases.gone.remove(&id);
-        leases.until.insert(id.clone(), Instant::now() + LEASE);
+        leases.renewed.insert(id.clone(), Instant::now());
         let remembers = record.report.drained && !leases.undrained.contains(&id);
         self.board.change(|table| {
             if remembers {
@@ -73,7 +72,7 @@ impl Memory {
     fn remove(&self, id: EdgeId, sent: u64) -> Result<(), Error> {
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_new(&leases, &id, sent)?;
-        leases.until.remove(&id);
+        leases.renewed.remove(&id);
         leases.gone.insert(id.clone(), (sent, Instant::now()));
         self.board.change(|table| table.edges.remove(&id));
         Ok(())
@@ -120,20 +119,24 @@ async fn expire(board: Arc<Board>, leases: Arc<Mutex<Leases>>) {
         ticks.tick().await;
         let now = Instant::now();
         let mut leases = leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.gone.retain(|_, (_, since)| now - *since < REMEMBERED);
-        let over: Vec<EdgeId> =
-            leases.until.iter().filter(|(_, until)| **until <= now).map(|(id, _)| id.clone()).collect();
+        leases.gone.retain(|_, (_, arrived)| now - *arrived < REMEMBERED);
+        let over: Vec<(EdgeId, Instant)> = leases
+            .renewed
+            .iter()
+            .filter(|(_, arrived)| now - **arrived >= LEASE)
+            .map(|(id, arrived)| (id.clone(), *arrived))
+            .collect();
         if over.is_empty() {
             continue;
         }
-        for id in &over {
-            leases.until.remove(id);
-        }
-        let removed: Vec<Arc<Record>> =
-            board.change(|table| over.iter().filter_map(|id| table.edges.remove(id)).collect());
-        for record in removed {
-            tracing::warn!("edge lost: it does not renew its lease, edge: {}", record.report.id);
-            leases.gone.insert(record.report.id.clone(), (record.sent, now));
+        let removed: Vec<Option<Arc<Record>>> =
+            board.change(|table| over.iter().map(|(id, _)| table.edges.remove(id)).collect());
+        for ((id, arrived), record) in over.into_iter().zip(removed) {
+            leases.renewed.remove(&id);
+            if let Some(record) = record {
+                tracing::warn!("edge lost: it does not renew its lease, edge: {id}");
+                leases.gone.insert(id, (record.sent, arrived));
+            }
         }
     }
 }

@@ -18,11 +18,11 @@ use super::memory::Memory;
 use super::prepared::Prepared;
 use super::probe::{self, Listed};
 use super::record::{EdgeId, Record};
-use super::signature::{self, Key, KeyError, Purpose, Refused, Signed, check_start};
+use super::signature::{self, Key, KeyError, Purpose, Refused, SecretOf, Signed, check_start};
 use super::store::{self, Store, Table};
 use super::tickets::{Invalid, Tickets};
 use super::voice;
-use super::wire::{Answer, ERA, Fault, Request};
+use super::wire::{Answer, ERA, Fault, Member, Request};
 use crate::clock;
 use crate::config::cluster::{self as settings, Region};
 
@@ -79,7 +79,8 @@ impl Drop for Origin {
 impl Origin {
     /// Starts the origin as configured, in the current runtime until it is dropped.
     pub(crate) fn start(config: &settings::Cluster) -> Result<Arc<Self>, Error> {
-        let key = config.secret_file.as_deref().map(Key::read).transpose()?;
+        let read = |path| Key::read(SecretOf::Cluster, path);
+        let key = config.secret_file.as_deref().map(read).transpose()?;
         let store: Box<dyn Store> = match &config.store {
             settings::Store::Memory => Box::new(Memory::start()),
             settings::Store::Etcd(etcd) => Box::new(Etcd::start(etcd)?),
@@ -124,14 +125,15 @@ impl Origin {
     }
 
     /// Handles a request of an edge. Returns the status, the body, and the body's signature if the request had a valid one. `streams` are
-    /// the streams that are live here. `edge` is the header with the claim of an edge that has a credential instead of the cluster's
-    /// secret.
+    /// the streams that are live here, `members` the applications that need play tokens. `edge` is the header with the claim of an edge
+    /// that has a credential instead of the cluster's secret.
     pub(crate) async fn take(
         &self,
         header: Option<&str>,
         edge: Option<&str>,
         body: &[u8],
         streams: Vec<String>,
+        members: Option<Vec<Member>>,
     ) -> (u16, String, Option<String>) {
         let Some(key) = &self.key else {
             return (
@@ -161,7 +163,7 @@ impl Origin {
         let status = match (&signed, refused) {
             (Some(signed), None) => match self.report(signed, claim.as_ref(), body, &answer.era).await {
                 Ok((id, drained)) => {
-                    (answer.drained, answer.streams) = (drained, streams);
+                    (answer.drained, answer.streams, answer.members) = (drained, streams, members);
                     answer.edges = self.near(number(&id), None, std::slice::from_ref(&id));
                     200
                 }

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::figures::folders;
-use super::signature::Key;
+use super::signature::{Key, SecretOf};
 use crate::chat::Chat;
 use crate::config::Config;
 
@@ -34,9 +34,9 @@ use sources::Sources;
 /// Starts this node as configured, or returns `None` without `peer`. The node runs on a thread of its own until the process ends.
 pub(crate) fn start(config: &Config, chat: &Arc<Chat>) -> Result<Option<Arc<Pair>>, Error> {
     let Some(settings) = &config.cluster.pair else { return Ok(None) };
-    let key = Key::read(&settings.secret_file)?;
+    let key = Key::read(SecretOf::Pair, &settings.secret_file)?;
     if let Some(shared) = &config.cluster.secret_file
-        && Key::read(shared)? == key
+        && Key::read(SecretOf::Cluster, shared)? == key
     {
         return Err(Error::SameSecret);
     }

@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::demand::Demand;
 use crate::nginx::Nginx;
 use crate::publisher::link::{Link, PATIENCE};
-use crate::publisher::{self, accepted, token, words};
+use crate::publisher::{self, accepted, is_invalid_token, token, words};
 use crate::relay::paths::Paths;
 use crate::relay::recent::{self, Recents};
 use crate::relay::{self, Relay};
@@ -140,7 +140,9 @@ async fn run(node: Arc<Node>, mut offered: watch::Receiver<Offers>, demand: Arc<
                 if changed.is_err() {
                     return;
                 }
-                known = offered.borrow_and_update().keys().filter(|id| !own.contains(*id)).cloned().collect();
+                let offers = offered.borrow_and_update();
+                known = offers.streams.keys().filter(|id| !own.contains(*id)).cloned().collect();
+                running.retain(|id, _| !offers.refused.contains(&id.0));
                 demand.offer_relays(known.clone());
             }
         }
@@ -171,7 +173,7 @@ async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>, offered: watc
     let (mut failures, mut told) = (0, String::new());
     loop {
         let began = Instant::now();
-        let nth = offered.borrow().get(&id).copied().unwrap_or_default();
+        let nth = offered.borrow().streams.get(&id).copied().unwrap_or_default();
         let ended = match edge.transport {
             Transport::Rtmp => tokio::select! {
                 ended = over_rtmp(&node, &id, nth) => ended.map(|never| match never {}),
@@ -235,7 +237,7 @@ async fn over_rtmp(node: &Node, id: &StreamId, nth: usize) -> Result<std::conver
                     }
                 }
                 ClientEvent::Status(status) if status.level == "error" => {
-                    return Err(Error::Origin(words(&status)));
+                    return Err(Error::Origin(explained(words(&status))));
                 }
                 ClientEvent::Closed => return Err(Error::Closed),
                 _ => {}
@@ -253,6 +255,16 @@ async fn over_rtmp(node: &Node, id: &StreamId, nth: usize) -> Result<std::conver
     }
 }
 
+/// Adds the remedy to the origin's words, if it does not know the secret that has signed the token.
+fn explained(words: String) -> String {
+    match is_invalid_token(&words) {
+        true => format!(
+            "{words}: copy the file of weir_secret from the origin to this edge, for weir_secret in nginx.conf and secret_file of [nginx]"
+        ),
+        false => words,
+    }
+}
+
 /// Sends and receives data at the edge's nginx. Never returns while there is no connection.
 async fn turn(sink: &mut Option<Link>) -> Result<(), publisher::Error> {
     match sink {
@@ -266,7 +278,7 @@ async fn publish(config: &Config, (app, name): &StreamId) -> Result<Link, Error>
     let url = token::url(&config.nginx.rtmp, config.nginx.secret_file.as_deref(), app, name, false)?;
     let mut link = Link::connect(&url).await?;
     match timeout(PATIENCE, accepted(&mut link, &url)).await {
-        Ok(done) => done?,
+        Ok(done) => done.map_err(publisher::Error::of_minted)?,
         Err(_) => return Err(Error::NoAnswer),
     }
     Ok(link)
@@ -319,4 +331,19 @@ async fn over(
     };
     relay.run(shared, || {}).await?;
     Err(Error::Closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_token_has_a_remedy() {
+        let said = explained("invalid token (NetStream.Play.Failed)".to_owned());
+        assert!(
+            said.starts_with("invalid token (NetStream.Play.Failed): copy the file of weir_secret"),
+            "{said}"
+        );
+        assert_eq!(explained("stream not found".to_owned()), "stream not found");
+    }
 }

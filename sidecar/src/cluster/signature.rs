@@ -3,6 +3,7 @@
 //! `Authorization: Weir-Cluster time=MILLISECONDS,nonce=HEX,signature=HEX`. The answer is signed over the same nonce.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,10 +32,40 @@ impl fmt::Debug for Key {
     }
 }
 
+/// Key of `[cluster]` that names the file of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecretOf {
+    /// `secret_file`: all nodes of the cluster have it.
+    Cluster,
+    /// `pair_secret_file`: the two nodes of a pair have it.
+    Pair,
+}
+
+impl SecretOf {
+    /// Returns the key.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Cluster => "secret_file",
+            Self::Pair => "pair_secret_file",
+        }
+    }
+
+    /// Returns how to get a file that is missing.
+    pub(crate) fn remedy(self, path: &Path) -> String {
+        let (first, others) = match self {
+            Self::Cluster => ("the origin", "all other nodes"),
+            Self::Pair => ("one node", "the other node"),
+        };
+        let path = path.display();
+        format!("weir secret new --owner weir {path} makes it on {first}; copy it from there to {others}")
+    }
+}
+
 /// Reason why a file contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("[cluster]: secret_file: {}: {why}", path.display())]
+#[error("[cluster]: {}: {}: {why}", of.key(), path.display())]
 pub(crate) struct KeyError {
+    of: SecretOf,
     path: PathBuf,
     why: String,
 }
@@ -62,10 +93,15 @@ pub(crate) struct Signed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     /// The request has no valid signature.
-    #[error("the request is not signed with this cluster's secret")]
+    #[error(
+        "the request is not signed with the secret of this server: secret_file of [cluster], or pair_secret_file in a pair, must hold the \
+         same on both machines"
+    )]
     Signature,
     /// The credential is for another edge, or has expired.
-    #[error("the credential is not of this edge, or it is over")]
+    #[error(
+        "the credential is not of this edge, or it is over: weir edge ticket NAME on the origin and weir edge join on the edge make a new one"
+    )]
     Credential,
     /// The request was signed long ago, or in the future.
     #[error("the clocks differ by {} s: this request is from {}", .0.unsigned_abs() / 1000, if *.0 < 0 { "the past" } else { "the future" })]
@@ -77,9 +113,12 @@ pub(crate) enum Refused {
 
 impl Key {
     /// Reads the secret of a file, without blanks around it.
-    pub(crate) fn read(path: &Path) -> Result<Self, KeyError> {
-        let failed = |why: String| KeyError { path: path.into(), why };
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    pub(crate) fn read(of: SecretOf, path: &Path) -> Result<Self, KeyError> {
+        let failed = |why: String| KeyError { of, path: path.into(), why };
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => failed(format!("the file is missing: {}", of.remedy(path))),
+            _ => failed(error.to_string()),
+        })?;
         Self::new(text.trim().as_bytes())
             .ok_or_else(|| failed("must have at least 32 bytes: weir secret new FILE makes one".into()))
     }
@@ -179,10 +218,10 @@ pub(crate) fn check_start(signed: &Signed, now: u64, uptime: Duration) -> Result
     }
 }
 
-/// Returns whether a request is newer than the last one of its sender. If the last one is further ahead of the clock than any request may
-/// be, the clock has been set back since, and the last one does not count.
-pub(crate) fn is_newer(sent: u64, last: u64, now: u64) -> bool {
-    sent > last || last > now.saturating_add(WINDOW_MS)
+/// Returns whether a request is newer than the last one of its sender, which has arrived at the time `arrived` of the present clock. If the
+/// last one is further ahead of this time than any request may be, the clock has been set back since, and the last one does not count.
+pub(crate) fn is_newer(sent: u64, last: u64, arrived: u64) -> bool {
+    sent > last || last > arrived.saturating_add(WINDOW_MS)
 }
 
 #[cfg(test)]
@@ -205,6 +244,30 @@ mod tests {
         assert!(is_newer(11, 10, 10) && !is_newer(10, 10, 10) && !is_newer(9, 10, 10));
         assert!(!is_newer(10, 30_010, 10), "the sender's clock is ahead");
         assert!(is_newer(10, 30_011, 10), "this clock was ahead");
+        // The clock is set back by 31 seconds, 2 seconds after the last request. It shows 70 000 then, so that request came at 68 000.
+        assert!(is_newer(70_000, 99_000, 68_000));
+    }
+
+    #[test]
+    fn the_error_of_a_missing_file_says_how_to_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cluster.secret");
+        let said = |of| Key::read(of, &path).unwrap_err().to_string();
+        let shown = path.display();
+        assert_eq!(
+            said(SecretOf::Cluster),
+            format!(
+                "[cluster]: secret_file: {shown}: the file is missing: weir secret new --owner weir {shown} makes it on the origin; \
+                 copy it from there to all other nodes"
+            )
+        );
+        let pair = said(SecretOf::Pair);
+        assert!(
+            pair.starts_with("[cluster]: pair_secret_file: ") && pair.ends_with(" to the other node"),
+            "{pair}"
+        );
+        std::fs::write(&path, "short").unwrap();
+        assert!(said(SecretOf::Cluster).contains("must have at least 32 bytes"));
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::record::{EdgeId, Record};
 use super::signature::is_newer;
+use crate::clock;
 
 /// Interval at which an edge renews its lease.
 pub(crate) const RENEW: Duration = Duration::from_secs(2);
@@ -42,13 +44,15 @@ pub(crate) enum Error {
     Away(String),
 }
 
-/// Checks that a report is newer than the last one of the edge.
+/// Checks that a report is newer than the last one of the edge. `last` is the time of that one, and the moment of its arrival, or a later
+/// moment if that is unknown.
 ///
 /// # Errors
 ///
 /// [`Error::Replayed`].
-pub(crate) fn check_new(sent: u64, last: Option<u64>, now: u64) -> Result<(), Error> {
-    if last.is_none_or(|last| is_newer(sent, last, now)) { Ok(()) } else { Err(Error::Replayed) }
+pub(crate) fn check_new(sent: u64, last: Option<(u64, Instant)>) -> Result<(), Error> {
+    let is_new = last.is_none_or(|(last, arrived)| is_newer(sent, last, clock::at(arrived).as_millis()));
+    if is_new { Ok(()) } else { Err(Error::Replayed) }
 }
 
 /// Store of the table. Each backend passes the same tests (`tests.rs`).

@@ -247,6 +247,19 @@ async fn memory_keeps_its_promises() {
         .await;
 }
 
+/// The clock is set back by little more than the largest accepted difference of two clocks, between two reports of an edge.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_between_two_reports_refuses_no_edge() {
+    let store = Memory::start();
+    let now = clock::now().as_millis();
+    // The edge's clock is 29 seconds ahead. The origin's clock shows the same time again, 2 seconds later.
+    store.renew(record("a", now + 29_000)).await.unwrap();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    store.renew(record("a", now + 10)).await.unwrap();
+    assert_eq!(store.renew(record("a", now + 10)).await, Err(Error::Replayed));
+    assert_eq!(store.leave(id("a"), now).await, Err(Error::Replayed));
+}
+
 #[tokio::test]
 async fn etcd_keeps_the_same_promises() {
     let server = Server::start();

@@ -20,10 +20,10 @@ const MOST: usize = 2000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Invalid {
     /// The ticket was never issued or is too old, or this daemon has restarted since.
-    #[error("the ticket is unknown or too old")]
+    #[error("the ticket is unknown or too old: weir edge ticket NAME on the origin prints a new one")]
     Unknown,
     /// Another edge has used the ticket.
-    #[error("the ticket was used already")]
+    #[error("the ticket was used already: weir edge ticket NAME on the origin prints a new one")]
     Used,
 }
 

@@ -45,6 +45,19 @@ pub(crate) struct Answer {
     pub streams: Vec<String>,
     /// Addresses of other live edges, to which the pages of this edge may send viewers.
     pub edges: Vec<String>,
+    /// Applications whose streams need a play token here; `None` from an older version, and if the origin does not know yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<Vec<Member>>,
+}
+
+/// Application whose streams need a play token at an origin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    /// Name of the application.
+    pub app: String,
+    /// Players of RTMP need a token, too.
+    #[serde(default)]
+    pub rtmp: bool,
 }
 
 /// Body of `POST /v1/edges/join`.

@@ -40,8 +40,12 @@ pub(crate) enum What {
 pub(crate) enum Content {
     /// A line, such as a bearer token.
     Line,
-    /// At least 32 bytes, as for `weir_secret`.
+    /// At least 32 bytes: a copy of the file of `weir_secret`.
     Signing,
+    /// The same, which the nodes of a cluster have in common.
+    Cluster,
+    /// The same, which the two nodes of a pair have in common.
+    Pair,
     /// `whsec_` and base64.
     Webhook,
     /// Access keys of S3.
@@ -68,10 +72,10 @@ impl Config {
             needs.add("[edge]: credential_file", file, What::Secret(Content::Line));
         }
         if let Some(file) = &self.cluster.secret_file {
-            needs.add("[cluster]: secret_file", file, What::Secret(Content::Signing));
+            needs.add("[cluster]: secret_file", file, What::Secret(Content::Cluster));
         }
         if let Some(pair) = &self.cluster.pair {
-            needs.add("[cluster]: pair_secret_file", &pair.secret_file, What::Secret(Content::Signing));
+            needs.add("[cluster]: pair_secret_file", &pair.secret_file, What::Secret(Content::Pair));
         }
         if let super::cluster::Store::Etcd(etcd) = &self.cluster.store {
             if let Some(file) = &etcd.ca_file {

@@ -53,7 +53,7 @@ fn prove(args: &CheckNodeArgs, api: &ApiArgs) -> Result<(Output, bool), Error> {
         conf: path::absolute(&args.conf).unwrap_or_else(|_| args.conf.clone()),
         config: args.config.clone(),
         is_config_expected: true,
-        socket: args.daemon.socket.clone(),
+        socket: args.daemon.path(&args.config),
     };
     let begin = Instant::now();
     let runtime = runtime()?;

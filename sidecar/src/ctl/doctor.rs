@@ -19,7 +19,7 @@ pub(super) fn run(args: &DoctorArgs, api: &ApiArgs) -> Result<(Output, bool), Er
         conf: path::absolute(&args.conf).unwrap_or_else(|_| args.conf.clone()),
         config: args.config.clone(),
         is_config_expected: args.config != Path::new(DEFAULT_PATH),
-        socket: args.daemon.socket.clone(),
+        socket: args.daemon.path(&args.config),
     };
     let runtime = runtime()?;
     let found = runtime.block_on(async {

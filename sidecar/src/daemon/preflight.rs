@@ -10,6 +10,7 @@ use nix::unistd::{AccessFlags, Uid, access};
 use weir_model::Secret;
 use weir_model::token::Signer;
 
+use crate::cluster::signature::SecretOf;
 use crate::config::Config;
 use crate::config::needs::{Content, Need, What};
 use crate::files::name_of;
@@ -86,12 +87,17 @@ fn look_at(need: &Need) -> Result<(), Problem> {
 }
 
 fn check_content(path: &Path, content: Content) -> Result<(), Problem> {
-    let text = fs::read_to_string(path).map(Secret::new).map_err(|error| unreadable(path, &error))?;
+    let text = fs::read_to_string(path).map(Secret::new).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            Problem::Unusable { why: "the file is missing".into(), remedy: how_to_make(path, content) }
+        }
+        _ => unreadable(path, &error),
+    })?;
     let wrong = |what: &str| Err(Problem::Content(what.to_owned()));
     match content {
         Content::Line if text.expose().trim().is_empty() => wrong("is empty"),
         Content::Line => Ok(()),
-        Content::Signing => match Signer::new(text.expose().as_bytes()) {
+        Content::Signing | Content::Cluster | Content::Pair => match Signer::new(text.expose().as_bytes()) {
             Ok(_) => Ok(()),
             Err(error) => wrong(&error.to_string()),
         },
@@ -103,6 +109,20 @@ fn check_content(path: &Path, content: Content) -> Result<(), Problem> {
             Ok(_) => Ok(()),
             Err(error) => wrong(&error.to_string()),
         },
+    }
+}
+
+/// Returns how to make a secret that is missing, if this is always the same.
+fn how_to_make(path: &Path, content: Content) -> Option<String> {
+    match content {
+        Content::Signing => Some(format!(
+            "install -o {} -m 0600 /etc/nginx/weir.secret {} makes it from the file of weir_secret in nginx.conf",
+            us(),
+            path.display()
+        )),
+        Content::Cluster => Some(SecretOf::Cluster.remedy(path)),
+        Content::Pair => Some(SecretOf::Pair.remedy(path)),
+        Content::Line | Content::Webhook | Content::Credentials => None,
     }
 }
 
@@ -185,6 +205,16 @@ mod tests {
         for (name, what, problem) in [
             ("long", What::Secret(Content::Signing), None),
             ("short", What::Secret(Content::Signing), Some("32")),
+            ("none", What::Secret(Content::Signing), Some("the file is missing: install -o ")),
+            (
+                "none",
+                What::Secret(Content::Cluster),
+                Some("the file is missing: weir secret new --owner weir "),
+            ),
+            ("none", What::Secret(Content::Pair), Some("the file is missing: weir secret new --owner weir ")),
+            ("none", What::Secret(Content::Line), Some("the file is missing")),
+            ("long", What::Secret(Content::Cluster), None),
+            ("short", What::Secret(Content::Pair), Some("32")),
             ("hook", What::Secret(Content::Webhook), None),
             ("long", What::Secret(Content::Webhook), Some("whsec_")),
             ("short", What::Secret(Content::Credentials), Some("aws_access_key_id")),

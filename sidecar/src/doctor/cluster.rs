@@ -1,6 +1,7 @@
 //! Checks the other machines: whether an edge has joined, which edges an origin has, and whether a load balancer's nginx knows
 //! them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::finding::Finding;
 use crate::clock;
 use crate::cluster::agent::Standing;
+use crate::cluster::members::Leak;
 use crate::cluster::origin::View;
 use crate::config::Config;
 use crate::config::cluster::{Edge, LoadBalancer};
@@ -68,7 +70,7 @@ async fn edge_standings(client: &Client) -> Vec<Finding> {
     loop {
         let found = match client.ask(Method::GET, &["v1", "edge"]).await {
             Ok(text) => match serde_json::from_str::<Standings>(&text) {
-                Ok(Standings { origins }) => origins.iter().map(standing).collect(),
+                Ok(Standings { origins }) => origins.iter().map(standing).chain(leaks(&origins)).collect(),
                 Err(error) => vec![Finding::problem(PART, error.to_string(), "restart weir serve")],
             },
             Err(error) => vec![no_answer(&error)],
@@ -79,6 +81,19 @@ async fn edge_standings(client: &Client) -> Vec<Finding> {
         }
         sleep(PAUSE).await;
     }
+}
+
+/// Reports streams for members only that this edge gives to everybody. If the daemon does not answer, its own part reports that.
+pub(super) async fn open_to_everybody(config: &Config, socket: &Path) -> Vec<Finding> {
+    let (Some(_), Ok(client)) = (&config.edge, Client::new(socket)) else { return Vec::new() };
+    let Ok(text) = client.ask(Method::GET, &["v1", "edge"]).await else { return Vec::new() };
+    serde_json::from_str::<Standings>(&text).map(|known| leaks(&known.origins)).unwrap_or_default()
+}
+
+/// Returns each leak once, also if several origins ask for the same tokens.
+fn leaks(origins: &[Standing]) -> Vec<Finding> {
+    let leaks: BTreeSet<&Leak> = origins.iter().flat_map(|origin| &origin.leaks).collect();
+    leaks.into_iter().map(|leak| Finding::problem(PART, leak.fault(), leak.remedy())).collect()
 }
 
 fn standing(Standing { origin, state, .. }: &Standing) -> Finding {
@@ -192,6 +207,7 @@ fn apart(seconds: u64, origin: &str) -> Finding {
 mod tests {
     use super::super::finding::State;
     use super::*;
+    use crate::cluster::members::Open;
 
     fn view(id: &str, state: &str) -> View {
         View {
@@ -237,11 +253,32 @@ mod tests {
         assert_eq!(written(&settings, &missing, &edges).state, State::Problem);
     }
 
+    fn at(origin: &str, state: &str, leaks: Vec<Leak>) -> Standing {
+        Standing { origin: origin.into(), state: state.into(), skew_ms: None, leaks }
+    }
+
+    #[test]
+    fn streams_that_are_open_here_and_not_at_the_origins_are_a_problem() {
+        let leak = |open| Leak { app: "live".parse().unwrap(), open };
+        let found = leaks(&[
+            at("http://a", "joined", vec![leak(Open::All)]),
+            at("http://b", "joined", vec![leak(Open::All)]),
+        ]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let said = found[0].to_string();
+        assert!(
+            said.starts_with("problem: cluster: application \"live\" needs play tokens at the origin"),
+            "{said}"
+        );
+        assert!(said.contains(": add \"weir_play token;\" to application live"), "{said}");
+        assert_eq!(leaks(&[at("http://a", "joined", Vec::new())]), []);
+        let old: Standing = serde_json::from_str(r#"{"origin":"http://a","state":"joined"}"#).unwrap();
+        assert_eq!(old.leaks, []);
+    }
+
     #[test]
     fn standings_and_clocks() {
-        let of = |state: &str| {
-            standing(&Standing { origin: "http://o".into(), state: state.into(), skew_ms: None }).state
-        };
+        let of = |state: &str| standing(&at("http://o", state, Vec::new())).state;
         assert_eq!(
             ["joined", "drained", "", "status 401"].map(of),
             [State::Ok, State::Hint, State::Problem, State::Problem]

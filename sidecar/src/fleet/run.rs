@@ -143,8 +143,20 @@ impl Runner {
             self.leave_dns(server).await;
         }
         let began = Instant::now();
+        let mut silent = BTreeSet::new();
         while !now && !edges.is_empty() && began.elapsed() < self.fleet.drain {
-            let Ok(views) = self.origin.edges().await else { break };
+            let views = match self.origin.edges().await {
+                Ok(views) => views,
+                Err(error) => {
+                    tracing::warn!("the numbers of viewers are unknown: {error}");
+                    break;
+                }
+            };
+            for server in edges.iter().filter(|server| !is_heard(&views, &server.name)) {
+                if silent.insert(&server.name) {
+                    tracing::warn!("edge sends no reports: its viewers are unknown, edge: {}", server.name);
+                }
+            }
             let viewers = |server: &Server| view(&views, &server.name).map_or(0, |view| view.viewers);
             if edges.iter().map(viewers).sum::<u32>() == 0 && began.elapsed() >= self.settle() {
                 break;
@@ -457,6 +469,11 @@ enum NotServing {
 
 fn count(servers: &[Server]) -> u32 {
     u32::try_from(servers.len()).unwrap_or(u32::MAX)
+}
+
+/// Returns whether the origin receives reports of an edge.
+fn is_heard(edges: &[View], name: &str) -> bool {
+    view(edges, name).is_some_and(|edge| edge.state != "down")
 }
 
 fn view<'v>(edges: &'v [View], name: &str) -> Option<&'v View> {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::answers::{Answers, Role};
+use weir_rtmp::url::DEFAULT_PORT;
+
+use super::answers::{Answers, Role, host};
 use super::{File, Place};
 
 /// Name of the second node's weir.toml in a pair.
@@ -104,8 +106,10 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
         }
         Role::Origin => format!(
             "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n{other_port}{pair}\
-             For each edge, copy cluster.secret there and run:\n\
-             \n  weir init edge --origin {pages} --cluster-secret cluster.secret --address http://EDGE:8080 --bandwidth 1g\n"
+             For each edge, copy weir.secret and cluster.secret there and run:\n\
+             \n  weir init edge --origin {pages}{} --secret weir.secret --cluster-secret cluster.secret \
+             --address http://EDGE:8080 --bandwidth 1g\n",
+            origin_rtmp(answers)
         ),
         Role::Edge if is_cache => {
             let address = answers.edge.as_ref().map(|edge| edge.address.as_str().to_owned());
@@ -122,6 +126,14 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
             "\nIn weir.toml of each edge, origin of [edge] is a list with this machine: \
              origin = [\"https://ORIGIN/tv\", \"http://THIS-MACHINE:{port}/tv\"]\n"
         ),
+    }
+}
+
+/// Returns the option with which an edge finds the RTMP server of this origin, if it needs one.
+fn origin_rtmp(answers: &Answers) -> String {
+    match (&answers.url, answers.rtmp_port) {
+        (Some(url), port) if port != DEFAULT_PORT => format!(" --origin-rtmp rtmp://{}:{port}", host(url)),
+        _ => String::new(),
     }
 }
 

@@ -108,6 +108,20 @@ fn each_answer_is_in_its_place_and_no_example_is_left() {
 }
 
 #[test]
+fn the_command_for_the_edges_of_an_origin_is_complete() {
+    let command = |rtmp_port| {
+        let of = Answers { rtmp_port, ..answers(Role::Origin) };
+        let text = steps(&of, std::path::Path::new("/tmp/a"), &files(&of).unwrap());
+        text.lines().find(|line| line.starts_with("  weir init edge ")).unwrap().to_owned()
+    };
+    let rest =
+        "--secret weir.secret --cluster-secret cluster.secret --address http://EDGE:8080 --bandwidth 1g";
+    let pages = "  weir init edge --origin https://tv.example.net/tv";
+    assert_eq!(command(1936), format!("{pages} --origin-rtmp rtmp://tv.example.net:1936 {rest}"));
+    assert_eq!(command(1935), format!("{pages} {rest}"));
+}
+
+#[test]
 fn a_load_balancer_keeps_the_port_that_the_check_and_the_other_one_use() {
     let files = files(&answers(Role::Loadbalancer)).unwrap();
     let nginx = text(&files, "nginx.conf");
@@ -145,8 +159,7 @@ fn the_drop_in_is_the_whole_file_in_two_halves() {
     of.drop_in = true;
     let files = files(&of).unwrap();
     let (rtmp, site) = (text(&files, "rtmp.conf"), text(&files, "site.conf"));
-    let halves: Vec<&str> = without_comments(&rtmp).into_iter().chain(without_comments(&site)).collect();
-    let mut left = halves.clone();
+    let mut left: Vec<&str> = without_comments(&rtmp).into_iter().chain(without_comments(&site)).collect();
     // These lines are in Debian's nginx.conf, or in another block there.
     const DEBIANS: [&str; 15] = [
         "user www-data;",
@@ -174,7 +187,29 @@ fn the_drop_in_is_the_whole_file_in_two_halves() {
         }
     }
     assert!(missing.is_empty(), "not in the drop-in: {missing:?}");
-    assert_eq!(left, ["rtmp_auto_push on;"], "only in the drop-in");
+    assert_eq!(left, [""; 0], "only in the drop-in");
+}
+
+#[test]
+fn rtmp_players_find_the_streams_of_all_workers() {
+    let mut drop_in = answers(Role::Single);
+    drop_in.drop_in = true;
+    for (of, name) in [
+        (answers(Role::Single), "nginx.conf"),
+        (drop_in, "rtmp.conf"),
+        (answers(Role::Origin), "nginx.conf"),
+        (answers(Role::Edge), "nginx.conf"),
+    ] {
+        let text = text(&files(&of).unwrap(), name);
+        let lines = without_comments(&text);
+        assert!(lines.contains(&"rtmp_auto_push on;"), "{:?}, {name}", of.role);
+    }
+    // Nobody plays there, and each worker would get each stream.
+    let restream = text(&files(&answers(Role::Restream)).unwrap(), "nginx.conf");
+    assert!(
+        !without_comments(&restream).contains(&"rtmp_auto_push on;")
+            && restream.contains("#rtmp_auto_push on;")
+    );
 }
 
 #[test]

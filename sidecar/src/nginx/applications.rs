@@ -33,6 +33,11 @@ impl Application {
     pub(crate) fn needs_play_token(&self) -> bool {
         [&self.play, &self.play_http].into_iter().flatten().any(|play| play == "token")
     }
+
+    /// Returns the same for RTMP alone, or `None` if an older module does not report it.
+    pub(crate) fn needs_token_over_rtmp(&self) -> Option<bool> {
+        self.play.as_ref().map(|play| play == "token")
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,7 @@
 //! Reasons why a stream is not published, or no longer.
 
+use weir_model::Refusal;
+
 /// Error on one line, without the stream key.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -39,8 +41,24 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Adds the remedy if the nginx of this machine refuses a token that the daemon has minted.
+    pub(crate) fn of_minted(self) -> Self {
+        match self {
+            Self::Refused { url, why } if is_invalid_token(&why) => {
+                let remedy = "secret_file of [nginx] in weir.toml must be a copy of the file of weir_secret in nginx.conf";
+                Self::Refused { url, why: format!("{why}: {remedy}") }
+            }
+            other => other,
+        }
+    }
+
     /// Returns whether another attempt would fail in the same way.
     pub(crate) fn is_permanent(&self) -> bool {
         !matches!(self, Self::Connect { .. } | Self::Lost { .. })
     }
+}
+
+/// Returns whether a server's words say that it has another secret than the signer of the token.
+pub(crate) fn is_invalid_token(words: &str) -> bool {
+    words.starts_with(&Refusal::TokenInvalid.to_string())
 }

@@ -32,7 +32,7 @@ impl Outgoing {
     pub(super) async fn publish(url: &Url, recent: recent::Entry) -> Result<Self, Error> {
         let mut link = Link::connect(url).await?;
         match timeout(PATIENCE, accepted(&mut link, url)).await {
-            Ok(result) => result?,
+            Ok(result) => result.map_err(publisher::Error::of_minted)?,
             Err(_) => return Err(Error::NoAnswer),
         }
         Ok(Self { link, url: url.to_string(), recent, origin: None, last: 0, skips: false })

@@ -1,6 +1,6 @@
 //! Access of viewers: checks play tokens, if `play` of `[web]` or `weir_play` of nginx requires one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use weir_model::{ClientAddr, Refusal, Secret, Timestamp};
 
 use super::answer;
 use crate::clock;
+use crate::cluster::wire::Member;
 use crate::config::Config;
 use crate::config::web::Play;
 use crate::streams::StreamId;
@@ -22,8 +23,8 @@ use crate::streams::StreamId;
 #[derive(Debug)]
 pub(super) struct Doors {
     kind: Mutex<Kind>,
-    /// Applications that nginx protects; `None` until nginx has answered.
-    protected: Mutex<Option<Arc<BTreeSet<String>>>>,
+    /// Applications whose streams need a token, and whether nginx asks for one over RTMP; `None` until nginx has answered.
+    protected: Mutex<Option<Arc<BTreeMap<String, bool>>>>,
     /// Tokens that nginx has revoked; `None` until nginx has answered.
     revoked: Mutex<Option<Arc<RevokedTokens>>>,
 }
@@ -110,15 +111,17 @@ impl Doors {
         *self.kind.lock().unwrap_or_else(PoisonError::into_inner) = Kind::of(config);
     }
 
-    /// Sets the applications that nginx protects; replaces the earlier set.
-    pub(super) fn protect(&self, applications: BTreeSet<String>) {
-        let has_signer = self.kind.lock().unwrap_or_else(PoisonError::into_inner).signer.is_some();
+    /// Sets the applications whose streams need a token; replaces the earlier set.
+    pub(super) fn protect(&self, applications: BTreeMap<String, bool>) {
+        let kind = self.kind.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Without a signer, `Kind::of` has reported the setting `play = "token"`.
+        let has_signer = kind.signer.is_some() || kind.play == Play::Token;
         let mut protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner);
         if protected.as_deref() == Some(&applications) {
             return;
         }
         if !applications.is_empty() && !has_signer {
-            let names: Vec<&str> = applications.iter().map(String::as_str).collect();
+            let names: Vec<&str> = applications.keys().map(String::as_str).collect();
             tracing::warn!(
                 "nobody can watch here what weir_play protects in nginx.conf: set secret_file of [nginx] in weir.toml to a copy of \
                  the file of weir_secret, applications: {}",
@@ -126,6 +129,15 @@ impl Doors {
             );
         }
         *protected = Some(Arc::new(applications));
+    }
+
+    /// Returns the applications whose streams need a token, for edges; `None` until nginx has answered.
+    pub(super) fn members(&self) -> Option<Vec<Member>> {
+        if self.kind.lock().unwrap_or_else(PoisonError::into_inner).play == Play::Open {
+            return Some(Vec::new());
+        }
+        let protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some(protected.iter().map(|(app, rtmp)| Member { app: app.clone(), rtmp: *rtmp }).collect())
     }
 
     /// Returns whether any stream needs a token.
@@ -204,7 +216,7 @@ impl Doors {
             Play::Token => true,
             Play::AsNginx => {
                 let protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                protected.ok_or(Denied::NotYet)?.contains(id.0.as_str())
+                protected.ok_or(Denied::NotYet)?.contains_key(id.0.as_str())
             }
         };
         if !needs_token {

@@ -192,7 +192,8 @@ pub(super) async fn post(State(web): State<Arc<Web>>, headers: HeaderMap, body: 
     let live = web.board.all();
     let streams = live.iter().map(|entry| format!("{}/{}", entry.live.app, entry.live.name)).collect();
     let edge = headers.get(HEADER).and_then(|value| value.to_str().ok());
-    let (status, text, signature) = origin.take(authorization, edge, &body, streams).await;
+    let members = web.doors.members();
+    let (status, text, signature) = origin.take(authorization, edge, &body, streams, members).await;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
     if let Some(value) = signature.and_then(|signature| HeaderValue::from_str(&signature).ok()) {

@@ -50,12 +50,13 @@ async fn learn(web: &Web) {
     let Some(nginx) = nginx(web) else { return };
     // If nginx does not answer, or another program answers in its place, nothing changes: protected streams stay protected, and
     // revoked tokens stay revoked.
-    if play == Play::AsNginx
+    if play != Play::Open
         && let Ok(Some(known)) = nginx.applications().await
     {
-        let protected =
-            known.into_iter().filter(Application::needs_play_token).map(|application| application.name);
-        web.doors.protect(protected.collect());
+        let needs_token = |application: &Application| play == Play::Token || application.needs_play_token();
+        let over_rtmp = |application: &Application| application.needs_token_over_rtmp().unwrap_or_default();
+        let protected = known.into_iter().filter(needs_token);
+        web.doors.protect(protected.map(|one| (one.name.clone(), over_rtmp(&one))).collect());
     }
     if web.doors.ask_for_tokens()
         && let Ok(answer) = nginx.revocations().await

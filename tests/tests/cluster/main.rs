@@ -34,15 +34,19 @@ fn nginx_of_edge() -> Nginx {
     nginx_that("weir_publish key;")
 }
 
-/// Starts nginx with an application `live` and the API, and with all secrets in its folder.
+/// Starts nginx with the configuration of [`config_that`].
 fn nginx_that(publishes: &str) -> Nginx {
+    config_that(publishes).start()
+}
+
+/// Returns the configuration of an nginx with an application `live` and the API, and with all secrets in its folder.
+fn config_that(publishes: &str) -> Config {
     Config::weir()
         .main("weir_secret @DIR@/secret;")
         .file("secret", "0123456789abcdef0123456789abcdef")
         .file("cluster.secret", SECRET)
         .with_api()
         .app("live", publishes)
-        .start()
 }
 
 /// Configuration of an origin.

@@ -1,6 +1,7 @@
 //! An edge that relays: a stream starts at the edge with its first viewer, and ends some time after its last one.
 
 mod delay;
+mod members;
 
 use std::time::Instant;
 

@@ -98,6 +98,26 @@ fn a_drain_by_hand_is_respected() {
     assert!(!left("gala-2") && !left("gala-3") && left("gala-1"));
 }
 
+/// The rule of `weir fleet down` does not change: it does not wait for an edge that sends no reports.
+#[test]
+fn down_says_that_the_viewers_of_a_silent_edge_are_unknown() {
+    let nginx = nginx().start();
+    let daemon = origin(&nginx);
+    let hall = Hall::open(daemon.web());
+    let unused = Hetzner::start(Box::new(|name, _| panic!("{name} at Hetzner")));
+    let (folder, event) = stage(&daemon, &unused);
+    event.done("up", &["--no-wait"]);
+    let _machine = hall.boot("gala-3");
+    let (text, log) = event.done("down", &[]);
+    let said = |name: &str| {
+        log.matches(&format!("edge sends no reports: its viewers are unknown, edge: {name}\n")).count()
+    };
+    assert_eq!((said("gala-2"), said("gala-3")), (1, 0), "{log}");
+    assert!(text.contains("No server of gala is left."), "{text}");
+    let left = |name: &str| folder.path().join("servers").join(name).exists();
+    assert!(!left("gala-2") && !left("gala-3"));
+}
+
 #[test]
 fn a_program_is_the_provider() {
     let nginx = nginx().start();

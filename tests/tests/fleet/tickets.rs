@@ -34,7 +34,8 @@ fn a_ticket_joins_one_edge_once() {
     assert_eq!(status, 200, "{answer}");
     assert_eq!(ask(&first, "me").1, answer, "the answer was lost");
     let (status, refused) = ask(&first, "somebody");
-    assert_eq!((status, &refused["error"]["message"]), (403, &"the ticket was used already".into()));
+    let why = "the ticket was used already: weir edge ticket NAME on the origin prints a new one";
+    assert_eq!((status, &refused["error"]["message"]), (403, &why.into()));
 
     // The edge has the credential, but not the secret of the cluster.
     let file = nginx.path("edge.credential");

@@ -143,6 +143,30 @@ fn the_api_of_the_configuration() {
     assert!(line(&said, "api").contains("http://127.0.0.1:9/api"), "{said}");
 }
 
+/// Without `--socket`, `weir doctor` and `weir check node --all` ask the daemon at the socket that `weir.toml` names.
+#[test]
+fn the_socket_of_the_configuration() {
+    let nginx = keyed().start();
+    let sidecar = Sidecar::start(&nginx, "");
+    let config = sidecar.configuration();
+    let runs = format!("ok: daemon: weir serve runs with {}", config.display());
+    let (status, said) = of(&nginx, &config, &[]);
+    assert_eq!((status, line(&said, "daemon")), (0, runs.as_str()), "{said}");
+    let output = Command::new(products::weir())
+        .args(["check", "node", "--all", "--api", &nginx.url("/api"), "--conf"])
+        .arg(nginx.path("nginx.conf"))
+        .arg("--config")
+        .arg(&config)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(line(&said, "daemon"), runs, "{said}");
+
+    let (status, said) = of(&nginx, &config, &["--socket", "/no/such/weir.sock"]);
+    let silent = "problem: daemon: no answer from weir serve at /no/such/weir.sock";
+    assert!(status == 1 && line(&said, "daemon").starts_with(silent), "{said}");
+}
+
 /// `weir doctor` also shows problems that the daemon reports only in its log.
 #[test]
 fn a_configuration_that_is_of_another_nginx() {
@@ -230,4 +254,41 @@ fn what_strangers_can_use() {
     {
         assert!(said.contains(expected), "{expected}\n{said}");
     }
+}
+
+/// The workers' rights count, not those of root, who runs the command.
+#[test]
+fn folders_that_the_workers_cannot_write_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (conf, hls) = (folder.path().join("nginx.conf"), folder.path().join("hls"));
+    let rtmp = format!("application live {{ live on; hls on; hls_path {}; }}", hls.display());
+    std::fs::write(
+        &conf,
+        format!("user nobody nogroup;\nevents {{}}\nrtmp {{ server {{ listen 127.0.0.1:9;\n{rtmp} }} }}\n"),
+    )
+    .unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        assert!(Command::new(program).args(arguments).arg(folder.path()).status().unwrap().success());
+    };
+    let look = || {
+        let (_, said) = doctor(&conf, "http://127.0.0.1:9/api", Path::new("/no/such"), &[]);
+        said.lines().find(|line| line.contains("hls_path")).map(str::to_owned)
+    };
+    run("chmod", &["700"]);
+    let (shown, above) = (hls.display(), folder.path().display());
+    let message = |fault: &str| {
+        Some(format!("problem: configuration: {}:4: nginx's workers (user nobody) {fault}", conf.display()))
+    };
+    // nginx-rtmp makes the folder, if it can.
+    let remedy = format!("run install -d -o nobody -m 0700 {shown}");
+    assert_eq!(look(), message(&format!("cannot write to {shown} of hls_path: {remedy}")));
+    std::fs::create_dir(&hls).unwrap();
+    let remedy = format!("run chmod o+x {above}, or name another folder");
+    let fault = format!("cannot enter {above}, so they cannot write to {shown} of hls_path");
+    assert_eq!(look(), message(&format!("{fault}: {remedy}")));
+    run("chmod", &["755"]);
+    let remedy = format!("run chown nobody {shown} && chmod u+rwx {shown}");
+    assert_eq!(look(), message(&format!("cannot write to {shown} of hls_path: {remedy}")));
+    run("chown", &["-R", "nobody"]);
+    assert_eq!(look(), None);
 }

@@ -9,7 +9,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::client::{self, Client, decode, encode, number};
-use crate::clock;
 use crate::cluster::record::{EdgeId, Record, Report};
 use crate::cluster::store::{Board, Error, LEASE, check_new};
 
@@ -42,7 +41,7 @@ pub(super) struct Held {
     pub(super) alone: BTreeMap<EdgeId, Instant>,
     /// Edges that have renewed here, when, and the time of the report.
     pub(super) renewed: BTreeMap<EdgeId, (Instant, u64)>,
-    /// Times of the last reports of removed edges.
+    /// Times of the last reports of removed edges, and when they were removed.
     pub(super) gone: BTreeMap<EdgeId, (u64, Instant)>,
 }
 
@@ -79,12 +78,16 @@ impl Inner {
     }
 
     fn check_new(&self, id: &EdgeId, sent: u64) -> Result<(), Error> {
+        let (renewed, gone) = self.held(|held| (held.renewed.get(id).copied(), held.gone.get(id).copied()));
+        // The arrival is known only of a report that has come here.
+        let arrived = |last: u64| match renewed {
+            Some((arrived, here)) if here == last => arrived,
+            _ => Instant::now(),
+        };
         let last = self.board.look(|table| table.edges.get(id).map(|record| record.sent));
-        let last = last.or_else(|| self.held(|held| held.gone.get(id).map(|(sent, _)| *sent)));
-        let now = clock::now().as_millis();
-        check_new(sent, last, now)?;
+        check_new(sent, last.map(|last| (last, arrived(last))).or(gone))?;
         // Another origin whose clock is wrong may have written the last one.
-        check_new(sent, self.held(|held| held.renewed.get(id).map(|(_, sent)| *sent)), now)
+        check_new(sent, renewed.map(|(arrived, last)| (last, arrived)))
     }
 
     /// Returns whether another origin has just written the same report. Measured values may differ: the next report follows soon.
@@ -159,8 +162,8 @@ impl Inner {
             }
             let there = &answer["responses"][0]["response_range"]["kvs"][0];
             let last = decode(&there["value"]).and_then(|text| serde_json::from_str::<Record>(&text).ok());
-            let last = last.map(|last| last.sent);
-            check_new(record.sent, last, clock::now().as_millis()).map_err(|_| PutError::Replayed)?;
+            let last = last.map(|last| (last.sent, Instant::now()));
+            check_new(record.sent, last).map_err(|_| PutError::Replayed)?;
             known = number(&there["mod_revision"]);
         }
         Err(PutError::Etcd(client::Error::Unreachable("the key changes all the time".into())))

@@ -90,8 +90,8 @@ pub(crate) struct Pair {
     pub(super) changed: Notify,
     /// Signals new entries for the other node.
     pub(super) tell: Notify,
-    /// Times of the last letters, by sender.
-    last: Mutex<HashMap<String, u64>>,
+    /// Times of the last letters, and their arrivals, by sender.
+    last: Mutex<HashMap<String, (u64, Instant)>>,
     status: Mutex<Status>,
     /// The chat, whose messages both nodes have.
     chat: Option<Arc<Chat>>,
@@ -269,7 +269,7 @@ impl Pair {
             .and_then(|signed| check_start(&signed, now, self.epoch.elapsed()).map(|()| signed));
         let mut answer = Answer { now, ..Answer::default() };
         let status = match checked {
-            Ok(signed) => match self.read(&signed, body, now) {
+            Ok(signed) => match self.read(&signed, body) {
                 Ok(letter) => {
                     answer.letter = Some(letter);
                     200
@@ -297,7 +297,7 @@ impl Pair {
         (status, body, signature)
     }
 
-    fn read(&self, signed: &Signed, body: &[u8], now: u64) -> Result<Letter, (u16, &'static str, String)> {
+    fn read(&self, signed: &Signed, body: &[u8]) -> Result<Letter, (u16, &'static str, String)> {
         let bad = |message: &str| (400, "bad_request", message.to_owned());
         let text = self.seal.open("request", body).ok_or_else(|| bad("the letter is not sealed"))?;
         let letter: Letter = serde_json::from_slice(&text).map_err(|error| bad(&error.to_string()))?;
@@ -307,11 +307,14 @@ impl Pair {
         }
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.get(&letter.node).is_some_and(|last| !is_newer(signed.time, *last, now)) {
+            let is_newer = |(last, arrived): &(u64, Instant)| {
+                is_newer(signed.time, *last, clock::at(*arrived).as_millis())
+            };
+            if last.get(&letter.node).is_some_and(|last| !is_newer(last)) {
                 self.log_refused(Refused::Replayed);
                 return Err((409, "replayed", "the letter is not newer than the last one".into()));
             }
-            last.insert(letter.node.clone(), signed.time);
+            last.insert(letter.node.clone(), (signed.time, Instant::now()));
         }
         self.hear(&letter).map_err(|why| {
             self.log_refused(&why);

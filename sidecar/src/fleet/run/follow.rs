@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{AGAIN, Error, LOOK, Runner, Server, View, count, view};
+use super::{AGAIN, Error, LOOK, Runner, Server, View, count, is_heard, view};
 use crate::clock;
 use crate::fleet::autoscale::{self, Decision, Seen};
 use crate::fleet::lost::{Limits, Sight};
@@ -256,9 +256,4 @@ impl Runner {
 /// Returns the number of servers whose edges do not report to the origin.
 fn count_silent(servers: &[Server], edges: &[View]) -> u32 {
     servers.iter().map(|server| u32::from(!is_heard(edges, &server.name))).sum()
-}
-
-/// Returns whether the origin receives reports of an edge.
-fn is_heard(edges: &[View], name: &str) -> bool {
-    view(edges, name).is_some_and(|edge| edge.state != "down")
 }

@@ -109,7 +109,7 @@ fn a_letter_is_taken_once_and_not_from_before_the_daemon() {
     assert_eq!(b.take(Some(&header), &body).0, 409);
     // The clock is set back by an hour: letters from before do not count.
     let node = a.table().node().to_owned();
-    b.last.lock().unwrap().insert(node, clock::now().as_millis() + 3_600_000);
+    b.last.lock().unwrap().insert(node, (clock::now().as_millis() + 3_600_000, Instant::now()));
     let header = a.key.sign(Purpose::Request, clock::next_number(), &signature::nonce().unwrap(), &body);
     assert_eq!(b.take(Some(&header), &body).0, 200);
     assert_eq!(b.take(Some(&header), &body).0, 409);
