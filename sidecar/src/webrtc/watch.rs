@@ -28,6 +28,8 @@ pub(crate) type MayStay = Box<dyn Fn() -> bool + Send + Sync>;
 const CHECK: Duration = Duration::from_secs(1);
 /// Shortest time between two repeated keyframes for a viewer that cannot decode.
 const REPLAY: Duration = Duration::from_secs(1);
+/// Time without media after which the publisher is away. Browsers ask for a keyframe later than this.
+const PAUSE: Duration = Duration::from_secs(2);
 /// Time for which sent video is kept for a viewer who asks for lost packets, and most packets. A later one would come too late.
 const KEPT: Duration = Duration::from_millis(500);
 const MOST_KEPT: usize = 1000;
@@ -59,6 +61,8 @@ struct Tracks {
     replayed: Option<Instant>,
     /// RTP time of the last frame, in milliseconds.
     shown: u64,
+    /// Time when the last piece was sent.
+    fed: Instant,
 }
 
 /// Serves a viewer as long as it may stay: without limit if it came without a token. `counted` is the stream that counts the viewer, if
@@ -201,6 +205,7 @@ impl Tracks {
             due: Instant::now(),
             replayed: None,
             shown: 0,
+            fed: Instant::now(),
         }
     }
 
@@ -210,11 +215,13 @@ impl Tracks {
         self.clock = Some(Clock::new(edge, Instant::now()));
     }
 
-    /// Continues at the newest keyframe, which is sent again, because the viewer has lost a frame.
+    /// Continues at the newest keyframe, which is sent again, because the viewer has lost a frame. A browser also asks for a keyframe if
+    /// the publisher is away: then it would show the last pictures once more.
     fn replay(&mut self, viewer: &mut Viewer) {
         let now = Instant::now();
         let is_soon = self.replayed.is_some_and(|last| now.duration_since(last) < REPLAY);
-        if self.clock.is_some() && !is_soon {
+        let is_pause = self.queue.is_empty() && now.duration_since(self.fed) > PAUSE;
+        if self.clock.is_some() && !is_soon && !is_pause {
             self.rejoin(viewer, now);
         }
     }
@@ -250,6 +257,7 @@ impl Tracks {
             Some(Item::Fragment(piece)) => {
                 let bytes = piece.bytes.len() as u64;
                 let now = Instant::now();
+                self.fed = now;
                 self.due = self.due.max(now) + Duration::from_micros(bytes * 1000 / RATE);
                 self.pictures(peer, &piece).await?;
                 self.own_sound(peer, &piece).await?;
