@@ -282,8 +282,17 @@ pub fn tick(sessions: &mut Sessions<'_>) {
 /// Closes the guests of an address that have made no progress for the longest time, until the address has `most`. Returns whether it has no
 /// more.
 fn make_room(sessions: &mut Sessions<'_>, runtime: &Runtime, bucket: Bucket, most: u64) -> bool {
-    let count = || runtime.zone().lock(process::pid()).connections_of(bucket);
-    let mut excess = count().saturating_sub(most);
+    let excess = || runtime.zone().lock(process::pid()).connections_of(bucket).saturating_sub(most);
+    if excess() == 0 {
+        return true;
+    }
+    // A player that got its first media since the last look is no guest any more.
+    sessions.each(|session: &mut Session| {
+        if standing_of(session).is_some_and(|standing| standing.counted == Some(bucket)) {
+            refresh(session);
+        }
+    });
+    let mut excess = excess();
     if excess == 0 {
         return true;
     }
