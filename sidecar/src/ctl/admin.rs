@@ -1,7 +1,7 @@
 //! `weir admin ...`: changes the file of the accounts. The daemon applies each change at its next request.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
@@ -50,7 +50,8 @@ fn add(args: &AdminAddArgs) -> Result<Output, Error> {
 }
 
 fn list(args: &AdminListArgs) -> Result<Output, Error> {
-    let known = store(&args.admins)?.accounts()?;
+    let file = file(&args.admins)?;
+    let known = Store::new(&file).accounts()?;
     let accounts = &known.accounts;
     if args.json.json {
         let all: Vec<_> = accounts
@@ -75,7 +76,11 @@ fn list(args: &AdminListArgs) -> Result<Output, Error> {
         })
         .collect();
     if rows.is_empty() {
-        let stderr = "There is no account: weir admin add NAME creates one.\n".into();
+        let stderr = format!(
+            "There is no account in {}: weir admin add NAME{} creates one.\n",
+            file.display(),
+            with_config(&args.admins)
+        );
         return Ok(Output { stderr, ..Output::default() });
     }
     Ok(table(["NAME", "ROLE", "PASSWORD SET", "TOTP"], &rows).into())
@@ -90,7 +95,10 @@ fn remove(args: &AdminRemoveArgs) -> Result<Output, Error> {
     }
     let stderr = match store.accounts()?.has_admin() {
         true => String::new(),
-        false => "No administrator is left: weir admin add NAME creates one.\n".into(),
+        false => format!(
+            "No administrator is left: weir admin add NAME{} creates one.\n",
+            with_config(&args.admins)
+        ),
     };
     let stdout = format!("Removed the account {name}; all its sessions have ended.\n");
     Ok(Output { stdout, stderr, ..Output::default() })
@@ -122,7 +130,8 @@ fn totp(args: &AdminTotpArgs) -> Result<Output, Error> {
     let picture = if stdout().is_terminal() { link::code(&uri) } else { String::new() };
     let stderr = format!(
         "Scan the code with an authenticator app, or type the secret. From now on {name} needs the app to log in; all sessions of the \
-         account have ended. Without the phone: weir admin totp {name} --off\n"
+         account have ended. Without the phone: weir admin totp {name} --off{}\n",
+        with_config(&args.admins)
     );
     Ok(Output { stdout: format!("secret  {}\nuri     {uri}\n{picture}", key.base32()), stderr, if_unread })
 }
@@ -157,9 +166,18 @@ fn web(args: &AdminsArg) -> Result<Option<Web>, Error> {
     Ok(Some(config::load(file)?.web))
 }
 
+/// Returns the file of the accounts.
+fn file(args: &AdminsArg) -> Result<PathBuf, Error> {
+    Ok(web(args)?.map_or_else(|| DEFAULT_ADMINS.into(), |web| web.admins_file))
+}
+
 fn store(args: &AdminsArg) -> Result<Store, Error> {
-    let web = web(args)?;
-    Ok(Store::new(web.as_ref().map_or(Path::new(DEFAULT_ADMINS), |web| &web.admins_file)))
+    Ok(Store::new(&file(args)?))
+}
+
+/// Returns the option for another command about the same accounts.
+fn with_config(args: &AdminsArg) -> String {
+    args.config.as_ref().map(|file| format!(" --config {}", file.display())).unwrap_or_default()
 }
 
 /// Reads the password: the first line of standard input, or a prompt without echo at a terminal.
@@ -195,6 +213,22 @@ fn read_password(input: impl Read) -> Result<Secret, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::JsonArg;
+
+    #[test]
+    fn an_empty_list_names_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, accounts) = (folder.path().join("weir.toml"), folder.path().join("admins"));
+        std::fs::write(&config, format!("[web]\nadmins_file = {accounts:?}\n")).unwrap();
+        let admins = AdminsArg { config: Some(config.clone()) };
+        let list = list(&AdminListArgs { admins, json: JsonArg { json: false } }).unwrap();
+        let expected = format!(
+            "There is no account in {}: weir admin add NAME --config {} creates one.\n",
+            accounts.display(),
+            config.display()
+        );
+        assert_eq!(list.stderr, expected);
+    }
 
     #[test]
     fn a_password_is_the_first_line() {

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::table::table;
 use super::{Error, Output};
 use crate::cli::fleet::{FleetCommand, FleetDownArgs, FleetPlanArgs, FleetStatusArgs, FleetUpArgs};
+use crate::clock;
 use crate::config::fleet::{self, Fleet};
 use crate::daemon::logging;
 use crate::fleet::cloud::Cloud;
@@ -37,7 +38,13 @@ async fn plan(args: &FleetPlanArgs) -> Result<(Output, bool), Error> {
     let plan = plan::plan(&fleet, price);
     let output = match args.json.json {
         true => Output::json(&serde_json::to_string(&plan).unwrap_or_default()),
-        false => planned(&plan).into(),
+        false => {
+            let over = match plan.is_over(clock::now()) {
+                true => "over     the event has ended: weir fleet up creates no server\n",
+                false => "",
+            };
+            format!("{}{over}", planned(&plan)).into()
+        }
     };
     Ok((output, plan.fits()))
 }

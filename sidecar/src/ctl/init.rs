@@ -41,7 +41,11 @@ pub(super) fn run(args: &InitArgs) -> Result<Output, Error> {
             files.iter().map(|file| json!({ "name": file.name, "install": places(file) })).collect();
         return Ok(Output::json(&json!({ "dir": folder, "files": files, "next": steps }).to_string()));
     }
-    Ok(format!("Wrote {} files to {}.\n{steps}", files.len(), folder.display()).into())
+    let count = match files.len() {
+        1 => "1 file".to_owned(),
+        many => format!("{many} files"),
+    };
+    Ok(format!("Wrote {count} to {}.\n{steps}", folder.display()).into())
 }
 
 /// Secrets copied from other machines.

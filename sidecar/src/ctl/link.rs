@@ -10,11 +10,11 @@ use weir_model::token::MAX_TTL_S;
 
 use super::applications::{self, Made};
 use super::{Error, Output, limits};
-use crate::cli::LinkArgs;
+use crate::cli::{ApiArgs, LinkArgs};
 use crate::config;
 use crate::nginx::{LinkRequest, Links, Nginx};
 
-pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error> {
+pub(super) async fn run(args: &LinkArgs, api: &ApiArgs, nginx: &Nginx) -> Result<Output, Error> {
     if args.ttl.seconds() == 0 {
         return Err(Error::Usage("--ttl 0s: a link must be valid for a second at least".into()));
     }
@@ -48,7 +48,7 @@ pub(super) async fn run(args: &LinkArgs, nginx: &Nginx) -> Result<Output, Error>
     let code = code(&answer.value.watch);
     let (beside, stderr) =
         if stdout().is_terminal() { (code, stderr) } else { (String::new(), stderr + &code) };
-    Ok(Output { stdout: lines(&answer.value) + &beside, stderr, if_unread: None })
+    Ok(Output { stdout: lines(&answer.value, api) + &beside, stderr, if_unread: None })
 }
 
 /// What weir.toml says of addresses.
@@ -101,12 +101,15 @@ fn expanded(pattern: Option<&Pattern>, of_web: Option<&Base>) -> Option<String> 
     })
 }
 
-fn lines(links: &Links) -> String {
+fn lines(links: &Links, api: &ApiArgs) -> String {
     let Links { jti, expires_at, watch, hls, dash, rtmp } = links;
     let dash = dash.as_ref().map(|dash| format!("DASH:    {dash}\n")).unwrap_or_default();
+    let at = if api.is_given { format!(" --api {}", api.api) } else { String::new() };
+    let token = api.api_token_file.as_ref();
+    let token = token.map(|file| format!(" --api-token-file {}", file.display())).unwrap_or_default();
     format!(
         "Watch:   {watch}\nHLS:     {hls}\n{dash}RTMP:    {rtmp}\nExpires: {expires_at}\n\
-         Revoke:  weir token revoke --jti {jti} --expires {expires_at}\n"
+         Revoke:  weir token revoke --jti {jti} --expires {expires_at}{at}{token}\n"
     )
 }
 
@@ -147,6 +150,26 @@ mod tests {
         let Addresses { url, patterns, .. } = addresses(Some(&file)).unwrap();
         let hls = expanded(patterns.hls.as_ref(), url.as_ref());
         assert_eq!(hls.as_deref(), Some("https://o/tv/edge?stream={app}/{stream}&redirect=hls"));
+    }
+
+    #[test]
+    fn the_command_of_a_revocation_asks_the_same_api() {
+        let links = Links {
+            jti: "j1".parse().unwrap(),
+            expires_at: "2026-11-20T22:10:32Z".parse().unwrap(),
+            watch: "w".into(),
+            hls: "h".into(),
+            dash: None,
+            rtmp: "r".into(),
+        };
+        let mut api =
+            ApiArgs { api: "http://192.0.2.1/api".parse().unwrap(), api_token_file: None, is_given: false };
+        let command = "weir token revoke --jti j1 --expires 2026-11-20T22:10:32Z";
+        assert!(lines(&links, &api).ends_with(&format!("{command}\n")));
+        api.is_given = true;
+        api.api_token_file = Some("/t".into());
+        let command = format!("{command} --api http://192.0.2.1/api --api-token-file /t\n");
+        assert!(lines(&links, &api).ends_with(&command));
     }
 
     #[test]

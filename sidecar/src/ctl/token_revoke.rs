@@ -14,6 +14,7 @@ pub(super) async fn run(args: &TokenRevokeArgs, nginx: &Nginx) -> Result<Output,
         expires_at: args.expires.map(|expiry| expiry.at(now())),
         app: args.app.as_ref().map(|app| app.as_str()),
         stream: stream.as_deref(),
+        revoked_at: None,
     };
     let answer = nginx.revoke_tokens(&wanted).await?;
     let mut stderr = match &args.app {

@@ -51,24 +51,28 @@ fn made<A>(
 }
 
 fn of_key(KeyChanged { app, change, id, name, overlap_s, .. }: KeyChanged) -> KeyAction {
-    let (id, app, name) = (id.to_string(), app.unwrap_or_default(), name.unwrap_or_default());
+    let id = id.to_string();
+    let known = Option::unwrap_or_default;
     match change {
-        KeyChange::Added => KeyAction::Added { id, app, name },
-        KeyChange::Rotated => KeyAction::Rotated { id, app, name, overlap_s: overlap_s.unwrap_or_default() },
-        KeyChange::Revoked => KeyAction::Revoked { id },
+        KeyChange::Added => KeyAction::Added { id, app: known(app), name: known(name) },
+        KeyChange::Rotated => {
+            let overlap_s = overlap_s.unwrap_or_default();
+            KeyAction::Rotated { id, app: known(app), name: known(name), overlap_s }
+        }
+        KeyChange::Revoked => KeyAction::Revoked { id, app, name },
     }
 }
 
 fn of_target(TargetChanged { app, change, id, stream, .. }: TargetChanged) -> TargetAction {
-    let (id, app, name) = (id.to_string(), app.unwrap_or_default(), stream.unwrap_or_default());
-    let target = NamedTarget { id, app, name };
-    match change {
-        TargetChange::Added => TargetAction::Added(target),
-        TargetChange::Paused => TargetAction::Paused(target),
-        TargetChange::Resumed => TargetAction::Resumed(target),
-        TargetChange::Changed => TargetAction::Changed(target),
-        TargetChange::Removed => TargetAction::Removed { id: target.id },
-    }
+    let id = id.to_string();
+    let action = match change {
+        TargetChange::Added => TargetAction::Added,
+        TargetChange::Paused => TargetAction::Paused,
+        TargetChange::Resumed => TargetAction::Resumed,
+        TargetChange::Changed => TargetAction::Changed,
+        TargetChange::Removed => return TargetAction::Removed { id, app, name: stream },
+    };
+    action(NamedTarget { id, app: app.unwrap_or_default(), name: stream.unwrap_or_default() })
 }
 
 #[cfg(test)]

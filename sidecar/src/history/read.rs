@@ -131,6 +131,20 @@ pub(crate) struct Query {
 /// The stream of an administrator's action.
 const ACTED_ON: &str = "coalesce(json_extract(data, '$.stream'), json_extract(data, '$.name'))";
 
+/// Whether an administrator's action `t` concerns the stream of the publish `s`. A target or key may apply to all streams of an
+/// application. The removal of a target, key or link over the API names only its id, so an earlier action on the same id says its stream.
+/// An action on an account or edge concerns all streams.
+const CONCERNS: &str = "CASE
+     WHEN t.action = 'admin.job' THEN instr(json_extract(t.data, '$.id'), s.app || '/' || s.stream || '/') = 1
+     WHEN json_extract(t.data, '$.app') IS NOT NULL THEN json_extract(t.data, '$.app') = s.app
+         AND coalesce(json_extract(t.data, '$.stream'), json_extract(t.data, '$.name'), s.stream) IN (s.stream, '*')
+     WHEN json_extract(t.data, '$.sub') IS NOT NULL THEN json_extract(t.data, '$.sub') IN (s.app || '/' || s.stream, s.app || '/*')
+     WHEN t.action IN ('admin.target', 'admin.key', 'admin.link') THEN EXISTS (SELECT 1 FROM admin e WHERE e.action = t.action
+         AND coalesce(json_extract(e.data, '$.id'), json_extract(e.data, '$.jti'))
+             = coalesce(json_extract(t.data, '$.id'), json_extract(t.data, '$.jti'))
+         AND json_extract(e.data, '$.app') = s.app AND json_extract(e.data, '$.name') IN (s.stream, '*'))
+     ELSE 1 END";
+
 /// Returns the rows of a table, newest first.
 pub(crate) fn table(file: &Path, table: Table, query: &Query) -> Result<Rows, Error> {
     let database = database::open_to_read(file)?;
@@ -187,13 +201,12 @@ pub(crate) fn session(file: &Path, id: &str) -> Result<Option<Value>, Error> {
     found["recordings"] = json!(of(Table::Recordings, "session = ?1", &[&id])?);
     found["minutes"] = json!(of_minutes(Table::Minutes)?);
     found["chat"] = json!(of_minutes(Table::Chat)?);
-    // A target or key may apply to all streams of an application; an action on a job names neither.
     let actions = format!(
         "action <> 'admin.login' AND EXISTS (SELECT 1 FROM sessions s WHERE s.session = ?1
          AND t.at >= s.started_at AND t.at <= coalesce(s.ended_at, s.seen_at)
-         AND coalesce(json_extract(data, '$.app'), s.app) = s.app AND coalesce({ACTED_ON}, s.stream) IN (s.stream, '*'))"
+         AND {CONCERNS})"
     );
-    let sql = format!("SELECT {} FROM admin t WHERE {actions} ORDER BY at", Table::Admin.columns().0);
+    let sql = format!("SELECT {} FROM admin t WHERE {actions} ORDER BY at, id", Table::Admin.columns().0);
     found["admin"] = json!(rows(&mut database.prepare(&sql)?, [id])?.objects());
     Ok(Some(found))
 }
@@ -281,6 +294,51 @@ mod tests {
         }
         let other = Query { stream: Some("other".into()), ..Query::default() };
         assert_eq!(table(&file, Table::Sessions, &other).unwrap().rows.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_report_has_only_the_actions_of_its_stream() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("history.db");
+        let history = History::start(&config_of(folder.path(), "400d"), &Bus::new(0));
+        history.stop();
+        let database = rusqlite::Connection::open(&file).unwrap();
+        let publish = "INSERT INTO sessions (session, app, stream, kind, started_at, seen_at)
+             VALUES ('s1', 'live', 'show', 'publisher', 10, 99)";
+        database.execute(publish, []).unwrap();
+        let rows = [
+            ("admin.target", json!({ "action": "removed", "id": "t1", "app": "live", "name": "show" }), true),
+            ("admin.target", json!({ "action": "removed", "id": "t2", "app": "live", "name": "*" }), true),
+            (
+                "admin.target",
+                json!({ "action": "removed", "id": "t3", "app": "live", "name": "test" }),
+                false,
+            ),
+            ("admin.target", json!({ "action": "added", "id": "t4", "app": "live", "name": "test" }), false),
+            ("admin.target", json!({ "action": "removed", "id": "t4" }), false),
+            ("admin.key", json!({ "action": "added", "id": "k1", "app": "live", "name": "show" }), true),
+            ("admin.key", json!({ "action": "revoked", "id": "k1" }), true),
+            ("admin.key", json!({ "action": "revoked", "id": "k2" }), false),
+            ("admin.link", json!({ "action": "made", "jti": "j1", "app": "live", "name": "show" }), true),
+            ("admin.link", json!({ "action": "revoked", "jti": "j1" }), true),
+            ("admin.link", json!({ "action": "revoked", "jti": "j2" }), false),
+            ("admin.link", json!({ "action": "revoked", "sub": "live/show" }), true),
+            ("admin.link", json!({ "action": "revoked", "sub": "live/*" }), true),
+            ("admin.link", json!({ "action": "revoked", "sub": "live/test" }), false),
+            ("admin.job", json!({ "action": "restarted", "id": "live/show/ladder" }), true),
+            ("admin.job", json!({ "action": "restarted", "id": "live/shows/ladder" }), false),
+            ("admin.chat", json!({ "action": "slow", "app": "live", "name": "test" }), false),
+            ("admin.edge", json!({ "action": "drained", "id": "e1" }), true),
+        ];
+        for (action, data, _) in &rows {
+            let insert = "INSERT INTO admin (at, action, who, data) VALUES (50, ?1, 'ana', ?2)";
+            database.execute(insert, params![action, data.to_string()]).unwrap();
+        }
+        let expected: Vec<Value> = rows.iter().filter(|row| row.2).map(|row| row.1.clone()).collect();
+        let report = session(&file, "s1").unwrap().unwrap();
+        let told: Vec<Value> =
+            report["admin"].as_array().unwrap().iter().map(|row| row["data"].clone()).collect();
+        assert_eq!(told, expected);
     }
 
     #[tokio::test]

@@ -165,8 +165,8 @@ fn words(now: &Now, median: Option<u64>, reconnects: usize) -> Vec<Word> {
     }
     match now.waiting_targets {
         0 => {}
-        1 => say(Level::Notice, "1 target does not answer: see Targets".into()),
-        n => say(Level::Notice, format!("{n} targets do not answer: see Targets")),
+        1 => say(Level::Notice, "1 target is not live: see Targets".into()),
+        n => say(Level::Notice, format!("{n} targets are not live: see Targets")),
     }
     words.sort_by_key(|word| Reverse(word.level));
     if words.is_empty() {
@@ -224,6 +224,7 @@ mod tests {
         );
         let both = said(&Now { waiting_targets: 2, has_audio: false, ..live() }, None, 1);
         assert_eq!(both.iter().map(|word| word.0).collect::<Vec<_>>(), [Bad, Notice]);
+        assert_eq!(both[1].1, "2 targets are not live: see Targets");
         assert_eq!(said(&Now { has_video: false, ..live() }, None, 0), one(Notice, "no video: audio only"));
         assert_eq!(said(&Now { fps: 5.2, ..live() }, None, 0)[0].0, Notice);
         let rare = said(&Now { key_interval: Some(8340), ..live() }, None, 0);

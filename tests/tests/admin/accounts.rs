@@ -56,7 +56,8 @@ fn the_command_line_makes_lists_and_removes_accounts() {
     let mut second = Visitor::at(&sidecar);
     second.log_in("ana", "correct horse 2");
     let change = json!({ "current": "correct horse 2", "new": "correct horse 3" });
-    assert_eq!(ana.ask("POST", "password", &json!({ "current": "wrong", "new": "long enough" })).0, 401);
+    let (status, refused) = ana.ask("POST", "password", &json!({ "current": "wrong", "new": "long enough" }));
+    assert_eq!((status, &refused["error"]["message"]), (401, &json!("the current password is wrong")));
     assert_eq!(ana.ask("POST", "password", &change).0, 200);
     assert_eq!((second.get("session").0, ana.get("session").0), (401, 401));
     assert!(admin(&sidecar, &["remove", "bo"], "").status.success());
@@ -79,8 +80,11 @@ fn a_one_time_link_works_once_and_only_while_it_should() {
     let set_up = |token: &str, name: &str| {
         visitor.ask("POST", "setup", &json!({ "token": token, "name": name, "password": PASSWORD })).0
     };
+    let check = |token: &str| visitor.ask("POST", "setup/check", &json!({ "token": token })).0;
     assert_eq!(set_up("", "eve"), 403);
+    assert_eq!((check(&token), check(&first), check("")), (200, 200, 403));
     assert_eq!(set_up(&token, "ana"), 200);
+    assert_eq!((check(&token), check(&first)), (403, 403));
     assert_eq!((set_up(&token, "eve"), set_up(&first, "eve")), (403, 403));
     assert_eq!(Visitor::logged_in(&sidecar, "ana").get("session").1["role"], "admin");
     let list = text(&admin(&sidecar, &["list"], "").stdout);

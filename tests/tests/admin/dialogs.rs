@@ -71,6 +71,9 @@ fn each_dialog_is_for_everybody() {
     go(&browser, "air");
     wait_for(&browser, "the card", 10.0, "document.querySelector('.card .danger')");
     wait_for(&browser, "the link", 20.0, "document.querySelector('[aria-label=\"Jobs of live/show\"]')");
+    browser.run("window.open = () => ({ location: { replace: (to) => (window.went = to) }, close() {} })");
+    browser.click("[aria-label='Open live/show']");
+    wait_for(&browser, "the watch page", 10.0, "window.went?.endsWith('/watch/live/show')");
     look_at_dialog(&browser, "share", "[aria-label='Share live/show']");
     browser.click("dialog .primary");
     wait_for(&browser, "the QR code", 5.0, "document.querySelector('dialog svg.qr')");
@@ -254,6 +257,14 @@ fn what_is_typed_for_a_target_stays_with_another_service() {
     }
     choose("Twitch", false);
     choose("Own server", true);
+    for (streams, has_field) in [("all", false), ("one", true)] {
+        browser.run(&format!(
+            "const one = document.querySelector('dialog select[name=streams]'); one.value = '{streams}';
+             one.dispatchEvent(new Event('change', {{ bubbles: true }}))"
+        ));
+        let field = "document.querySelector('dialog input[name=stream]')";
+        wait_for(&browser, streams, 5.0, &format!("Boolean({field}) === {has_field}"));
+    }
     for (name, text) in typed {
         let value = format!("return document.querySelector('dialog input[name={name}]').value");
         assert_eq!(browser.run(&value), text, "{name}");

@@ -137,7 +137,7 @@ fn changes_outside_of_the_dashboard_are_in_the_history_once_and_with_their_progr
         json!(["weir", "admin.key", "revoked", key.id, n, n, n, n, n]),
         json!(["weir", "admin.link", "revoked", n, n, n, n, n, "live/show"]),
         json!(["ana", "admin.key", "added", other, "live", "other", n, n, n]),
-        json!(["ana", "admin.key", "revoked", other, n, n, n, n, n]),
+        json!(["ana", "admin.key", "revoked", other, "live", "other", n, n, n]),
     ];
     expected.sort_by_key(Value::to_string);
     until("all changes are in the history", 10.0, || deeds().len() >= expected.len());

@@ -256,8 +256,9 @@ fn shows_refusals(browser: &Browser, shown: &str, act: impl Fn()) {
         browser.run(&format!("window.hostile = {}", json!(text)));
         act();
         let is_shown = format!(
-            "[...document.querySelectorAll('{shown}')].some(({{ textContent }}) => textContent.includes({}))",
-            json!(text)
+            // The first letter of an error may be a capital there.
+            "[...document.querySelectorAll('{shown}')].some(({{ textContent }}) => textContent.toLowerCase().includes({}))",
+            json!(text.to_lowercase())
         );
         wait_for(browser, text, 10.0, &is_shown);
     }

@@ -166,7 +166,8 @@ fn changes_reach_nginx_and_are_told() {
     assert_eq!(ana.ask("PATCH", &path, &json!({ "enabled": false })).1["enabled"], false);
     assert_eq!(ana.ask("DELETE", &path, &json!({})).0, 200);
 
-    until("it is recorded", 20.0, || ana.get("recordings").1["recordings"][0].is_object());
+    // A recording that is being written has its present size.
+    until("it is recorded", 20.0, || ana.get("recordings").1["recordings"][0]["bytes"].as_u64() > Some(0));
     let drop = |session: &str| {
         ana.ask("DELETE", &format!("streams/live/show?ban_s=60&session={session}"), &json!({}))
     };

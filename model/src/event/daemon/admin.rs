@@ -85,6 +85,12 @@ actions! {
         Revoked {
             /// The key.
             id: String,
+            /// The application, if known.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            app: Option<String>,
+            /// The name of the stream, if known.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            name: Option<String>,
         },
     }
 
@@ -102,6 +108,12 @@ actions! {
         Removed {
             /// The target.
             id: String,
+            /// The application, if known.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            app: Option<String>,
+            /// The name or the pattern of the streams, if known.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            name: Option<String>,
         },
     }
 

@@ -254,7 +254,7 @@ fn of_the_dashboard() -> Vec<DaemonEvent> {
         [
             KeyAction::Added { id: key(), app: app(), name: name() },
             KeyAction::Rotated { id: key(), app: app(), name: name(), overlap_s },
-            KeyAction::Revoked { id: key() },
+            KeyAction::Revoked { id: key(), app: Some(app()), name: Some(name()) },
         ]
         .map(|action| DaemonEvent::AdminKey(by(action))),
     );
@@ -264,7 +264,7 @@ fn of_the_dashboard() -> Vec<DaemonEvent> {
             TargetAction::Paused(target()),
             TargetAction::Resumed(target()),
             TargetAction::Changed(target()),
-            TargetAction::Removed { id: target().id },
+            TargetAction::Removed { id: target().id, app: Some(app()), name: Some(name()) },
         ]
         .map(|action| DaemonEvent::AdminTarget(by(action))),
     );

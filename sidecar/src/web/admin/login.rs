@@ -91,6 +91,23 @@ pub(super) async fn set_up(State(web): State<Arc<Web>>, own: Own, body: Bytes) -
     opened(&web, &own, done, |role| LoginAction::Created { role })
 }
 
+/// Returns whether a one-time link works, so that the page does not ask for a name and a password in vain.
+pub(super) async fn check_link(State(web): State<Arc<Web>>, own: Own, body: Bytes) -> Response {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Link {
+        token: String,
+    }
+    let Link { token } = match read(&body) {
+        Ok(link) => link,
+        Err(response) => return response,
+    };
+    match web.office.check_link(own.client, Secret::new(token)).await {
+        Ok(()) => Json(json!({})).into_response(),
+        Err(why) => refusal(&why),
+    }
+}
+
 fn opened(
     web: &Web,
     own: &Own,
@@ -135,6 +152,9 @@ pub(super) async fn change_password(
         Ok((account, cookie)) => {
             web.office.tell(DaemonEvent::AdminAccount, &account.name, AccountAction::Password);
             with_cookie(about(&account).into_response(), &caller.own.place.set(&cookie))
+        }
+        Err(Refused::Wrong) => {
+            answer::error(StatusCode::UNAUTHORIZED, "unauthorized", "the current password is wrong")
         }
         Err(why) => refusal(&why),
     }

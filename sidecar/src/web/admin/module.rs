@@ -156,8 +156,14 @@ pub(super) async fn revoke_key(
     Changer(caller): Changer,
     Path(id): Path<KeyId>,
 ) -> Asked {
+    // The answer does not say of which stream the key was.
+    let known = nginx(&web)?.keys().await.ok().and_then(|answer| serde_json::from_str(&answer.text).ok());
+    let known: Value = known.unwrap_or_default();
+    let id = id.to_string();
+    let key = known["keys"].as_array().and_then(|keys| keys.iter().find(|key| key["id"] == *id));
+    let (app, name) = of_stream(key);
     let answer = ask(&web, Method::DELETE, &format!("v1/keys/{id}"), None).await?;
-    web.office.tell(DaemonEvent::AdminKey, &caller.name, KeyAction::Revoked { id: id.to_string() });
+    web.office.tell(DaemonEvent::AdminKey, &caller.name, KeyAction::Revoked { id, app, name });
     Ok(Json(answer).into_response())
 }
 
@@ -199,8 +205,12 @@ pub(super) async fn remove_target(
     Changer(caller): Changer,
     Path(id): Path<TargetId>,
 ) -> Asked {
-    let answer = ask(&web, Method::DELETE, &format!("v1/targets/{id}"), None).await?;
-    let removed = TargetAction::Removed { id: id.to_string() };
+    let path = format!("v1/targets/{id}");
+    // The answer does not say of which stream the target was.
+    let target = ask(&web, Method::GET, &path, None).await.ok();
+    let (app, name) = of_stream(target.as_ref());
+    let answer = ask(&web, Method::DELETE, &path, None).await?;
+    let removed = TargetAction::Removed { id: id.to_string(), app, name };
     web.office.tell(DaemonEvent::AdminTarget, &caller.name, removed);
     Ok(Json(answer).into_response())
 }
@@ -209,6 +219,12 @@ pub(super) async fn remove_target(
 fn named(made: &Value) -> NamedTarget {
     let text = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
     NamedTarget { id: text("id"), app: text("app"), name: text("stream") }
+}
+
+/// Returns application and stream of a key or a target, as far as they are known.
+fn of_stream(known: Option<&Value>) -> (Option<String>, Option<String>) {
+    let text = |field: &str| known.and_then(|known| known[field].as_str()).map(str::to_owned);
+    (text("app"), text("stream"))
 }
 
 /// Refuses an application that nginx does not have, and lists the known ones; returns the application.

@@ -113,12 +113,28 @@ pub(super) async fn find(web: &Arc<Web>, number: u64) -> Option<(PathBuf, Arc<In
 
 /// Returns all recordings, newest first.
 pub(super) async fn recordings(State(web): State<Arc<Web>>, _: Reader) -> Response {
-    let mut all: Vec<(u64, Entry)> =
-        indexes(&web).await.into_iter().flat_map(|(_, index)| index.entries()).collect();
+    let open = opening(&web);
+    let read = move || {
+        let all = open().into_iter().flat_map(|(folder, index)| {
+            index.entries().into_iter().map(move |(number, entry)| (number, with_size(&folder, entry)))
+        });
+        all.collect::<Vec<_>>()
+    };
+    let mut all = tokio::task::spawn_blocking(read).await.unwrap_or_default();
     all.sort_by_key(|(number, entry)| Reverse((entry.started, *number)));
     let rows: Vec<Value> = all.into_iter().map(|(number, entry)| row(number, &entry)).collect();
     let is_on = !web.context.config().records.is_empty();
     Json(json!({ "recordings": rows, "enabled": is_on })).into_response()
+}
+
+/// Sets the present size of a recording that is still being written. Waits for the disk.
+fn with_size(folder: &std::path::Path, mut entry: Entry) -> Entry {
+    if entry.ended.is_none()
+        && let Ok(about) = std::fs::metadata(folder.join(&entry.file))
+    {
+        entry.bytes = about.len();
+    }
+    entry
 }
 
 fn row(number: u64, entry: &Entry) -> Value {

@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 
 import { call, can, chatters, list, refresh, streams } from "./api.js";
-import { act, html, part, plural, say, show, span, useList, Waiting } from "./ui.js";
+import { act, html, part, plural, say, show, span, useList, Waiting, Watch } from "./ui.js";
 
 const UNDO_MS = 10000;
 const REFRESH_MS = 2000;
@@ -32,7 +32,7 @@ function Rooms() {
       ${all.length === 0 && html`<p class="empty">No stream is live, and nobody is in a chat.</p>`}
       ${all.length > 0 && html`<div class="scroll"><table><thead><tr><th scope="col">Room</th><th scope="col">People</th><th scope="col">Slow mode</th><th scope="col">Stream</th></tr></thead>
         <tbody>${all.map(([path, room]) => html`<tr key=${path}><th scope="row"><a href=${`#chat/${part(room.app)}/${part(room.stream)}`}>${path}</a></th>
-          <td>${plural(room.people, "person", "people")}</td><td>${room.slow_s ? `${room.slow_s} s` : "off"}</td><td>${names.has(path) ? html`<span class="pill good">live</span>` : "not live"}</td></tr>`)}</tbody></table></div>`}`}`;
+          <td>${plural(room.people, "person", "people")}</td><td><span class="key">Slow mode </span>${room.slow_s ? `${room.slow_s} s` : "off"}</td><td>${names.has(path) ? html`<span class="pill good">live</span>` : "not live"}</td></tr>`)}</tbody></table></div>`}`}`;
 }
 
 /** Applies an action in a room; with `back`, the action can be undone for ten seconds. */
@@ -49,9 +49,11 @@ function order(room, wanted, done, back = []) {
   });
 }
 
+const roomOf = ({ app, stream }) => `chat/room?app=${part(app)}&stream=${part(stream)}`;
+
 function Room({ app, stream }) {
   const room = { app, stream };
-  const name = `chat/room?app=${part(app)}&stream=${part(stream)}`;
+  const name = roomOf(room);
   const { value, error } = useList(name);
   useEffect(() => {
     let timer = 0;
@@ -79,7 +81,7 @@ function Room({ app, stream }) {
         <p class="grow">${plural(value.people, "person", "people")} here</p>
         <label class="inline">Slow mode <select value=${value.slow_s} disabled=${!mayModerate} onChange=${slow}>
           ${SLOW.map(([s, text]) => html`<option value=${s}>${text}</option>`)}${SLOW.every(([s]) => s !== value.slow_s) && html`<option value=${value.slow_s}>${value.slow_s} seconds</option>`}</select></label>
-        <a class="button" href=${`../watch/${part(app)}/${part(stream)}`} target="_blank" rel="noopener">Open</a>
+        <${Watch} ...${{ app, stream }} />
         <a class="button" download href=${`api/chat/messages?app=${part(app)}&stream=${part(stream)}&format=csv`}>Save as CSV</a></div>
       <div class="two"><section class="card" aria-labelledby="said"><h2 id="said">Messages</h2><${Messages} ...${{ room, value, mayModerate }} /></section>
       <div><${People} ...${{ room, value, mayModerate }} /><${Barred} ...${{ room, value, mayModerate }} /></div></div>`}`;
@@ -104,7 +106,12 @@ function Messages({ room, value, mayModerate }) {
 function Actions({ room, who, address, id }) {
   const remove = order(room, { order: "delete", id }, `Deleted a message of ${who}.`, [{ order: "restore", id }]);
   const out = () => show(`Time out ${who}`, (close) => html`<${TimeOut} ...${{ room, who, close }} />`);
-  const ban = () => show(`Ban ${who}`, (close) => html`<${Ban} ...${{ room, who, address, close }} />`);
+  const ban = async () => {
+    // A message that has just arrived has no address until the room is requested again.
+    if (id && !address) await refresh(roomOf(room));
+    const known = address ?? list(roomOf(room)).value.value?.messages.find((one) => one.id === id)?.address;
+    show(`Ban ${who}`, (close) => html`<${Ban} ...${{ room, who, address: known, close }} />`);
+  };
   return html`<div class="buttons small">${id && html`<button type="button" aria-label=${`Delete the message of ${who}`} onClick=${remove}>Delete</button>`}
     <button type="button" aria-label=${`Time out ${who}`} onClick=${out}>Time out</button>
     <button type="button" class="danger" aria-label=${`Ban ${who}`} onClick=${ban}>Ban</button></div>`;
@@ -129,7 +136,7 @@ function Ban({ room, who, address, close }) {
     close();
     await order(room, { order: "ban", who: whom }, done, forgive(whom))();
   };
-  return html`<p>${who} cannot come back under this name or from the address they have now, until somebody lifts the ban. Their messages go.</p>
+  return html`<p>${who} cannot come back under this name or from the address they have now, until somebody lifts the ban. Others from the same address, for example in the same Wi-Fi, are banned too. Their messages go.</p>
     ${address && html`<p class="hint">Their address has the hash <code>${short(address)}</code>. Weir keeps no addresses.</p>`}
     <div class="buttons"><button type="button" onClick=${close}>Cancel</button>
       ${address && html`<button type="button" class="danger" onClick=${ban(address, `Banned the address ${short(address)}.`)}>Ban the address only</button>`}

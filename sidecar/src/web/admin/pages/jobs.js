@@ -16,7 +16,7 @@ export function Jobs({ of = [] }) {
     ${jobs.length > 0 && html`<div class="scroll"><table>
       <thead><tr><th scope="col">Job</th><th scope="col">State</th><th scope="col">Makes</th><th scope="col">Restarts</th><th scope="col">Last error</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
       <tbody>${jobs.map((job) => html`<tr key=${job.id}><th scope="row">${job.id}</th><td><${State} job=${job} /></td><td>${job.renditions.join(", ")}</td>
-        <td>${job.restarts}</td><td>${job.last_error ?? ""}</td><td><${Buttons} id=${job.id} /></td></tr>`)}</tbody></table></div>`}`;
+        <td><span class="key">Restarts </span>${job.restarts}</td><td>${job.last_error ?? ""}</td><td><${Buttons} id=${job.id} /></td></tr>`)}</tbody></table></div>`}`;
 }
 
 export function Inputs() {

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { call, can } from "./api.js";
-import { act, Copy, going, html, part, say, show, soon, useList, usePart, Waiting, when } from "./ui.js";
+import { act, complaint, Copy, going, html, part, say, show, soon, useList, usePart, Waiting, when } from "./ui.js";
 
 export function Keys() {
   const { value, error } = useList("keys");
@@ -34,7 +34,7 @@ function Row({ of: key }) {
     say(`Revoked ${words}.`);
   }, "Revoke now");
   return html`<tr data-key=${key.id} class=${isGoing ? "going" : ""}>
-    <th scope="row">${name}<br /><small><code>${key.id}</code></small></th><td>${key.note}</td>
+    <th scope="row">${name} <small><code>${key.id}</code></small></th><td>${key.note}</td>
     <td><span class="key">Valid: </span>${ended ? html`<span class="bad">expired</span>` : key.expires_at ? `until ${when(key.expires_at)}` : "always"}
       ${key.previous_valid_until && html`<br /><small>old secret until ${when(key.previous_valid_until)}</small>`}</td>
     <td><span class="key">From: </span>${key.publish_from.length ? key.publish_from.join(", ") : "anywhere"}</td>
@@ -48,6 +48,9 @@ function Row({ of: key }) {
 const instant = (local) => (local ? new Date(local).toISOString().replace(/\.\d+Z$/, "Z") : undefined);
 
 const listed = (text) => text.split(/[\s,]+/).filter(Boolean);
+
+/** Labels of the form's fields. */
+const LABELS = { app: "Application", stream: "Stream", note: "Note", expires_at: "Expires", publish_from: "Only from these networks" };
 
 /** Returns whether a text is an IPv4 address that ends in .0, as of a network whose length was forgotten. */
 const looksLikeNetwork = (text) => /^(\d{1,3}\.){3}0$/.test(text);
@@ -69,7 +72,7 @@ function Create({ close }) {
     try {
       set(await call("POST", "keys", { app: text("app") ?? "", stream: text("stream") ?? "", note: text("note"), expires_at: instant(text("expires_at")), publish_from }));
     } catch (why) {
-      complain(why.message);
+      complain(complaint(why, LABELS));
     }
   };
   return html`<form onSubmit=${submit}>

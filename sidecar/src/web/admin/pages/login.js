@@ -1,9 +1,9 @@
 // Login with a password, or once with a one-time link.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
 import { call, closed, enter } from "./api.js";
-import { html } from "./ui.js";
+import { complaint, html } from "./ui.js";
 
 /** Secret of a one-time link. The secret is after #, so that no server logs it; the page removes it from the address immediately. */
 const token = /^#setup=([a-z2-7]+)$/.exec(location.hash)?.[1] ?? "";
@@ -12,7 +12,7 @@ if (token) history.replaceState(null, "", location.pathname);
 addEventListener("hashchange", () => location.hash.startsWith("#setup=") && location.reload());
 
 export function Login() {
-  if (token && closed.value !== "used") return html`<${Form} setup=${true} />`;
+  if (token && closed.value !== "used") return html`<${Setup} />`;
   if (closed.value === "no_administrator") {
     return html`<main class="door"><h1>No administrator yet</h1>
       <p>Create one on the server:</p><pre>weir admin add NAME</pre>
@@ -23,6 +23,18 @@ export function Login() {
       <pre>weir admin add NAME</pre></main>`;
   }
   return html`<${Form} setup=${false} />`;
+}
+
+/** Shows the form of a one-time link only if the link works. */
+function Setup() {
+  const [state, set] = useState("checking");
+  useEffect(() => {
+    call("POST", "setup/check", { token }).then(() => set(""), (why) => set(complaint(why)));
+  }, []);
+  if (state === "checking") return html`<main class="door"><p>Loading...</p></main>`;
+  if (!state) return html`<${Form} setup=${true} />`;
+  return html`<main class="door"><h1>Create the administrator</h1><p class="bad" role="alert">${state}</p>
+    <p><a href=${location.pathname}>Log in</a></p></main>`;
 }
 
 function Form({ setup }) {
@@ -50,7 +62,7 @@ function Form({ setup }) {
         work(false);
         return;
       }
-      set(why.message[0].toUpperCase() + why.message.slice(1));
+      set(complaint(why, { name: "Name", password: "Password" }));
       work(false);
     }
   };

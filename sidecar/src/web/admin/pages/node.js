@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 
 import { call, skew, user } from "./api.js";
-import { act, bytes, flush, html, load, plural, say, span, useList, usePart, Waiting } from "./ui.js";
+import { act, bytes, complaint, flush, html, load, plural, say, span, useList, usePart, Waiting } from "./ui.js";
 
 const SKEW_S = 2;
 const none = () => html`<span class="off">no value</span>`;
@@ -103,7 +103,7 @@ export function Settings() {
   return html`<h1>Settings</h1><${Waiting} ...${{ value, error }} />
     ${value && html`<p>From <code>${value.file}</code>. Change the file, then run <code>systemctl reload weir</code>. Secrets are not shown.</p>
       <div class="scroll"><table><thead><tr><th scope="col">Line</th><th scope="col">Table</th><th scope="col">Key</th><th scope="col">Value</th></tr></thead>
-      <tbody>${value.settings.map((row) => html`<tr><td>${row.line}</td><td>${row.table}</td><th scope="row">${row.key}</th><td><code>${row.value}</code></td></tr>`)}</tbody></table></div>`}`;
+      <tbody>${value.settings.map((row) => html`<tr><td><span class="key">Line </span>${row.line}</td><td>${row.table}</td><th scope="row">${row.key}</th><td><code>${row.value}</code></td></tr>`)}</tbody></table></div>`}`;
 }
 
 export function Account() {
@@ -118,7 +118,7 @@ export function Account() {
       event.target.reset();
       say("The password is changed. All other sessions of this account have ended.");
     } catch (why) {
-      complain(why.message);
+      complain(complaint(why));
     }
   };
   const out = act(async () => {

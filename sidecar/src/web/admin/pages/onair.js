@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 
 import { bitrates, call, can, hasChat, now, streams } from "./api.js";
 import { Chart } from "./chart.js";
-import { act, bytes, Copy, going, html, parts, plural, rate, say, show, soon, span, usePart } from "./ui.js";
+import { act, bytes, Copy, going, html, parts, plural, rate, say, show, soon, span, usePart, Watch } from "./ui.js";
 
 /** Number of cards that are shown at first; a button shows more. */
 const CARDS = 24;
@@ -12,7 +12,7 @@ const CARDS = 24;
 const FEW = 12;
 
 const KINDS = [["webrtc", "WebRTC"], ["ws", "WebSocket"], ["llhls", "LL-HLS"], ["hls", "HLS"], ["dash", "DASH"], ["rtmp", "RTMP"]];
-const WORDS = { good: "Good", notice: "Look", bad: "Problem" };
+const WORDS = { good: "Good", notice: "Check", bad: "Problem" };
 const path = (stream) => `${stream.app}/${stream.name}`;
 
 export function OnAir() {
@@ -56,7 +56,7 @@ function Card({ stream }) {
     ${renditions.length > 0 && html`<details><summary>${plural(renditions.length, "rendition")}</summary>
       <ul>${renditions.map((other) => html`<li>${other.name}: ${other.video?.height ? `${other.video.width}×${other.video.height}, ` : ""}${rate(other.bitrate_in)}</li>`)}</ul></details>`}
     <div class="buttons">
-      <a class="button" href=${`../watch/${parts(id)}`} target="_blank" rel="noopener" aria-label=${`Open ${id}`}>Open</a>
+      <${Watch} app=${stream.app} stream=${stream.name} />
       ${hasChat.value && html`<a class="button" href=${`#chat/${encodeURIComponent(stream.app)}/${encodeURIComponent(stream.name)}`} aria-label=${`Chat of ${id}`}>Chat</a>`}
       ${(stream.recording || stream.slate || renditions.length > 0) && html`<a class="button" href=${`#jobs/${encodeURIComponent(stream.app)}/${encodeURIComponent(stream.name)}`} aria-label=${`Jobs of ${id}`}>Jobs</a>`}
       ${can("moderator") && html`<button type="button" aria-label=${`Share ${id}`} onClick=${() => show(`Share ${id}`, (close) => html`<${Share} ...${{ stream, close }} />`)}>Share</button>
@@ -125,6 +125,7 @@ function Share({ stream, close }) {
   }
   return html`<${Copy} label="Link" text=${link.watch} />
     ${link.expires_at && html`<p>Valid until ${new Date(link.expires_at).toLocaleString()}.</p>`}
+    ${link.jti && html`<${Copy} label="Revoke on the server" text=${`weir token revoke --jti ${link.jti} --expires ${link.expires_at}`} />`}
     ${link.qr && html`<${Code} rows=${link.qr} />`}
     <div class="buttons"><button type="button" onClick=${close}>Close</button></div>`;
 }

@@ -5,7 +5,7 @@ import { computed } from "@preact/signals";
 
 import { call, can, now, readAt, streams } from "./api.js";
 import { PRESETS } from "./presets.js";
-import { act, bytes, going, html, part, plural, rate, say, show, soon, span, useList, usePart, Waiting } from "./ui.js";
+import { act, bytes, complaint, going, html, plural, rate, say, show, soon, span, useList, usePart, Waiting } from "./ui.js";
 
 /** Sessions by the ids of their targets, from the list of live streams. */
 const told = computed(() => {
@@ -96,12 +96,17 @@ function Card({ target, why }) {
 
 const host = (url) => /^rtmps?:\/\/(?:[^@/]*@)?([^/:]+)/.exec(url)?.[1] ?? url;
 
+/** Labels of the form's fields. */
+const LABELS = { app: "Application", stream: "Stream", url: "Server URL or stream key", note: "Name of the target" };
+
 function Create({ close }) {
   const { value } = useList("applications");
   const [preset, choose] = useState(PRESETS[0]);
   const [error, complain] = useState("");
   // The page is drawn again every second or two: what was typed must stay.
   const [app, nameApp] = useState();
+  const [stream, nameStream] = useState();
+  const [isAll, takeAll] = useState(false);
   const submit = async (event) => {
     event.preventDefault();
     const form = new FormData(event.target);
@@ -110,17 +115,20 @@ function Create({ close }) {
     const url = (base.endsWith("/") || !text("key") ? base : `${base}/`) + text("key");
     complain("");
     try {
-      await call("POST", "targets", { app: text("app"), stream: text("stream") || "*", url, note: text("note") || preset.name });
+      await call("POST", "targets", { app: text("app"), stream: isAll ? "*" : text("stream"), url, note: text("note") || preset.name });
       say(`Added ${text("note") || preset.name}.`);
       close();
     } catch (why) {
-      complain(why.message);
+      complain(complaint(why, LABELS));
     }
   };
   const apps = value?.applications ?? [];
   // The one that pushes, or the only one.
   const usual = (apps.find((one) => one.push) ?? (apps.length === 1 ? apps[0] : undefined))?.name ?? "";
-  const names = [...new Set((streams.value ?? []).map((stream) => stream.name))];
+  const live = (streams.value ?? []).filter((one) => one.app === (app ?? usual));
+  const paths = new Set(live.map((one) => `${one.app}/${one.name}`));
+  const sources = [...new Set(live.filter((one) => !paths.has(one.source)).map((one) => one.name))];
+  const names = [...new Set(live.map((one) => one.name))];
   return html`<form onSubmit=${submit}>
     <label key="preset">Service <select name="preset" value=${preset.name} onChange=${(event) => choose(PRESETS.find((one) => one.name === event.target.value))}>
       ${PRESETS.map((one) => html`<option value=${one.name}>${one.name}</option>`)}</select></label>
@@ -131,7 +139,10 @@ function Create({ close }) {
     <p key="hint" class="hint">${preset.hint}</p>
     <label key="app">Application <input name="app" list="apps" required value=${app ?? usual} onInput=${(event) => nameApp(event.target.value)} autocomplete="off" /></label>
     <datalist key="apps" id="apps">${apps.map((one) => html`<option value=${one.name} />`)}</datalist>
-    <label key="stream">Stream, or empty for all streams <input name="stream" list="names" autocomplete="off" /></label>
+    <label key="streams">Streams <select name="streams" value=${isAll ? "all" : "one"} onChange=${(event) => takeAll(event.target.value === "all")}>
+      <option value="one">One stream</option><option value="all">All streams of the application</option></select></label>
+    ${isAll ? html`<p key="all" class="hint">Weir pushes every stream of the application to this target. Most services accept only one stream per key.</p>`
+      : html`<label key="stream">Stream <input name="stream" list="names" required value=${stream ?? (sources.length === 1 ? sources[0] : "")} onInput=${(event) => nameStream(event.target.value)} autocomplete="off" /></label>`}
     <datalist key="names" id="names">${names.map((name) => html`<option value=${name} />`)}</datalist>
     <label key="note">Name of the target <input name="note" placeholder=${preset.name} autocomplete="off" /></label>
     <p key="bad" class="bad" role="alert">${error}</p>

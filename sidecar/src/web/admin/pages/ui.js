@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import htm from "htm";
 
-import { call, list, now, refresh } from "./api.js";
+import { call, can, list, now, refresh } from "./api.js";
 
 export const html = htm.bind(h);
 
@@ -32,9 +32,19 @@ export function say(text, { level = "good", buttons = [], ms = 6000, counts = fa
 
 export const fail = (error) => say(error.message, { level: "bad", ms: 10000 });
 
+/** Number of messages that are shown at first, because more would cover the page; a button shows the earlier ones. */
+const MESSAGES = 2;
+
 export function Toasts() {
+  const [isOpen, open] = useState(false);
+  const all = toasts.value;
+  const isLong = all.length > MESSAGES;
+  useEffect(() => { if (!isLong) open(false); }, [isLong]);
+  const shown = isOpen ? all : all.slice(-MESSAGES);
   return html`<div class="toasts" role="status" aria-live="polite">
-    ${toasts.value.map(({ id, text, level, buttons, gone, end }) => html`<div key=${id} class=${`toast ${level}`}>
+    ${all.length > shown.length && html`<div key="earlier" class="toast"><span>${plural(all.length - shown.length, "earlier message")}</span>
+      <button type="button" onClick=${() => open(true)}>Show</button></div>`}
+    ${shown.map(({ id, text, level, buttons, gone, end }) => html`<div key=${id} class=${`toast ${level}`}>
       <span>${text}</span>${end && html`<${Left} end=${end} />`}
       ${buttons.map(([label, act]) => html`<button type="button" onClick=${() => { gone(); act(); }}>${label}</button>`)}
     </div>`)}
@@ -180,6 +190,35 @@ export function useList(name) {
 export function Waiting({ value, error }) {
   if (error) return html`<p class="bad" role="alert">${error}</p>`;
   return value ? null : html`<p>Loading...</p>`;
+}
+
+/** Validity of the link with which an account opens the watch page, in seconds. */
+const WATCH_S = 12 * 3600;
+
+/** A button that opens the watch page of a stream in a new tab. If viewers need a token, an account that may share links gets one. */
+export function Watch({ app, stream }) {
+  const mayShare = can("moderator");
+  const open = async (event) => {
+    if (!mayShare) return;
+    // A browser allows a new tab only during the click. A tab that it does not allow opens as a plain link.
+    const tab = window.open("", "_blank");
+    if (!tab) return;
+    tab.opener = null;
+    event.preventDefault();
+    try {
+      tab.location.replace((await call("POST", "links", { app, stream, ttl_s: WATCH_S })).watch);
+    } catch (error) {
+      tab.close();
+      fail(error);
+    }
+  };
+  return html`<a class="button" href=${`../watch/${parts(`${app}/${stream}`)}`} target="_blank" rel="noopener" aria-label=${`Open ${app}/${stream}`} onClick=${open}>Open</a>`;
+}
+
+/** Returns an error of a form as a sentence. The labels of the page replace the names of the daemon's fields. */
+export function complaint({ message }, labels = {}) {
+  const named = message.replace(/^field "(\w+)"/, (whole, field) => labels[field] ?? whole);
+  return named.charAt(0).toUpperCase() + named.slice(1);
 }
 
 const PART = 100;
