@@ -42,6 +42,9 @@ pub enum FrontMessage {
         code: String,
         /// The reason, in words.
         message: String,
+        /// Seconds until the end of a time-out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
     },
     /// The client is in the chat of a stream.
     #[serde(rename = "chat.welcome")]
@@ -291,7 +294,7 @@ impl FrontMessage {
             Self::StreamResumed(news()),
             Self::StreamEnded(news()),
             Self::Viewers { place: place(), viewers },
-            Self::Error { code: "forbidden".to_owned(), message: "...".to_owned() },
+            Self::Error { code: "forbidden".to_owned(), message: "...".to_owned(), seconds: None },
             Self::ChatWelcome {
                 place: place(),
                 name: Some(ana()),

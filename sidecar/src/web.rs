@@ -170,7 +170,7 @@ fn app(web: Arc<Web>, base: &str) -> Router {
         .nest("/v1", admin::history())
         .route("/admin", get(answer::to_base))
         .nest("/admin/", admin::routes())
-        .fallback(answer::nothing_here);
+        .fallback(pages::missing);
     let routes = match base.trim_end_matches('/') {
         "" => routes,
         below => Router::new()

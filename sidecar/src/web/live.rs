@@ -46,6 +46,8 @@ pub(super) async fn list(
             let nature = nature(&config, &slates, &entry.id());
             let mut stream = stream(entry, &choice, web.hub.counts_of(&entry.id()), has_captions, &place);
             if let (Some(stream), Value::Object(nature)) = (stream.as_object_mut(), json!(nature)) {
+                // Until nginx has answered, nobody may watch.
+                stream.insert("protected".into(), web.doors.needs_token(&entry.id()).unwrap_or(true).into());
                 stream.extend(nature);
             }
             stream

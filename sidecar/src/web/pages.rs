@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +23,9 @@ use crate::config::web::Brand;
 mod catalogue;
 
 use catalogue::{Language, choose, escaped};
+
+/// Maximum number of folders in an unknown address that gets a page.
+const MOST_FOLDERS: usize = 32;
 
 /// Policy: scripts, styles and media only of this host, media of its edges, and no inline scripts.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:{media}; \
@@ -101,6 +104,39 @@ pub(super) async fn index(
     page(&web, &reader, &content)
 }
 
+/// Returns 404: as a page with the way to `/` for browsers, otherwise as an error of the API.
+pub(super) async fn missing(
+    State(web): State<Arc<Web>>,
+    Query(asked): Query<Asked>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    missing_page(&web, &Reader::of(&asked, &headers), uri.path(), &headers).await
+}
+
+/// `path` is the path below the root.
+async fn missing_page(web: &Web, reader: &Reader, path: &str, headers: &HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let depth = path.trim_start_matches('/').matches('/').count();
+    if !accepted.contains("text/html") || depth > MOST_FOLDERS {
+        return answer::nothing_here().await;
+    }
+    let root = if depth == 0 { ".".to_owned() } else { vec![".."; depth].join("/") };
+    let content = Content {
+        html: include_str!("pages/missing.html"),
+        root: &root,
+        ancestors: "'none'",
+        title: reader.text("no_page"),
+        places: &[],
+        data: json!({}),
+        elsewhere: None,
+    };
+    let mut response = page(web, reader, &content);
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language"));
+    response
+}
+
 /// Returns the page with the player.
 pub(super) async fn watch(
     State(web): State<Arc<Web>>,
@@ -162,7 +198,9 @@ struct From<'f> {
 
 async fn of_stream(web: &Web, from: &From<'_>, html: &'static str, ancestors: &str) -> Response {
     let From { path, reader, .. } = *from;
-    let Some((app, name)) = stream(path) else { return answer::nothing_here().await };
+    let Some((app, name)) = stream(path) else {
+        return missing_page(web, reader, &format!("/watch/{path}"), from.headers).await;
+    };
     let root = vec![".."; path.split('/').count()].join("/");
     let order = if web.webrtc.is_some() { "whep,ws,llhls,hls" } else { "ws,llhls,hls" };
     let config = web.context.config();
@@ -265,6 +303,25 @@ pub(super) async fn asset(State(web): State<Arc<Web>>, Path(name): Path<String>)
 /// Returns the colours of the site as CSS.
 fn colors(brand: &Brand) -> String {
     let Some(light) = brand.color.as_ref().or(brand.color_dark.as_ref()) else { return String::new() };
-    let dark = brand.color_dark.as_ref().unwrap_or(light);
+    // Even black becomes readable on the dark grounds of page.css: a contrast of more than 4.5 to 1.
+    let lighter = || format!("color-mix(in oklab, {light} 35%, white)");
+    let dark = brand.color_dark.clone().unwrap_or_else(lighter);
     format!(":root {{ --accent: light-dark({light}, {dark}); }}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_color_is_lighter_on_a_dark_background() {
+        let of = |light: Option<&str>, dark: Option<&str>| {
+            let [color, color_dark] = [light, dark].map(|color| color.map(str::to_owned));
+            colors(&Brand { color, color_dark, ..Brand::default() })
+        };
+        let lighter = ":root { --accent: light-dark(#123, color-mix(in oklab, #123 35%, white)); }\n";
+        assert_eq!(of(Some("#123"), None), lighter);
+        assert_eq!(of(Some("#123"), Some("#abc")), ":root { --accent: light-dark(#123, #abc); }\n");
+        assert_eq!(of(None, None), "");
+    }
 }

@@ -30,7 +30,7 @@ pub(super) fn of(events: &[PlannedEvent], id: Option<&StreamId>, root: &str, now
         .map(|(number, event)| {
             let poster = event.poster.as_ref().map(|_| format!("{root}/poster/{number}"));
             json!({ "app": event.app, "stream": event.stream, "title": event.title, "start": event.start,
-                "description": event.description, "poster": poster })
+                "end": event.start.plus_seconds(event.length.as_secs()), "description": event.description, "poster": poster })
         })
         .collect()
 }
@@ -167,6 +167,8 @@ mod tests {
             description: "Two\nlines".into(),
             poster: None,
         };
+        let listed = of(std::slice::from_ref(&event), None, ".", event.start);
+        assert_eq!(listed[0]["end"], "2026-12-24T19:00:00Z");
         let text = ics(&[event], "https://live.example.org", Timestamp::default());
         assert!(text.lines().all(|line| line.len() <= 75), "{text}");
         assert!(text.contains("\r\nDTSTART:20261224T180000Z\r\nDTEND:20261224T190000Z\r\n"), "{text}");

@@ -23,6 +23,7 @@ use super::asker::asker;
 use super::common::Web;
 use super::farewell::{End, farewell};
 use super::patience::Inbound;
+use crate::chat::room::Refusal;
 use crate::chat::{Order, Presence, Visitor};
 use crate::cluster::signature::Refused;
 use crate::cluster::{credential, voice};
@@ -138,6 +139,8 @@ enum Reply {
     Joined(Box<Joined>, Option<Utf8Bytes>),
     Done,
     Error(&'static str, String),
+    /// The chat refuses the message.
+    Refused(Refusal),
 }
 
 async fn talk(mut socket: WebSocket, web: &Arc<Web>, about: &Caller) {
@@ -208,6 +211,7 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                     }
                     Reply::Done => {}
                     Reply::Error(code, message) => send(socket, error(code, &message)).await?,
+                    Reply::Refused(why) => send(socket, refusal(&why)).await?,
                 }
             }
             _ = check.tick() => {
@@ -281,7 +285,7 @@ async fn take(
                 None => presence.say(&request.text),
                 Some(order) => presence.moderate(order).await,
             };
-            done.map_or_else(|why| Reply::Error(why.code(), why.to_string()), |()| Reply::Done)
+            done.map_or_else(Reply::Refused, |()| Reply::Done)
         }
         kind => {
             let kind: String = weir_model::text::clean(kind).chars().take(32).collect();
@@ -362,8 +366,7 @@ async fn join(
             Reply::Joined(Box::new(Joined { id, pass, presence: Some(presence), far: None }), None)
         }
         Err(why) => {
-            let refusal = error(why.code(), &why.to_string());
-            Reply::Joined(Box::new(Joined { id, pass, presence: None, far: None }), Some(refusal))
+            Reply::Joined(Box::new(Joined { id, pass, presence: None, far: None }), Some(refusal(&why)))
         }
     }
 }
@@ -406,7 +409,12 @@ async fn hear(joined: &mut Option<Joined>) -> Result<Utf8Bytes, RecvError> {
 }
 
 fn error(code: &str, message: &str) -> Utf8Bytes {
-    FrontMessage::Error { code: code.to_owned(), message: message.to_owned() }.text().into()
+    FrontMessage::Error { code: code.to_owned(), message: message.to_owned(), seconds: None }.text().into()
+}
+
+fn refusal(why: &Refusal) -> Utf8Bytes {
+    let seconds = if let Refusal::TimedOut(seconds) = why { Some(*seconds) } else { None };
+    FrontMessage::Error { code: why.code().to_owned(), message: why.to_string(), seconds }.text().into()
 }
 
 /// Returns the message that tells a slow client how many chat messages it missed.

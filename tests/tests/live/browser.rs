@@ -51,6 +51,32 @@ fn it_plays_over_websocket_half_a_second_behind_and_goes_on_when_the_publisher_r
 }
 
 #[test]
+fn a_lost_publisher_may_return_until_the_server_says_that_the_stream_has_ended() {
+    let event =
+        "[[event]]\napp = \"live\"\nstream = \"show\"\ntitle = \"Show\"\nstart = \"2099-12-24T18:00:00Z\"\n";
+    let (nginx, sidecar, publisher) = start(&format!("[web]\n{event}"));
+    let browser = Browser::start();
+    let text =
+        |id: &str| browser.run(&format!("return document.getElementById('{id}').textContent")).to_string();
+    let is_shown =
+        |id: &str| browser.run(&format!("return document.getElementById('{id}').checkVisibility()")) == true;
+    browser.open(&format!("http://127.0.0.1:{}/watch/live/show", sidecar.web()));
+    wait_playing(&browser, "ws");
+    drop(publisher);
+    until("the loss is shown", 20.0, || text("offline-text").contains("The stream may come back."));
+    assert!(is_shown("offline") && !is_shown("countdown"));
+    assert_eq!(browser.run("return document.getElementById('video').controls"), false);
+    let publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    wait_playing(&browser, "ws");
+    assert!(!is_shown("offline"));
+    until("viewers are counted", 20.0, || is_shown("viewers") && text("viewers").contains("viewer"));
+    assert_eq!(browser.run("return document.getElementById('video').controls"), true);
+    drop(publisher);
+    until("the end is shown", 40.0, || text("offline-text").contains("The stream has ended. Next: Show"));
+    assert!(is_shown("countdown") && !is_shown("viewers"));
+}
+
+#[test]
 fn it_plays_low_latency_hls_and_ordinary_hls() {
     let (_nginx, sidecar, _publisher) = start("[web]\n");
     let browser = Browser::start();

@@ -110,7 +110,9 @@ fn a_room_has_rules_and_a_memory() {
     send(&mut chief, &json!({ "type": "chat.timeout", "name": "ben", "seconds": 60 }));
     until("it is told", 5.0, || next(&mut ben)["type"] == "chat.cleared");
     say(&mut ben, "but why");
-    assert_eq!(next(&mut ben)["code"], "timed_out");
+    let refused = next(&mut ben);
+    assert_eq!(refused["code"], "timed_out");
+    assert!(refused["seconds"].as_u64().is_some_and(|left| (1..=61).contains(&left)), "{refused}");
     send(&mut chief, &json!({ "type": "chat.ban", "name": "Ana" }));
     until("it is told", 5.0, || next(&mut ana)["type"] == "chat.cleared");
     send(&mut chief, &json!({ "type": "chat", "text": "that is all" }));
@@ -226,13 +228,16 @@ fn no_text_of_anybody_becomes_markup() {
 #[test]
 fn the_page_says_that_a_name_or_a_network_is_banned() {
     let nginx = open().start();
-    let sidecar = Sidecar::start(&nginx, CONFIG);
+    // The page of a stream that was neither live nor announced has no chat.
+    let event =
+        "[[event]]\napp = \"live\"\nstream = \"show\"\ntitle = \"Show\"\nstart = \"2099-12-24T18:00:00Z\"\n";
+    let sidecar = Sidecar::start(&nginx, &format!("{CONFIG}{event}"));
     let order = |kind: &str, who: &str, done: &str| {
         let (mut chief, _) = until("tokens are known", 10.0, || {
             Some(join(&sidecar, "192.0.2.9", &moderator()))
                 .filter(|(_, first)| first["type"] == "chat.welcome")
         });
-        send(&mut chief, &json!({ "type": kind, "name": who }));
+        send(&mut chief, &json!({ "type": kind, "name": who, "seconds": 300 }));
         until("it is done", 5.0, || next(&mut chief)["type"] == done);
     };
     let browser = Browser::start();
@@ -256,6 +261,10 @@ fn the_page_says_that_a_name_or_a_network_is_banned() {
     until("the chat is there", 10.0, is_shown);
     write("Viewer", "hello");
     is_said("hello");
+    order("chat.timeout", "Viewer", "chat.cleared");
+    write("Viewer", "why");
+    is_banned("You cannot write until ");
+    order("chat.unban", "Viewer", "chat.forgiven");
     order("chat.ban", "Viewer", "chat.cleared");
     // Also after a reload, and for other people behind the address.
     for is_stranger in [false, true] {

@@ -1,24 +1,32 @@
 //! The public pages: live streams and the schedule, in four languages; a message for an offline or misspelt stream. They fit a phone and a
 //! desktop, light and dark, without a fault that axe-core finds, and the first load of the watch page is small.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use weir_model::Timestamp;
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::look::look_at;
 use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Ffmpeg, Sidecar, until};
 
+use super::attacks::{claims, protected, signed};
 use super::{ask, open};
 
 /// Most bytes that `/watch` may load before the player's library.
 const FIRST_LOAD: u64 = 200_000;
 
 fn config(port: u16) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let before = Timestamp::from_millis((now - 600) * 1000);
     format!(
         "[web]\nembed_origins = [\"https://www.example.org\"]\n\
          [web.brand]\nname = \"Example & <b>TV</b>\"\ncolor = \"#0b5f4a\"\ncolor_dark = \"#7fd6bd\"\n\
          imprint = \"https://www.example.org/imprint\"\n\
          [webrtc]\nlisten = \"127.0.0.1:{port}\"\n[chat]\nenabled = true\n\
          [[event]]\napp = \"live\"\nstream = \"later\"\ntitle = \"<i>Choir</i> {{app}}\"\nstart = \"2099-12-24T18:00:00Z\"\n\
-         description = \"Two\\nlines\"\n"
+         description = \"Two\\nlines\"\n\
+         [[event]]\napp = \"live\"\nstream = \"late\"\ntitle = \"Late one\"\nstart = \"{before}\"\n\
+         [[event]]\napp = \"live\"\nstream = \"show\"\ntitle = \"Show\"\nstart = \"{before}\"\n"
     )
 }
 
@@ -56,8 +64,15 @@ fn the_pages_are_for_everybody() {
 
     let browser = Browser::start();
     browser.open(&page("/"));
-    until("what is live is listed", 20.0, || text(&browser, "streams").contains("show"));
-    assert!(text(&browser, "events").contains("<i>Choir</i> {app}"));
+    until("what is live is listed", 20.0, || text(&browser, "streams").contains("Show"));
+    let events = || text(&browser, "events");
+    assert!(events().contains("<i>Choir</i> {app}"));
+    // An event without its publisher is still to come, that of a live stream is not.
+    until("a late event stays", 10.0, || {
+        let events = events();
+        events.contains("Late one") && events.contains("Starts in a moment") && !events.contains("Show")
+    });
+    assert_eq!(browser.run("return document.querySelectorAll('#events .picture').length"), 0);
     browser.open(&page("/watch/live/later"));
     until("the start is said", 10.0, || text(&browser, "countdown").starts_with("Starts in "));
     assert!(text(&browser, "offline-text").contains("Next: <i>Choir</i> {app}, "));
@@ -65,6 +80,17 @@ fn the_pages_are_for_everybody() {
     until("it is said that nobody knows it", 10.0, || {
         text(&browser, "offline-text").contains("Prüfen Sie die Adresse")
     });
+    until("the server has answered", 10.0, || !text(&browser, "viewers").is_empty());
+    assert_eq!(browser.run("return document.getElementById('chat').hidden"), true);
+    for (path, link) in
+        [("/nosuchpage", "./?lang=en"), ("/no/such", "../?lang=en"), ("/watch/show", "../?lang=en")]
+    {
+        let page = head(path, &["Accept: text/html,*/*;q=0.8"]);
+        let html = String::from_utf8_lossy(&page.body);
+        assert_eq!((page.status, page.header("vary")), (404, Some("Accept, Accept-Language")), "{path}");
+        assert!(html.contains("There is no page at this address.") && html.contains(link), "{path}: {html}");
+        assert_eq!(head(path, &[]).json()["error"]["code"], "not_found", "{path}");
+    }
 
     browser.open(&page("/watch/live/show"));
     until("it plays", 30.0, || browser.run("return document.body.dataset.state") == "PLAYING");
@@ -81,7 +107,7 @@ fn the_pages_are_for_everybody() {
     eprintln!("first load of /watch: {loaded} bytes");
     assert!((10_000..=FIRST_LOAD).contains(&loaded), "{loaded}");
     browser.click("#facts summary");
-    until("the clock goes", 5.0, || !text(&browser, "clock").is_empty());
+    until("the clock goes", 5.0, || text(&browser, "clock").split([':', '.']).map(str::len).eq([2, 2, 2, 1]));
     assert!(!text(&browser, "fact-load").is_empty());
 
     for (path, name) in [
@@ -95,6 +121,14 @@ fn the_pages_are_for_everybody() {
         if name == "watch" {
             until("it plays", 30.0, || browser.run("return document.body.dataset.state") == "PLAYING");
         }
+        if name == "later" {
+            until("the start is said", 10.0, || text(&browser, "countdown").starts_with("Starts in "));
+        }
+        if name == "index" {
+            until("the still is there", 30.0, || {
+                browser.run("return document.querySelector('#streams img')?.naturalWidth > 0") == true
+            });
+        }
         look_at(&browser, name);
     }
     browser.open(&page("/publish"));
@@ -104,4 +138,21 @@ fn the_pages_are_for_everybody() {
     assert!(below.as_f64().unwrap() <= 0.0, "the button is below the fold: {below}");
     let console = browser.console();
     assert!(!console.iter().any(|line| line.contains("Content Security Policy")), "{console:?}");
+}
+
+#[test]
+fn a_stream_for_members_says_that_its_address_is_not_enough() {
+    let nginx = protected().start();
+    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
+    let browser = Browser::start();
+    browser.open(&format!("http://127.0.0.1:{}/", sidecar.web()));
+    until("the hint is there", 20.0, || text(&browser, "streams").contains("Only with a link"));
+    assert_eq!(ask(sidecar.web(), "/v1/live", &[]).json()["streams"][0]["protected"], true);
+    until("no box without a picture", 20.0, || {
+        browser.run("return document.querySelectorAll('#streams .picture').length") == 0
+    });
+    browser.open(&format!("http://127.0.0.1:{}/watch/live/show?token={}", sidecar.web(), signed(&claims())));
+    browser.click("#share");
+    until("it is said", 10.0, || text(&browser, "share-note").contains("a link of their own"));
 }

@@ -48,6 +48,8 @@ fn errors_are_json_and_a_base_is_kept_to() {
         assert_eq!(answer.json()["error"]["code"], "not_found", "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     }
+    let page = ask(sidecar.web(), "/tv/none", &["Accept: text/html"]);
+    assert!(String::from_utf8_lossy(&page.body).contains("href=\"./?lang=en\""), "{page:?}");
     let watch = |headers: &[&str]| {
         let list = ask(sidecar.web(), "/tv/v1/live", headers).json();
         list["streams"][0]["watch"].as_str().map(str::to_owned)

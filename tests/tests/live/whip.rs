@@ -153,7 +153,7 @@ fn a_key_of_a_file_may_have_all_characters_that_weir_key_hash_accepts() {
     let nginx = Config::weir()
         .main("weir_secret @DIR@/secret;")
         .file("secret", SECRET)
-        .file("keys", &format!("show {digest}\n"))
+        .file("keys", format!("show {digest}\n"))
         .with_api()
         .app("live", "weir_publish key; weir_key_file @DIR@/keys;")
         .start();

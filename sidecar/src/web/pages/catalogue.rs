@@ -83,11 +83,12 @@ mod tests {
 
     use super::*;
 
-    const PAGES: [&str; 4] = [
+    const PAGES: [&str; 5] = [
         include_str!("index.html"),
         include_str!("watch.html"),
         include_str!("embed.html"),
         include_str!("publish.html"),
+        include_str!("missing.html"),
     ];
     const SCRIPTS: [&str; 4] = [
         include_str!("index.js"),

@@ -6,34 +6,39 @@ import { facts, t, viewers, when } from "./texts.js";
 const list = document.getElementById("streams");
 const none = document.getElementById("none");
 const schedule = document.getElementById("schedule");
-// Addresses of stills that do not exist, or that need a token.
+const events = document.getElementById("events");
+// Streams that were live since the page was opened.
+const seen = new Set();
+// Addresses of stills that do not exist, and the streams whose still this viewer may not see.
 const missing = new Set();
 const lang = document.documentElement.lang;
 
-function card(href, title, about, picture) {
+// `key` is remembered if there is no such picture.
+function card(href, title, about, picture, key = picture) {
   const item = document.createElement("li");
   const link = document.createElement("a");
   link.href = href;
-  const frame = document.createElement("span");
-  frame.className = "picture";
-  if (picture && !missing.has(picture)) {
+  if (picture && !missing.has(key)) {
+    const frame = document.createElement("span");
+    frame.className = "picture";
     const image = document.createElement("img");
     image.alt = "";
     image.loading = "lazy";
     image.src = picture;
     image.addEventListener("error", () => {
       if (missing.size > 100) missing.clear();
-      missing.add(picture);
-      image.remove();
+      missing.add(key);
+      frame.remove();
     });
     frame.append(image);
+    link.append(frame);
   }
   const name = document.createElement("strong");
   name.textContent = title;
   const facts = document.createElement("span");
   facts.className = "quiet";
   facts.textContent = about;
-  link.append(frame, name, facts);
+  link.append(name, facts);
   item.append(link);
   return item;
 }
@@ -55,8 +60,10 @@ function live(stream, all) {
   const count = counts.reduce((sum, count) => sum + count, 0);
   const size = stream.video?.height ? `${stream.video.height}p, ` : "";
   const event = facts.events.find((event) => event.app === stream.app && event.stream === stream.name && Date.parse(event.start) <= Date.now());
-  const still = `stream/${stream.app}/${stream.name}/still.jpg?${Math.floor(Date.now() / 30000)}`;
-  return card(page(stream, stream.name), event?.title ?? stream.name, size + viewers(count), still);
+  const path = `stream/${stream.app}/${stream.name}/still.jpg`;
+  const still = `${path}?${Math.floor(Date.now() / 30000)}`;
+  const about = size + viewers(count) + (stream.protected ? `. ${t("only_link")}` : "");
+  return card(page(stream, stream.name), event?.title ?? stream.name, about, still, stream.protected ? path : still);
 }
 
 async function refresh() {
@@ -69,15 +76,27 @@ async function refresh() {
     if (shown !== list.dataset.shown) list.replaceChildren(...streams.map((stream) => live(stream, all)), ...others.map(waiting));
     list.dataset.shown = shown;
     none.hidden = streams.length + others.length > 0;
+    for (const one of [...streams, ...others]) seen.add(`${one.app}/${one.name}`);
   } catch {
     // The next request may succeed.
   }
+  showComing();
   setTimeout(refresh, 3000);
 }
 
-const coming = facts.events.filter((event) => Date.parse(event.start) > Date.now());
-schedule.hidden = coming.length === 0;
-document.getElementById("events").replaceChildren(...coming.map((event) =>
-  card(page(event, event.stream), event.title, when(new Date(event.start)), event.poster)));
+// An event whose publisher is late stays in the list until its stream was live, or the event is over.
+function showComing() {
+  const now = Date.now();
+  const hasBegun = (event) => Date.parse(event.start) <= now;
+  const coming = facts.events.filter(
+    (event) => !hasBegun(event) || (Date.parse(event.end) > now && !seen.has(`${event.app}/${event.stream}`)));
+  const shown = JSON.stringify(coming.map((event) => [event, hasBegun(event)]));
+  if (shown === events.dataset.shown) return;
+  schedule.hidden = coming.length === 0;
+  events.replaceChildren(...coming.map((event) =>
+    card(page(event, event.stream), event.title, hasBegun(event) ? t("starts_soon") : when(new Date(event.start)), event.poster)));
+  events.dataset.shown = shown;
+}
+
 document.title = document.title || t("live_now");
 refresh();

@@ -8,7 +8,8 @@ import { facts, t } from "./texts.js";
 const WORDS = {
   PENDING: t("waiting"),
   PLAYING: "",
-  STOPPED: t("ended"),
+  // The publisher may return; the watch page knows whether the stream has ended.
+  STOPPED: t("offline"),
   FAILED: t("no_format"),
   NOT_ENOUGH_BANDWIDTH: t("slow"),
 };

@@ -28,6 +28,13 @@ function spanOf(ms) {
 let state = "PENDING";
 let failure = "";
 let hasPlayed = false;
+// The last message of `/v1/ws` about the stream; "" if none came in this connection.
+let news = "";
+// Only the server of the publisher knows whether the publisher may return; an edge has no such messages.
+const isEdge = Boolean(facts.edges?.own);
+
+// An address that names no stream has no chat.
+const isStream = () => isEdge || facts.known || facts.events.length > 0 || hasPlayed || !["", "stream.ended"].includes(news);
 
 // A screen reader reads each change of the text, so an equal text is not set again.
 function put(id, text) {
@@ -37,11 +44,20 @@ function put(id, text) {
 function showOffline() {
   const isOff = state === "STOPPED" || (state === "PENDING" && !hasPlayed && document.body.dataset.offline === "yes");
   field("offline").hidden = !isOff && state !== "FAILED";
+  // The browser's controls would show through the message.
+  video.controls = field("offline").hidden;
+  field("viewers").hidden = isOff;
   if (state === "FAILED") {
     put("offline-text", failure);
     field("countdown").hidden = true;
   }
   if (!isOff) return;
+  if (!isEdge && (news === "stream.interrupted" || (state === "STOPPED" && hasPlayed && !["", "stream.ended"].includes(news)))) {
+    // The player notices a loss before the server tells the reason.
+    put("offline-text", news === "stream.interrupted" ? t("interrupted") : t("waiting"));
+    field("countdown").hidden = true;
+    return;
+  }
   const next = nextEvent();
   const left = next ? Date.parse(next.start) - Date.now() : 0;
   const announced = next && left > 0 ? t("next_on", { title: next.title, time: when(new Date(next.start)) }) : "";
@@ -55,7 +71,10 @@ document.addEventListener("weir-state", ({ detail }) => {
   state = detail.state;
   hasPlayed ||= state === "PLAYING";
   document.body.dataset.offline = detail.state === "PENDING" && detail.offline ? "yes" : "no";
-  if (state === "PLAYING") lookAtLive();
+  if (state === "PLAYING") {
+    lookAtLive();
+    showChat();
+  }
   failure = detail.text;
   if (state !== "PENDING" || detail.offline) field("status").hidden ||= ["PENDING", "STOPPED", "FAILED"].includes(state);
   showOffline();
@@ -63,8 +82,12 @@ document.addEventListener("weir-state", ({ detail }) => {
 
 // Sharing, and picture-in-picture.
 
+// Whether viewers need a token, which the shared address does not contain.
+let isProtected = query.has("token");
+
 field("share").addEventListener("click", async () => {
   const url = `${base}/watch/${app}/${name}`;
+  put("share-note", isProtected ? t("share_own") : "");
   try {
     if (navigator.share) return await navigator.share({ title: document.title, url });
     await navigator.clipboard.writeText(url);
@@ -128,6 +151,7 @@ async function lookAtLive() {
     const { streams } = await (await fetch(`${player.base}/v1/live`, { cache: "no-store" })).json();
     const own = streams.find((stream) => stream.app === app && stream.name === name);
     hasCaptions = own?.captions === true;
+    isProtected = own?.protected ?? isProtected;
     showCaptions();
     field("quality-field").hidden = !(own?.video?.height > 0);
     const select = field("quality");
@@ -166,11 +190,14 @@ async function lookAtNode() {
   field("fact-load").textContent = typeof load === "number" ? `${loadWord(load)} (${load.toFixed(2)})` : t("no_value");
 }
 
+// The fraction alone would be all that is shown.
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 1, hourCycle: "h23" };
+
 setInterval(() => {
   showOffline();
   if (!field("facts").open) return;
   const { tech, latency } = document.body.dataset;
-  field("clock").textContent = new Date().toLocaleTimeString(lang, { hour12: false, fractionalSecondDigits: 1 });
+  field("clock").textContent = new Date().toLocaleTimeString(lang, CLOCK);
   field("fact-tech").textContent = tech || t("no_value");
   field("fact-latency").textContent = latency ? `${Number(latency).toFixed(2)} s` : t("no_value");
   field("fact-dropped").textContent = video.getVideoPlaybackQuality?.().droppedVideoFrames ?? t("no_value");
@@ -240,6 +267,12 @@ function join() {
   send({ type: "join", app, stream: name, name: me || undefined, token });
 }
 
+let hasChat = false;
+
+function showChat() {
+  if (hasChat && isStream()) field("chat").hidden = false;
+}
+
 // Errors that may refuse a join, although there is a chat.
 const REFUSALS = ["banned", "name_taken", "no_name"];
 
@@ -249,7 +282,8 @@ const HEARD = {
   },
   "chat.welcome": (message) => {
     isIn = true;
-    field("chat").hidden = false;
+    hasChat = true;
+    showChat();
     put("chat-error", "");
     showSlow(message.slow_s);
     isModerator = message.moderator;
@@ -279,16 +313,19 @@ const HEARD = {
     }
     isSilenced &&= !isMe && !who.startsWith("@");
   },
-  error: ({ code, message }) => {
+  error: ({ code, message, seconds }) => {
     isIn &&= code !== "not_joined";
     // The page already shows why the join was refused.
     if (code === "not_joined" && field("chat-error").textContent) return;
     // Without the section, a refused viewer would not know that there is a chat.
-    if (REFUSALS.includes(code)) field("chat").hidden = false;
+    hasChat ||= REFUSALS.includes(code);
+    showChat();
     isSilenced ||= code === "banned" || code === "timed_out";
     const key = `chat_error_${code}`;
-    const text = t(key);
-    field("chat-error").textContent = text === key ? message : text;
+    const until = new Date(Date.now() + (seconds ?? 0) * 1000).toLocaleTimeString(lang, { timeStyle: "medium" });
+    const text = t(key, { time: until });
+    // An earlier version does not tell how long a time-out lasts.
+    field("chat-error").textContent = text === key || (code === "timed_out" && !seconds) ? message : text;
     // Refused texts can be changed and sent again.
     if (pending && code !== "chat_off") field("chat-text").value ||= pending;
   },
@@ -311,8 +348,13 @@ function connect() {
   socket.addEventListener("message", ({ data }) => {
     const message = JSON.parse(data);
     HEARD[message.type]?.(message);
+    if (!message.type.startsWith("stream.")) return;
+    news = message.type;
+    showOffline();
+    showChat();
   });
   socket.addEventListener("close", () => {
+    news = "";
     setTimeout(connect, wait);
     wait = Math.min(30000, wait * 2);
   });

@@ -147,7 +147,7 @@ async fn run(
         }
         if !std::mem::replace(&mut is_told, true) {
             let (code, message) = ("unavailable".into(), "the chat is not reachable at the moment".into());
-            if tell.send(FrontMessage::Error { code, message }.text().into()).await.is_err() {
+            if tell.send(FrontMessage::Error { code, message, seconds: None }.text().into()).await.is_err() {
                 return;
             }
         }
