@@ -7,7 +7,9 @@
 //!   table
 //! - [`probe`]: checks the edges that the configuration lists
 //! - [`balancer`]: nginx in front of the edges
-//! - [`pull`]: relays streams on an edge; [`members`]: which of them need tokens; [`voice`]: how an edge speaks for its viewers at the origin
+//! - [`pull`]: relays streams on an edge; [`members`]: which of them need tokens;
+//!   [`revoked`]: which tokens are not valid any more; [`voice`]: how an edge speaks for its viewers at the origin
+//! - [`troubles`]: the streams that an edge cannot pull
 //! - [`machine`]: measures the load of this machine; [`figures`]: what administrators see of a node
 //! - [`pair`]: two restream servers with the same keys, targets, bans and administrators
 
@@ -27,6 +29,7 @@ mod prepared;
 mod probe;
 pub(crate) mod pull;
 pub(crate) mod record;
+mod revoked;
 pub(crate) mod signature;
 #[cfg(test)]
 mod simulation;
@@ -34,5 +37,6 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tickets;
+pub(crate) mod troubles;
 pub(crate) mod voice;
 pub(crate) mod wire;

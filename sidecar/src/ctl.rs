@@ -107,7 +107,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Error> {
         Command::Token(TokenCommand::Revoked(args)) => {
             ask(api, async |nginx| token_revoked::run(args, nginx).await)?
         }
-        Command::Link(args) => ask(api, async |nginx| link::run(args, nginx).await)?,
+        Command::Link(args) => ask(api, async |nginx| link::run(args, api, nginx).await)?,
         Command::Secret(SecretCommand::New(args)) => secret_new::run(args)?,
         Command::State(StateCommand::Save(args)) => {
             ask(api, async |nginx| state_save::run(args, nginx).await)?

@@ -155,7 +155,7 @@ pub(crate) async fn run(path: &Path) -> Result<(), Error> {
         agent,
     };
     let pulls = daemon.agent.as_ref().zip(daemon.config.edge.as_ref()).map(|(agent, edge)| {
-        let node = Node::new(&daemon.config, edge, &daemon.env.context);
+        let node = Node::new(&daemon.config, edge, &daemon.env.context, agent.troubles());
         Pulls::start(node, agent.streams.clone(), &daemon.board.demand)
     });
     daemon.follow()?;

@@ -57,7 +57,7 @@ pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<F
     let is_set = Settings::of_file(&installation.config) != Settings::None;
     if let Some(config) = config::load(&installation.config).ok().filter(|_| is_set) {
         found.extend(rtmp::examine(Some(&config), nginx).await);
-        found.extend(cluster::open_to_everybody(&config, &installation.socket).await);
+        found.extend(cluster::streams_of_edge(&config, &installation.socket).await);
     }
     found.extend(clock::examine().await);
     found

@@ -101,16 +101,30 @@ impl Revocation {
         let jti = fields.optional_parsed("jti")?;
         let (app, stream) = (fields.optional_parsed("app")?, fields.optional_text("stream")?);
         let end: Option<Timestamp> = fields.optional_parsed("expires_at")?;
+        let at: Option<Timestamp> = fields.optional_parsed("revoked_at")?;
         fields.finish()?;
         let what = Revoked::new(jti, app, stream)?;
         if let (Some(_), Revoked::Streams(_)) = (end, &what) {
             return Err(ApiError::bad_field("expires_at", "only with \"jti\""));
         }
+        if let (Some(_), Revoked::Token(_)) = (at, &what) {
+            return Err(ApiError::bad_field("revoked_at", "only with \"app\" and \"stream\""));
+        }
+        if at.is_some_and(|at| at > now.plus_seconds(LEEWAY_S)) {
+            return Err(ApiError::bad_field("revoked_at", "more than 30 seconds in the future"));
+        }
         if end.is_some_and(|end| end <= now) {
             return Err(ApiError::bad_field("expires_at", "in the past: the token is not valid any more"));
         }
-        let expires_at = end.map_or(now.plus_seconds(MAX_KEPT_S), |end| end.plus_seconds(LEEWAY_S));
-        Ok(Revocation { what, revoked_at: now, expires_at })
+        let revoked_at = at.unwrap_or(now);
+        let expires_at = end.map_or(revoked_at.plus_seconds(MAX_KEPT_S), |end| end.plus_seconds(LEEWAY_S));
+        if expires_at <= now {
+            return Err(ApiError::bad_field(
+                "revoked_at",
+                "so long ago that no such token is valid any more",
+            ));
+        }
+        Ok(Revocation { what, revoked_at, expires_at })
     }
 
     /// Returns whether all these tokens have expired.
@@ -251,7 +265,23 @@ mod tests {
         let streams = asked(r#"{"app":"live","stream":"*"}"#).unwrap();
         assert_eq!(streams.what, Revoked::Streams("live/*".parse().unwrap()));
         assert_eq!(streams.expires_at, NOW.plus_seconds(MAX_KEPT_S));
+        let earlier = r#"{"app":"live","stream":"a","revoked_at":"2026-11-20T17:00:00.500Z"}"#;
+        let streams = asked(earlier).unwrap();
+        assert_eq!(streams.revoked_at.as_millis() % 1000, 500);
+        assert_eq!(streams.expires_at, streams.revoked_at.plus_seconds(MAX_KEPT_S));
         for (body, message) in [
+            (
+                r#"{"jti":"a","revoked_at":"2026-11-20T17:00:00Z"}"#,
+                "field \"revoked_at\": only with \"app\" and \"stream\"",
+            ),
+            (
+                r#"{"app":"live","stream":"a","revoked_at":"2026-11-20T18:00:31Z"}"#,
+                "field \"revoked_at\": more than 30 seconds in the future",
+            ),
+            (
+                r#"{"app":"live","stream":"a","revoked_at":"2020-01-01T00:00:00Z"}"#,
+                "field \"revoked_at\": so long ago that no such token is valid any more",
+            ),
             ("{}", "expected \"jti\", or \"app\" and \"stream\""),
             (r#"{"jti":"a","app":"live"}"#, "expected \"jti\", or \"app\" and \"stream\""),
             (r#"{"app":"live"}"#, "expected \"jti\", or \"app\" and \"stream\""),

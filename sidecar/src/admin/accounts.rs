@@ -148,6 +148,13 @@ impl Accounts {
         self.links.iter().any(|link| link.digest == digest && link.expires_at > now)
     }
 
+    fn accept(&self, token: &Secret, first: Option<&FirstLink>) -> bool {
+        let is_first = first.is_some_and(|first| {
+            first.token.digest() == token.digest() && first.added == self.added && !self.has_admin()
+        });
+        is_first || self.opens(token, clock::now())
+    }
+
     /// Adds an account, or changes its password. All one-time links become invalid.
     fn put(&mut self, name: &Name, role: Option<Role>, hash: String, now: Timestamp) {
         self.links.clear();
@@ -411,12 +418,7 @@ impl Store {
     ) -> Result<(), Error> {
         let hash = password::hash(password)?;
         self.change(|accounts| {
-            let is_first = first.is_some_and(|first| {
-                first.token.digest() == token.digest()
-                    && first.added == accounts.added
-                    && !accounts.has_admin()
-            });
-            if !is_first && !accounts.opens(token, clock::now()) {
+            if !accounts.accept(token, first) {
                 return Err(Error::Link);
             }
             if accounts.find(name.as_str()).is_some() {
@@ -425,6 +427,11 @@ impl Store {
             accounts.put(name, Some(Role::Admin), hash, clock::now());
             Ok(())
         })
+    }
+
+    /// Returns whether [`Store::set_up`] would accept a one-time link.
+    pub(crate) fn accepts(&self, token: &Secret, first: Option<&FirstLink>) -> Result<bool, Error> {
+        Ok(self.accounts()?.accept(token, first))
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Accounts) -> Result<T, Error>) -> Result<T, Error> {

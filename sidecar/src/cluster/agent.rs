@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -13,14 +14,15 @@ use weir_model::AppName;
 use weir_model::link::Base;
 
 use super::credential::{self, Claim, Credential, CredentialError};
-use super::figures::{self, Gauge};
-use super::machine::{Meter, skew};
-use super::members::{Leak, Members, leaks};
+use super::machine::skew;
+use super::members::{Leak, Members, is_other, leaks, secret};
 use super::record::{EdgeIdError, Report};
+use super::revoked::Wanted;
 use super::signature::{self, Key, KeyError, Purpose, SecretOf, Signed};
 use super::store::RENEW;
+use super::troubles::{Trouble, Troubles};
 use super::voice;
-use super::wire::{ANSWER, Answer, ERA, Member, Request};
+use super::wire::{ANSWER, Answer, ERA, Request};
 use crate::clock;
 use crate::config::Config;
 use crate::config::cluster::Edge;
@@ -28,6 +30,8 @@ use crate::context::Context;
 use crate::http::{self, innermost};
 use crate::nginx::Nginx;
 use crate::streams::StreamId;
+
+mod measure;
 
 /// Time limit of an answer. After it, the origin is asked again with the next renewal.
 const TIMEOUT: Duration = Duration::from_millis(1800);
@@ -89,6 +93,8 @@ struct Shared {
     /// Client of this node's nginx; `None` if it cannot be created.
     nginx: Option<Nginx>,
     report: Mutex<Report>,
+    revoked: Wanted,
+    troubles: Troubles,
     origins: Vec<Origin>,
 }
 
@@ -131,6 +137,9 @@ pub(crate) struct Standing {
     /// Applications that need play tokens at the origin, and none here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaks: Vec<Leak>,
+    /// The origin has another secret of play tokens.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_other_secret: bool,
 }
 
 impl Origin {
@@ -142,13 +151,22 @@ impl Origin {
 impl Membership {
     /// Returns one standing per origin, in the order of weir.toml.
     pub(crate) fn standings(&self) -> Vec<Standing> {
-        let standing = |origin: &Origin| Standing {
-            origin: origin.url.as_str().to_owned(),
-            state: origin.told.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            skew_ms: *origin.skew.lock().unwrap_or_else(PoisonError::into_inner),
-            leaks: origin.members().leaks().to_vec(),
+        let standing = |origin: &Origin| {
+            let members = origin.members();
+            Standing {
+                origin: origin.url.as_str().to_owned(),
+                state: origin.told.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+                skew_ms: *origin.skew.lock().unwrap_or_else(PoisonError::into_inner),
+                leaks: members.leaks().to_vec(),
+                has_other_secret: members.has_other_secret,
+            }
         };
         self.0.origins.iter().map(standing).collect()
+    }
+
+    /// Returns the streams whose last pull has failed.
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        self.0.troubles.all()
     }
 
     /// Returns the addresses of other edges from the origins' last answers.
@@ -202,6 +220,7 @@ impl Agent {
             drained: false,
             clock: None,
             figures: None,
+            failing: Vec::new(),
         };
         let origin = |url: &Base| Origin {
             url: url.clone(),
@@ -220,13 +239,16 @@ impl Agent {
             claim,
             http: http::client().timeout(TIMEOUT).build()?,
             report: Mutex::new(report),
+            revoked: Wanted::default(),
+            troubles: Troubles::default(),
             origins: edge.origins.iter().map(origin).collect(),
             edge: edge.clone(),
             context: context.clone(),
             nginx: Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok(),
         });
         let (sender, streams) = watch::channel(Offers::default());
-        let mut tasks = vec![tokio::spawn(measure(shared.clone(), config.clone()))];
+        let mut tasks =
+            vec![tokio::spawn(shared.clone().measure(config.clone())), tokio::spawn(revoke(shared.clone()))];
         for nth in 0..shared.origins.len() {
             tasks.push(tokio::spawn(renew(shared.clone(), nth, sender.clone())));
         }
@@ -236,6 +258,11 @@ impl Agent {
     /// Returns the edge's membership.
     pub(crate) fn membership(&self) -> Membership {
         Membership(self.shared.clone())
+    }
+
+    /// Returns where the relays note the streams that they cannot pull.
+    pub(crate) fn troubles(&self) -> Troubles {
+        self.shared.troubles.clone()
     }
 
     /// Tells all origins that the edge takes no more viewers, and waits briefly for their answers.
@@ -259,40 +286,10 @@ fn key(config: &Config, edge: &Edge) -> Result<Option<(Key, Option<Claim>)>, Err
     Ok(file.map(|file| Key::read(SecretOf::Cluster, file)).transpose()?.map(|key| (key, None)))
 }
 
-/// Keeps the report up to date.
-async fn measure(shared: Arc<Shared>, config: Arc<Config>) {
-    let (gauge, folders) = (Gauge::default(), figures::folders(&config));
-    let (meter, mut ticks) = (Meter::default(), interval(RENEW / 2));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let busy = meter.look();
-        let mut viewers = None;
-        let mut streams = None;
-        if let Some(nginx) = &shared.nginx {
-            if let Ok(Ok(all)) = timeout(NGINX, nginx.count_viewers()).await {
-                viewers = Some(u32::try_from(all).unwrap_or(u32::MAX));
-            }
-            if let Ok(Ok(all)) = timeout(NGINX, nginx.streams()).await {
-                let live =
-                    all.value.streams.into_iter().map(|stream| format!("{}/{}", stream.app, stream.name));
-                streams = Some(live.collect());
-            }
-        }
-        let figures = gauge.read(shared.nginx.as_ref(), folders.clone()).await;
-        let drain = std::fs::read_to_string(&shared.edge.drain_file).unwrap_or_default();
-        let mut report = shared.report.lock().unwrap_or_else(PoisonError::into_inner);
-        (report.load, report.egress) = (busy.load, busy.egress);
-        report.viewers = viewers.unwrap_or(report.viewers);
-        report.streams = streams.unwrap_or_else(|| std::mem::take(&mut report.streams));
-        report.draining = is_draining(&drain);
-        report.figures = Some(figures);
+async fn revoke(shared: Arc<Shared>) {
+    if let Some(nginx) = &shared.nginx {
+        shared.revoked.keep(nginx).await;
     }
-}
-
-/// Returns whether keepalived's `track_file` asks for a drain: any number but 0.
-fn is_draining(text: &str) -> bool {
-    text.trim().parse::<i64>().is_ok_and(|number| number != 0)
 }
 
 async fn renew(shared: Arc<Shared>, nth: usize, streams: watch::Sender<Offers>) {
@@ -310,8 +307,9 @@ async fn renew(shared: Arc<Shared>, nth: usize, streams: watch::Sender<Offers>) 
         }
         let told = match outcome {
             Ok(answer) => {
-                if let Some(members) = &answer.members {
-                    shared.compare(origin, members).await;
+                shared.compare(origin, &answer).await;
+                if let Some(revoked) = answer.revoked {
+                    shared.revoked.note(origin.url.as_str(), revoked);
                 }
                 origin.drained.store(answer.drained, Ordering::Relaxed);
                 *origin.neighbours.lock().unwrap_or_else(PoisonError::into_inner) = answer.edges;
@@ -353,10 +351,21 @@ enum Failure {
     Clock,
 }
 
+/// Returns the reason for an answer that is not from an origin's daemon.
+fn unsigned(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        502..=504 => "the origin's daemon does not answer behind its nginx",
+        404 => "check the path of origin, such as /tv, and [cluster] there",
+        _ => "what answers there has no [cluster]",
+    }
+}
+
 impl Shared {
-    /// Compares the applications that need play tokens at an origin with this node, and logs the difference if it is news.
-    async fn compare(&self, origin: &Origin, members: &[Member]) {
-        let play = self.context.config().web.play;
+    /// Compares an origin's applications that need play tokens, and its secret of them, with this node. Logs a difference that is news.
+    async fn compare(&self, origin: &Origin, answer: &Answer) {
+        let Some(members) = &answer.members else { return };
+        let config = self.context.config();
+        let play = config.web.play;
         let found = match &self.nginx {
             _ if members.is_empty() => Some(Vec::new()),
             None => None,
@@ -369,6 +378,8 @@ impl Shared {
         if noted.note(members, found) {
             noted.tell(origin.url.as_str());
         }
+        let own = secret(config.nginx.secret_file.as_deref());
+        noted.note_secret(is_other(answer, &self.key, own.as_ref()), origin.url.as_str());
     }
 
     /// Returns the streams to pull: each from the first origin that answers and has it. If no origin that answers has it, an origin that
@@ -402,8 +413,10 @@ impl Shared {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
         report.drained = origin.drained.load(Ordering::Relaxed);
         report.clock = Some(clock::now().as_millis());
+        report.failing = self.troubles.streams();
         let era = origin.era.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let request = Request { report, leaving, era };
+        let revoked = Some(self.revoked.digest(origin.url.as_str()));
+        let request = Request { report, leaving, era, revoked };
         let body = serde_json::to_vec(&request).map_err(|e| Failure::Away(e.to_string()))?;
         let nonce = signature::nonce().ok_or_else(|| Failure::Away("no random bytes".into()))?;
         // The number never repeats, even if the clock is set.
@@ -427,9 +440,7 @@ impl Shared {
             signed.nonce == nonce && self.key.verify(Purpose::Answer, &signed, text.as_bytes())
         });
         if !is_of_origin {
-            let why = answer
-                .error
-                .map_or_else(|| "what answers there has no [cluster]".into(), |fault| fault.message);
+            let why = answer.error.map_or_else(|| unsigned(status).to_owned(), |fault| fault.message);
             return Err(Failure::Refused(format!("status {}: {why}", status.as_u16())));
         }
         *origin.skew.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -474,7 +485,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_track_file_drains() {
-        assert!(is_draining("-100\n") && is_draining("5") && !is_draining("0\n") && !is_draining(""));
+    fn another_program_at_the_origin_is_explained() {
+        let said = |status: u16| unsigned(StatusCode::from_u16(status).unwrap());
+        assert_eq!(said(502), "the origin's daemon does not answer behind its nginx");
+        assert_eq!(said(404), "check the path of origin, such as /tv, and [cluster] there");
+        assert_eq!(said(200), "what answers there has no [cluster]");
     }
 }

@@ -102,12 +102,22 @@ impl Fleet {
         Self { edges, all, regions }
     }
 
-    /// Returns the edge for a viewer, or `None` if all are full. Edges of the viewer's region have priority. `not` are edges that the
-    /// viewer could not reach.
+    /// Returns the edge for a viewer, except those of `not`.
+    #[cfg(test)]
     pub(crate) fn choose(&self, viewer: u64, region: Option<&str>, not: &[EdgeId]) -> Option<&Candidate> {
+        self.choose_from(viewer, region, |id| !not.contains(id))
+    }
+
+    /// Returns the edge for a viewer among those that fit, or `None` if all of these are full. Edges of the viewer's region have priority.
+    pub(crate) fn choose_from(
+        &self,
+        viewer: u64,
+        region: Option<&str>,
+        fits: impl Fn(&EdgeId) -> bool,
+    ) -> Option<&Candidate> {
         let near = region.and_then(|name| self.regions.get(name));
         let pools = near.into_iter().chain([&self.all]);
-        let found = pools.into_iter().find_map(|pool| pool.find(&self.edges, viewer, not));
+        let found = pools.into_iter().find_map(|pool| pool.find(&self.edges, viewer, &fits));
         found.map(|at| &self.edges[at])
     }
 
@@ -160,8 +170,8 @@ impl Pool {
         Self(bands)
     }
 
-    fn find(&self, edges: &[Candidate], viewer: u64, not: &[EdgeId]) -> Option<usize> {
-        self.0.iter().find_map(|ring| Self::points(ring, viewer).find(|at| !not.contains(&edges[*at].id)))
+    fn find(&self, edges: &[Candidate], viewer: u64, fits: impl Fn(&EdgeId) -> bool) -> Option<usize> {
+        self.0.iter().find_map(|ring| Self::points(ring, viewer).find(|at| fits(&edges[*at].id)))
     }
 
     /// Returns the edges of a ring's points, starting behind the viewer's point.

@@ -23,6 +23,8 @@ const DISK: Duration = Duration::from_millis(300);
 const MOST: usize = 64;
 /// Longest text in a report of another node, in bytes.
 const MAX_TEXT: usize = 200;
+/// [`Health::status`] of an nginx that does not answer.
+pub(super) const UNREACHABLE: &str = "unreachable";
 
 /// Figures of a node. What is not known is empty or `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -136,7 +138,7 @@ impl Gauge {
 }
 
 async fn health(nginx: Option<&Nginx>) -> Option<Health> {
-    let away = |why: String| Health { status: "unreachable".into(), reasons: vec![why], ..Health::default() };
+    let away = |why: String| Health { status: UNREACHABLE.into(), reasons: vec![why], ..Health::default() };
     Some(match timeout(NGINX, nginx?.health()).await {
         Ok(Ok(answer)) => {
             let status = if answer.value.reasons.is_empty() { "ok" } else { "degraded" }.to_owned();

@@ -2,11 +2,14 @@
 //! its own configuration must ask, too.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use weir_model::AppName;
+use weir_model::{AppName, Secret};
 
-use super::wire::Member;
+use super::signature::Key;
+use super::wire::{Answer, Member};
 use crate::config::web::Play;
 use crate::nginx::Application;
 
@@ -81,6 +84,32 @@ pub(super) fn leaks(members: &[Member], play: Play, known: &[Application]) -> Ve
     members.iter().filter_map(leak).collect()
 }
 
+/// Fault of an edge with another secret of play tokens than its origin.
+pub(crate) const OTHER_SECRET: &str =
+    "this edge has another weir_secret than the origin, so it refuses the viewers of streams for members";
+/// Its remedy.
+pub(crate) const COPY_SECRET: &str = "copy the file of weir_secret from the origin to the file of weir_secret and to secret_file of \
+                                      [nginx] on this edge, then reload nginx and systemctl reload weir";
+
+/// Returns the secret of play tokens; `None` if it cannot be read.
+pub(crate) fn secret(file: Option<&Path>) -> Option<Secret> {
+    std::fs::read_to_string(file?).ok().map(Secret::new)
+}
+
+/// Returns a fingerprint of the secret of play tokens. Only nodes of the cluster can compute it.
+pub(super) fn fingerprint(key: &Key, secret: &Secret) -> Option<String> {
+    let text = secret.expose();
+    // A line break at the end is no part of the secret.
+    let bytes = key.derive(&format!("weir-play-secret-1\n{}", text.strip_suffix('\n').unwrap_or(text)))?;
+    Some(HEXLOWER.encode(bytes.first_chunk::<16>()?))
+}
+
+/// Returns whether the origin of an answer has another secret of play tokens than `secret`. Returns `false` if either is unknown.
+pub(super) fn is_other(answer: &Answer, key: &Key, secret: Option<&Secret>) -> bool {
+    let own = secret.and_then(|secret| fingerprint(key, secret));
+    answer.secret.as_ref().zip(own.as_ref()).is_some_and(|(origins, own)| origins != own)
+}
+
 /// Knowledge of the applications that need tokens at one origin.
 #[derive(Debug, Default)]
 pub(super) struct Members {
@@ -88,9 +117,21 @@ pub(super) struct Members {
     /// Those of them that were compared with this edge's nginx.
     compared: BTreeSet<AppName>,
     leaks: Vec<Leak>,
+    /// The origin has another secret of play tokens.
+    pub(super) has_other_secret: bool,
 }
 
 impl Members {
+    /// Notes whether the origin has another secret of play tokens, and logs a change.
+    pub(super) fn note_secret(&mut self, is_other: bool, origin: &str) {
+        match (self.has_other_secret, is_other) {
+            (false, true) => tracing::warn!("{OTHER_SECRET}: {COPY_SECRET}, origin: {origin}"),
+            (true, false) => tracing::info!("this edge has the weir_secret of its origin, origin: {origin}"),
+            _ => {}
+        }
+        self.has_other_secret = is_other;
+    }
+
     /// Notes the applications of an origin's answer, and their leaks; `None` if this edge's nginx does not answer. Returns whether the
     /// leaks have changed.
     pub(super) fn note(&mut self, members: &[Member], leaks: Option<Vec<Leak>>) -> bool {
@@ -173,6 +214,28 @@ mod tests {
             "application \"live\" needs play tokens at the origin, and this edge's nginx gives its streams without one, so this edge does not \
              pull them: add \"weir_play token;\" to application live in nginx.conf, then reload nginx"
         );
+    }
+
+    #[test]
+    fn an_edge_notices_another_secret_of_play_tokens() {
+        let key = |byte| Key::new(&[byte; 32]).unwrap();
+        let (one, other) = (Secret::new("1".repeat(32)), Secret::new("2".repeat(32)));
+        let answer = |secret: Option<&Secret>| Answer {
+            secret: secret.and_then(|secret| fingerprint(&key(7), secret)),
+            ..Answer::default()
+        };
+        let is_other = |origins, own| is_other(&answer(origins), &key(7), own);
+        assert!(is_other(Some(&one), Some(&other)));
+        let with_break = Secret::new(format!("{}\n", one.expose()));
+        assert!(!is_other(Some(&one), Some(&one)) && !is_other(Some(&one), Some(&with_break)));
+        assert!(!is_other(None, Some(&other)) && !is_other(Some(&one), None), "no finding without both");
+        let print = fingerprint(&key(7), &one).unwrap();
+        assert!(print.len() == 32 && fingerprint(&key(8), &one).unwrap() != print);
+        let mut known = Members::default();
+        known.note_secret(true, "http://a");
+        assert!(known.has_other_secret);
+        known.note_secret(false, "http://a");
+        assert!(!known.has_other_secret);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use weir_model::Secret;
+use weir_model::token::Revocation;
 
 use super::assigned::Assigned;
 use super::choose::{Candidate, Fleet, number};
@@ -15,7 +16,7 @@ use super::credential::{Claim, Credential};
 use super::etcd::{Etcd, EtcdError};
 use super::machine::skew;
 use super::memory::Memory;
-use super::prepared::Prepared;
+use super::prepared::{Failing, Prepared};
 use super::probe::{self, Listed};
 use super::record::{EdgeId, Record};
 use super::signature::{self, Key, KeyError, Purpose, Refused, SecretOf, Signed, check_start};
@@ -27,9 +28,11 @@ use crate::clock;
 use crate::config::cluster::{self as settings, Region};
 
 mod era;
+mod tokens;
 mod view;
 
 use era::Era;
+use tokens::Tokens;
 pub(crate) use view::{NoPlace, Place, View, Viewer};
 
 /// Assumed bitrate of a stream with an unknown bitrate, in bit/s.
@@ -67,6 +70,7 @@ pub(crate) struct Origin {
     tickets: Mutex<Tickets>,
     epoch: Instant,
     quiet: Mutex<Option<Instant>>,
+    tokens: Mutex<Tokens>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -110,6 +114,7 @@ impl Origin {
                 tickets: Mutex::default(),
                 epoch: Instant::now(),
                 quiet: Mutex::default(),
+                tokens: Mutex::default(),
             }
         }))
     }
@@ -162,9 +167,10 @@ impl Origin {
         let mut answer = Answer { now, era, ..Answer::default() };
         let status = match (&signed, refused) {
             (Some(signed), None) => match self.report(signed, claim.as_ref(), body, &answer.era).await {
-                Ok((id, drained)) => {
+                Ok((id, drained, known)) => {
                     (answer.drained, answer.streams, answer.members) = (drained, streams, members);
                     answer.edges = self.near(number(&id), None, std::slice::from_ref(&id));
+                    self.tokens().add_to(&mut answer, key, known.as_deref());
                     200
                 }
                 Err((status, fault)) => {
@@ -207,14 +213,23 @@ impl Origin {
         }
     }
 
-    /// Returns the edge, and whether it is drained.
+    /// Notes what edges must know about play tokens: the revoked ones, and the secret if the daemon has a copy.
+    pub(crate) fn note_tokens(&self, revoked: &[Revocation], secret: Option<Secret>) {
+        self.tokens().note(revoked, secret);
+    }
+
+    fn tokens(&self) -> std::sync::MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the edge, whether it is drained, and the digest of the revocations that it knows.
     async fn report(
         &self,
         signed: &Signed,
         claim: Option<&Claim>,
         body: &[u8],
         era: &str,
-    ) -> Result<(EdgeId, bool), (u16, Fault)> {
+    ) -> Result<(EdgeId, bool, Option<String>), (u16, Fault)> {
         let bad = |message: String| (400, Fault { code: "bad_request".into(), message });
         let request: Request = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
         if request.era.is_some_and(|theirs| theirs != era) {
@@ -244,7 +259,7 @@ impl Origin {
         match done {
             Ok(()) => {
                 let drained = self.table.borrow().drained.contains(&id);
-                Ok((id, drained))
+                Ok((id, drained, request.revoked))
             }
             Err(store::Error::Replayed) => {
                 self.log_refused(Refused::Replayed);
@@ -297,11 +312,21 @@ impl Origin {
 
     /// Returns the edge for a viewer.
     pub(crate) fn place(&self, viewer: Viewer<'_>) -> Result<Place, NoPlace> {
-        let fleet = self.fleet();
+        let (fleet, failing) = self.fleet();
         let region = self.region(viewer.address);
-        let Some(chosen) = fleet.choose(viewer.hash, region, viewer.not) else {
-            let is_none = self.table.borrow().edges.is_empty() && self.listed().next().is_none();
-            return Err(if is_none { NoPlace::NoEdge } else { NoPlace::Full });
+        let table = self.table.borrow().clone();
+        let fits =
+            |id: &EdgeId| !viewer.not.contains(id) && (!viewer.needs_daemon || table.edges.contains_key(id));
+        let choose = |fits: &dyn Fn(&EdgeId) -> bool| fleet.choose_from(viewer.hash, region, fits);
+        // If no other edge takes viewers, an edge that could not pull the stream tries again.
+        let others =
+            failing.get(viewer.stream).map(|failing| choose(&|id| fits(id) && !failing.contains(id)));
+        let Some(chosen) = others.flatten().or_else(|| choose(&fits)) else {
+            return Err(if self.takes_viewers(viewer.needs_daemon) {
+                NoPlace::Full
+            } else {
+                NoPlace::NoEdge
+            });
         };
         if let Some(bitrate) = viewer.bitrate {
             let bitrate = if bitrate == 0 { BITRATE } else { bitrate };
@@ -312,6 +337,17 @@ impl Origin {
             prepared.margin = prepared.margin.saturating_sub(bitrate);
         }
         Ok(Place { edge: chosen.id.to_string(), address: chosen.address.clone() })
+    }
+
+    /// Returns whether any edge takes viewers, or would if it were not full.
+    fn takes_viewers(&self, needs_daemon: bool) -> bool {
+        let table = self.table.borrow();
+        let reports = table.edges.values().map(|record| &record.report);
+        let mut joined = reports.filter(|report| !report.draining && !table.drained.contains(&report.id));
+        let is_drained = |name: &str| table.drained.iter().any(|id| id.as_str() == name);
+        let reports = |name: &str| name.parse().is_ok_and(|id: EdgeId| table.edges.contains_key(&id));
+        let mut listed = self.listed().filter(|edge| !is_drained(&edge.name) && !reports(&edge.name));
+        joined.next().is_some() || !needs_daemon && listed.next().is_some()
     }
 
     /// Returns the region of a viewer.
@@ -329,7 +365,7 @@ impl Origin {
             let is_new = prepared.of.as_ref().is_some_and(|(_, at)| at.elapsed() < NEWS);
             is_new.then(|| prepared.fleet.clone())
         };
-        let fleet = known.unwrap_or_else(|| self.fleet());
+        let fleet = known.unwrap_or_else(|| self.fleet().0);
         let region = address.and_then(|address| self.region(address));
         fleet.near(hash, region, not, NEAR).map(|edge| edge.address.clone()).collect()
     }
@@ -342,8 +378,8 @@ impl Origin {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the edges that take viewers, as they were a moment ago.
-    fn fleet(&self) -> Arc<Fleet> {
+    /// Returns the edges that take viewers, as they were a moment ago, and those that cannot pull a stream, by the stream.
+    fn fleet(&self) -> (Arc<Fleet>, Arc<Failing>) {
         let mut prepared = self.prepared();
         let table = self.table.borrow().clone();
         if !prepared.is_good(&table) {
@@ -351,12 +387,19 @@ impl Origin {
             let edges = self.candidates(&table).into_values();
             let usable = edges.filter(|(_, state)| matches!(*state, "up" | "full")).map(|(edge, _)| edge);
             prepared.fleet = Arc::new(Fleet::new(usable));
+            let mut failing = Failing::new();
+            for report in table.edges.values().map(|record| &record.report) {
+                for stream in &report.failing {
+                    failing.entry(stream.clone()).or_default().insert(report.id.clone());
+                }
+            }
+            prepared.failing = Arc::new(failing);
             (prepared.margin, prepared.cost) = (prepared.fleet.margin(), began.elapsed());
             prepared.of = Some((table, Instant::now()));
             prepared.is_used = false;
         }
         prepared.is_used = true;
-        prepared.fleet.clone()
+        (prepared.fleet.clone(), prepared.failing.clone())
     }
 
     /// Returns all edges by name, with their states. An edge that is listed and reports has the state of its reports.
@@ -364,6 +407,9 @@ impl Origin {
         let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
         assigned.tidy(now);
+        // The load of a listed edge is unknown. It counts as that of the best edge that reports, not as none at all.
+        let reports = table.edges.values().map(|record| &record.report);
+        let load = reports.filter(|report| !report.draining).map(|report| report.load).reduce(f64::min);
         let listed = self.listed.iter().filter_map(|listed| {
             let edge = &listed.edge;
             let id: EdgeId = edge.name.parse().ok()?;
@@ -375,7 +421,7 @@ impl Origin {
                 // The edge reports nothing, so the count is all that is known.
                 egress: assigned,
                 assigned,
-                load: 0.0,
+                load: load.unwrap_or_default(),
                 viewers: 0,
                 max_viewers: None,
                 id,
@@ -396,7 +442,7 @@ impl Origin {
                 viewers: report.viewers,
                 max_viewers: report.max_viewers,
             };
-            (candidate, if report.draining { "draining" } else { "up" })
+            (candidate, report.state())
         });
         let all = listed.chain(joined).map(|(candidate, state)| {
             let state = match state {
@@ -424,7 +470,7 @@ impl Origin {
                 bandwidth: edge.bandwidth,
                 egress: report.map_or(edge.assigned, |report| report.egress),
                 viewers: edge.viewers,
-                load: edge.load,
+                load: report.map_or(0.0, |report| report.load),
                 version: report.map(|report| report.version.clone()).unwrap_or_default(),
                 streams: report.map(|report| report.streams.clone()).unwrap_or_default(),
                 listed: report.is_none(),
@@ -432,6 +478,7 @@ impl Origin {
                 age_ms: record.map(|record| now.saturating_sub(record.sent)),
                 skew_ms: record.and_then(|record| record.skew_ms),
                 figures: report.and_then(|report| report.figures.clone()),
+                failing: report.map(|report| report.failing.clone()).unwrap_or_default(),
             }
         });
         (views.collect(), table.stale.clone())

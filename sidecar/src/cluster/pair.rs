@@ -26,7 +26,7 @@ pub(crate) mod table;
 pub(crate) mod twins;
 pub(crate) mod wire;
 
-pub(crate) use node::{Error, Pair, View};
+pub(crate) use node::{Error, NO_LETTERS, Pair, View};
 pub(crate) use wire::MAX_LETTER;
 
 use sources::Sources;

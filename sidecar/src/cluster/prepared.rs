@@ -1,11 +1,13 @@
 //! The edges of a table, prepared for the queries of a short time.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::choose::Fleet;
+use super::record::EdgeId;
 use super::store::Table;
 
 /// Time after which viewers that were sent meanwhile are considered.
@@ -13,10 +15,14 @@ pub(super) const REBUILD: Duration = Duration::from_millis(200);
 /// Preparing the edges takes at most one part in `BUSY` of a processor's time.
 const BUSY: u32 = 20;
 
+/// Edges that cannot pull a stream, by the stream.
+pub(super) type Failing = BTreeMap<String, BTreeSet<EdgeId>>;
+
 /// The prepared edges.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     pub(super) fleet: Arc<Fleet>,
+    pub(super) failing: Arc<Failing>,
     /// The table, and the time of the preparation.
     pub(super) of: Option<(Arc<Table>, Instant)>,
     /// A viewer was sent to an edge since the preparation.

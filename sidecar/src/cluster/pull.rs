@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use weir_rtmp::client::ClientEvent;
 use weir_rtmp::url::Url;
 
 use super::agent::Offers;
+use super::troubles::Troubles;
 use crate::clock;
 use crate::config::cluster::{Edge, Transport};
 use crate::config::origin::{Origin, OriginProtocol};
@@ -37,6 +39,8 @@ const ASK: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(5);
 /// Pauses between attempts.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(300), max: Duration::from_secs(5) };
+/// First words of an error of this machine's nginx.
+pub(crate) const HERE: &str = "this edge's nginx";
 /// Duration after which a connection counts as a success.
 const GOOD: Duration = Duration::from_secs(10);
 
@@ -52,11 +56,13 @@ enum Error {
     Client(#[from] weir_rtmp::client::Error),
     #[error(transparent)]
     Relay(#[from] relay::Error),
-    #[error("no answer to the publish")]
+    #[error("{here}: no answer to the publish", here = HERE)]
     NoAnswer,
+    #[error("{here}: {0}", here = HERE)]
+    Here(publisher::Error),
     #[error("the origin says: {0}")]
     Origin(String),
-    #[error("this nginx says: {0}")]
+    #[error("{here} says: {0}", here = HERE)]
     Own(String),
     #[error("the origin closed it")]
     Closed,
@@ -94,13 +100,22 @@ pub(crate) struct Node {
     pub recents: Arc<Recents>,
     /// The list of helpers.
     pub helpers: Arc<Helpers>,
+    /// The streams that cannot be pulled.
+    pub troubles: Troubles,
 }
 
 impl Node {
     /// Returns the settings of the daemon.
-    pub(crate) fn new(config: &Arc<Config>, edge: &Edge, context: &Context) -> Self {
+    pub(crate) fn new(config: &Arc<Config>, edge: &Edge, context: &Context, troubles: Troubles) -> Self {
         let (config, edge, paths) = (config.clone(), edge.clone(), context.paths.clone());
-        Self { config, edge, paths, recents: context.recents.clone(), helpers: context.helpers.clone() }
+        Self {
+            config,
+            edge,
+            paths,
+            recents: context.recents.clone(),
+            helpers: context.helpers.clone(),
+            troubles,
+        }
     }
 }
 
@@ -144,6 +159,7 @@ async fn run(node: Arc<Node>, mut offered: watch::Receiver<Offers>, demand: Arc<
                 known = offers.streams.keys().filter(|id| !own.contains(*id)).cloned().collect();
                 running.retain(|id, _| !offers.refused.contains(&id.0));
                 demand.offer_relays(known.clone());
+                node.troubles.keep(&known);
             }
         }
         let now = Instant::now();
@@ -171,16 +187,23 @@ async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>, offered: watc
     let mut closing = shared.closing();
     let stream = format!("{}/{}", id.0, id.1);
     let (mut failures, mut told) = (0, String::new());
+    let has_come = AtomicBool::new(false);
+    let came = || {
+        if !has_come.swap(true, Ordering::Relaxed) {
+            node.troubles.clear(&id);
+        }
+    };
     loop {
         let began = Instant::now();
+        has_come.store(false, Ordering::Relaxed);
         let nth = offered.borrow().streams.get(&id).copied().unwrap_or_default();
         let ended = match edge.transport {
             Transport::Rtmp => tokio::select! {
-                ended = over_rtmp(&node, &id, nth) => ended.map(|never| match never {}),
+                ended = over_rtmp(&node, &id, nth, &came) => ended.map(|never| match never {}),
                 _ = closing.wait_for(|closing| *closing) => return,
             },
-            Transport::Ws => over(OriginProtocol::Ws, &node, &id, nth, &shared).await,
-            Transport::WebRtc => over(OriginProtocol::Whep, &node, &id, nth, &shared).await,
+            Transport::Ws => over(OriginProtocol::Ws, &node, &id, nth, &shared, &came).await,
+            Transport::WebRtc => over(OriginProtocol::Whep, &node, &id, nth, &shared, &came).await,
         };
         let Err(error) = ended else { return };
         if *closing.borrow() {
@@ -190,6 +213,10 @@ async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>, offered: watc
             failures = 0;
         }
         let why = error.to_string();
+        // A stream that has come may have ended. The origin then offers it no more.
+        if !has_come.load(Ordering::Relaxed) && offered.borrow().streams.contains_key(&id) {
+            node.troubles.note(&id, &why);
+        }
         if why != told {
             let origin = edge.origins.get(nth).map_or("", Base::as_str);
             tracing::warn!("stream not pulled: {why}, stream: {stream}, origin: {origin}");
@@ -203,7 +230,12 @@ async fn relay(node: Arc<Node>, id: StreamId, shared: Arc<Shared>, offered: watc
     }
 }
 
-async fn over_rtmp(node: &Node, id: &StreamId, nth: usize) -> Result<std::convert::Infallible, Error> {
+async fn over_rtmp(
+    node: &Node,
+    id: &StreamId,
+    nth: usize,
+    came: &impl Fn(),
+) -> Result<std::convert::Infallible, Error> {
     let Node { config, edge, .. } = node;
     let server = edge.rtmp.get(nth).ok_or(Error::Closed)?;
     let mut source = Link::play(&rtmp(config, server, id)?).await?;
@@ -214,7 +246,7 @@ async fn over_rtmp(node: &Node, id: &StreamId, nth: usize) -> Result<std::conver
         let is_open = sink.as_ref().is_none_or(Link::has_room);
         tokio::select! {
             turn = source.turn(), if is_open => turn?,
-            turn = turn(&mut sink) => turn?,
+            turn = turn(&mut sink) => turn.map_err(Error::Here)?,
             () = tokio::time::sleep_until(heard + SILENCE) => return Err(Error::Silent),
         }
         while let Some(event) = source.client.next_event() {
@@ -223,6 +255,7 @@ async fn over_rtmp(node: &Node, id: &StreamId, nth: usize) -> Result<std::conver
                     heard = Instant::now();
                     if sink.is_none() {
                         sink = Some(publish(config, id).await?);
+                        came();
                         tracing::info!(
                             "stream pulled for viewers, stream: {}/{}, origin: {}",
                             id.0,
@@ -276,9 +309,9 @@ async fn turn(sink: &mut Option<Link>) -> Result<(), publisher::Error> {
 /// Publishes with a token that nobody else can mint. Without `secret_file`, there is no token: the edge's nginx must need none.
 async fn publish(config: &Config, (app, name): &StreamId) -> Result<Link, Error> {
     let url = token::url(&config.nginx.rtmp, config.nginx.secret_file.as_deref(), app, name, false)?;
-    let mut link = Link::connect(&url).await?;
+    let mut link = Link::connect(&url).await.map_err(Error::Here)?;
     match timeout(PATIENCE, accepted(&mut link, &url)).await {
-        Ok(done) => done.map_err(publisher::Error::of_minted)?,
+        Ok(done) => done.map_err(|error| Error::Here(error.of_minted()))?,
         Err(_) => return Err(Error::NoAnswer),
     }
     Ok(link)
@@ -307,8 +340,9 @@ async fn over(
     (app, name): &StreamId,
     nth: usize,
     shared: &Shared,
+    came: &impl Fn(),
 ) -> Result<(), Error> {
-    let Node { config, edge, paths, recents, helpers } = node;
+    let Node { config, edge, paths, recents, helpers, .. } = node;
     let Some(origin) = edge.origins.get(nth) else { return Err(Error::Closed) };
     let url = format!("{}/stream/{app}/{name}/{}", origin.as_str(), kind.part());
     let relay = Relay {
@@ -329,13 +363,30 @@ async fn over(
         jobs: config.jobs.clone(),
         helpers: helpers.clone(),
     };
-    relay.run(shared, || {}).await?;
+    relay.run(shared, came).await.map_err(|error| match error {
+        relay::Error::Publisher(error) => Error::Here(error),
+        other => Error::Relay(other),
+    })?;
     Err(Error::Closed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_this_machine_s_nginx_says_so() {
+        let error =
+            publisher::Error::Connect { url: "rtmp://127.0.0.1/live/***".into(), why: "refused".into() };
+        assert_eq!(
+            Error::Here(error).to_string(),
+            "this edge's nginx: cannot connect to rtmp://127.0.0.1/live/***: refused"
+        );
+        assert!(
+            Error::NoAnswer.to_string().starts_with(HERE)
+                && Error::Own("x".into()).to_string().starts_with(HERE)
+        );
+    }
 
     #[test]
     fn an_invalid_token_has_a_remedy() {

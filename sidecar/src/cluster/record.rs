@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use weir_model::link::Base;
 use weir_model::{AppName, StreamName};
 
-use super::figures::Figures;
+use super::figures::{Figures, UNREACHABLE};
+use super::troubles;
 
 /// Longest version and region, in bytes.
 const MAX_WORD: usize = 64;
@@ -101,6 +102,9 @@ pub(crate) struct Report {
     /// Figures for administrators; `None` from an older version, and if a newer one means something else by them.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub figures: Option<Figures>,
+    /// Streams that the edge cannot pull, as `APP/NAME`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<String>,
 }
 
 /// Reads figures. Figures that this version does not know are none: they are no reason to refuse an edge.
@@ -127,6 +131,16 @@ pub(crate) enum Unfit {
 }
 
 impl Report {
+    /// Returns `draining`, `down` if that is because the edge's nginx does not answer, or `up`.
+    pub(crate) fn state(&self) -> &'static str {
+        let nginx = self.figures.as_ref().and_then(|figures| figures.nginx.as_ref());
+        match self.draining {
+            true if nginx.is_some_and(|health| health.status == UNREACHABLE) => "down",
+            true => "draining",
+            false => "up",
+        }
+    }
+
     /// Limits the report to what an edge may claim: bandwidth up to `max_bandwidth`, and streams with names that Weir allows.
     pub(crate) fn checked(mut self, max_bandwidth: u64) -> Result<Self, Unfit> {
         self.address = self.address.parse::<Base>().map_err(Unfit::Address)?.as_str().to_owned();
@@ -147,6 +161,8 @@ impl Report {
         self.figures = self.figures.and_then(Figures::checked);
         self.streams.retain(|path| is_stream(path));
         self.streams.truncate(MAX_STREAMS);
+        self.failing.retain(|path| is_stream(path));
+        self.failing.truncate(troubles::MOST);
         Ok(self)
     }
 }
@@ -187,6 +203,7 @@ pub(crate) fn sample(id: &str) -> Record {
             drained: false,
             clock: None,
             figures: None,
+            failing: Vec::new(),
         },
         sent: 1,
         skew_ms: None,
@@ -202,6 +219,9 @@ mod tests {
         let report = || sample("e1").report;
         let many = Report { bandwidth: u64::MAX, streams: vec!["live/a".into(), "../x".into()], ..report() };
         let checked = many.checked(10_000_000_000).unwrap();
+        let failing = (0..60).map(|nth| format!("live/s{nth}")).chain(["../x".to_owned()]).collect();
+        let failing = Report { failing, ..report() }.checked(1 << 40).unwrap().failing;
+        assert!(failing.len() == troubles::MOST && !failing.contains(&"../x".to_owned()));
         assert_eq!((checked.bandwidth, checked.streams), (10_000_000_000, vec!["live/a".to_owned()]));
         for (bad, expected) in [
             (Report { address: "ftp://x".into(), ..report() }, "\"address\""),
@@ -219,6 +239,13 @@ mod tests {
         let mut report = serde_json::to_value(report()).unwrap();
         report["figures"] = serde_json::json!({ "load": "high" });
         assert_eq!(serde_json::from_value::<Report>(report).unwrap().figures, None);
+        // Reports of older versions have no list of failing streams.
+        assert_eq!(
+            serde_json::from_str::<Report>(r#"{"id":"e","address":"http://e","bandwidth":1}"#)
+                .unwrap()
+                .failing,
+            [""; 0]
+        );
         assert!("a b".parse::<EdgeId>().is_err() && "".parse::<EdgeId>().is_err());
         assert!(serde_json::from_str::<EdgeId>("\"a/b\"").is_err());
     }

@@ -1,6 +1,7 @@
 //! The requests of edges and the answers of origins, as JSON.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::record::Report;
 
@@ -24,6 +25,9 @@ pub(crate) struct Request {
     /// [`Answer::era`] of the origin's last answer; `None` before the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub era: Option<String>,
+    /// [`Revocations::digest`] of the origin's last list, empty before the first one; `None` from an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<String>,
 }
 
 /// The answer. It is signed if the request was.
@@ -48,6 +52,21 @@ pub(crate) struct Answer {
     /// Applications whose streams need a play token here; `None` from an older version, and if the origin does not know yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<Vec<Member>>,
+    /// Fingerprint of the secret of play tokens here, if there are such applications.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Revoked tokens, if [`Request::revoked`] is not the digest of this list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revocations>,
+}
+
+/// Revoked tokens of an origin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Revocations {
+    /// Digest of the list.
+    pub digest: String,
+    /// The revocations, as the API of nginx lists them. A newer version may have further kinds.
+    pub list: Vec<Value>,
 }
 
 /// Application whose streams need a play token at an origin.

@@ -296,10 +296,19 @@ fn server(raw: raw::Server) -> Checked<Server> {
 
 fn edge(raw: raw::Edge) -> Checked<Edge> {
     let origin = required("origin", &raw.origin, "https://origin.example.org/tv", origin)?;
-    let packages = raw.packages.iter().map(package).collect::<Checked<Vec<_>>>()?;
-    if packages.is_empty() {
-        return Err(missing("packages", "https://example.org/weir.deb#sha256=..."));
-    }
+    let example = "packages = [\"https://example.org/weir.deb#sha256=...\"]";
+    let packages = match &raw.packages {
+        None => {
+            return Err(super::check::Problem {
+                at: 0,
+                what: format!("packages is missing, such as {example}"),
+            });
+        }
+        Some(written) if written.get_ref().is_empty() => {
+            return problem(written, format!("packages = []: must name a package, such as {example}"));
+        }
+        Some(written) => written.get_ref().iter().map(package).collect::<Checked<Vec<_>>>()?,
+    };
     let stream = |text: &str| {
         let (app, name) =
             text.split_once('/').ok_or(Unfit::Remedy("write it as APP/NAME, such as live/test"))?;

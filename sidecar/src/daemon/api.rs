@@ -216,7 +216,10 @@ async fn restart(Shared(state): App, Path(id): Path<String>) -> Response {
 
 async fn edge(Shared(state): App) -> Response {
     match &state.membership {
-        Some(membership) => Json(json!({ "origins": membership.standings() })).into_response(),
+        Some(membership) => {
+            let (origins, pulls) = (membership.standings(), membership.troubles());
+            Json(json!({ "origins": origins, "pulls": pulls })).into_response()
+        }
         None => refused(StatusCode::NOT_FOUND, "this server is no edge: set [edge] in weir.toml"),
     }
 }

@@ -12,10 +12,12 @@ use tokio::time::{Instant, sleep, timeout};
 use super::finding::Finding;
 use crate::clock;
 use crate::cluster::agent::Standing;
-use crate::cluster::members::Leak;
+use crate::cluster::members::{COPY_SECRET, Leak, OTHER_SECRET};
 use crate::cluster::origin::View;
+use crate::cluster::pull::HERE;
+use crate::cluster::troubles::Trouble;
 use crate::config::Config;
-use crate::config::cluster::{Edge, LoadBalancer};
+use crate::config::cluster::{Edge, LoadBalancer, Transport};
 use crate::daemon::client::{Client, Error};
 use crate::http;
 
@@ -36,6 +38,8 @@ struct Edges {
 #[derive(Deserialize)]
 struct Standings {
     origins: Vec<Standing>,
+    #[serde(default)]
+    pulls: Vec<Trouble>,
 }
 
 /// Checks the cluster; returns nothing on a machine that belongs to no cluster.
@@ -46,7 +50,7 @@ pub(super) async fn examine(config: &Config, socket: &Path) -> Vec<Finding> {
         Err(_) => return Vec::new(),
     };
     if let Some(edge) = &config.edge {
-        let mut found = edge_standings(&client).await;
+        let mut found = edge_standings(edge, &client).await;
         found.extend(skew(edge).await);
         return found;
     }
@@ -65,12 +69,15 @@ async fn edges(client: &Client) -> Result<Edges, Error> {
 }
 
 /// Checks whether this edge has joined its origins. A node that has just started gets some time to join.
-async fn edge_standings(client: &Client) -> Vec<Finding> {
+async fn edge_standings(edge: &Edge, client: &Client) -> Vec<Finding> {
     let begin = Instant::now();
     loop {
         let found = match client.ask(Method::GET, &["v1", "edge"]).await {
             Ok(text) => match serde_json::from_str::<Standings>(&text) {
-                Ok(Standings { origins }) => origins.iter().map(standing).chain(leaks(&origins)).collect(),
+                Ok(Standings { origins, pulls }) => {
+                    let pulls = pulls.iter().map(|pull| not_pulled(pull, edge.transport));
+                    origins.iter().map(standing).chain(leaks(&origins)).chain(pulls).collect()
+                }
                 Err(error) => vec![Finding::problem(PART, error.to_string(), "restart weir serve")],
             },
             Err(error) => vec![no_answer(&error)],
@@ -83,21 +90,49 @@ async fn edge_standings(client: &Client) -> Vec<Finding> {
     }
 }
 
-/// Reports streams for members only that this edge gives to everybody. If the daemon does not answer, its own part reports that.
-pub(super) async fn open_to_everybody(config: &Config, socket: &Path) -> Vec<Finding> {
-    let (Some(_), Ok(client)) = (&config.edge, Client::new(socket)) else { return Vec::new() };
+/// Reports streams for members only that this edge gives to everybody, and streams that it cannot pull. If the daemon does not answer,
+/// its own part reports that.
+pub(super) async fn streams_of_edge(config: &Config, socket: &Path) -> Vec<Finding> {
+    let (Some(edge), Ok(client)) = (&config.edge, Client::new(socket)) else { return Vec::new() };
     let Ok(text) = client.ask(Method::GET, &["v1", "edge"]).await else { return Vec::new() };
-    serde_json::from_str::<Standings>(&text).map(|known| leaks(&known.origins)).unwrap_or_default()
+    let Ok(Standings { origins, pulls }) = serde_json::from_str(&text) else { return Vec::new() };
+    leaks(&origins).into_iter().chain(pulls.iter().map(|pull| not_pulled(pull, edge.transport))).collect()
 }
 
-/// Returns each leak once, also if several origins ask for the same tokens.
+/// Reports a stream that this edge cannot pull.
+fn not_pulled(Trouble { stream, error }: &Trouble, transport: Transport) -> Finding {
+    let is_here = error.starts_with(HERE);
+    let remedy = match transport {
+        _ if is_here => "start nginx on this machine, and see its error log",
+        _ if error.contains("invalid token") => "then reload nginx, and systemctl restart weir",
+        Transport::Rtmp => {
+            "this edge must reach the RTMP port of the origin (rtmp of [edge]); where only HTTPS is open, set transport = \"ws\" in [edge]"
+        }
+        Transport::Ws => "compare origin of [edge] with the address of the origin's pages",
+        Transport::WebRtc => {
+            "the origin needs [webrtc], and its UDP port must be open for this edge; where it is not, set transport = \"ws\" in [edge]"
+        }
+    };
+    Finding::problem(PART, format!("{stream} cannot be pulled: {error}"), remedy)
+}
+
+/// Returns each fault of streams for members once, also if several origins ask for the same tokens.
 fn leaks(origins: &[Standing]) -> Vec<Finding> {
     let leaks: BTreeSet<&Leak> = origins.iter().flat_map(|origin| &origin.leaks).collect();
-    leaks.into_iter().map(|leak| Finding::problem(PART, leak.fault(), leak.remedy())).collect()
+    let other = origins.iter().find(|origin| origin.has_other_secret);
+    let other = other.map(|_| Finding::problem(PART, OTHER_SECRET, COPY_SECRET));
+    let leaks = leaks.into_iter().map(|leak| Finding::problem(PART, leak.fault(), leak.remedy()));
+    leaks.chain(other).collect()
 }
 
 fn standing(Standing { origin, state, .. }: &Standing) -> Finding {
-    let remedy = "compare origin of [edge] and secret_file of [cluster] with the origin's";
+    let remedy = match state.get(..10) {
+        Some("status 502" | "status 503" | "status 504") => "systemctl enable --now weir on the origin",
+        Some("status 404") => {
+            "set origin of [edge] to the address of the origin's pages, such as https://origin.example.org/tv"
+        }
+        _ => "compare origin of [edge] and secret_file of [cluster] with the origin's",
+    };
     match state.as_str() {
         "joined" => Finding::ok(PART, format!("this edge has joined {origin}")),
         "drained" => {
@@ -125,11 +160,30 @@ fn origin(asked: Result<Edges, Error>) -> Vec<Finding> {
         found.push(Finding::problem(PART, message, "start etcd, or correct etcd of [cluster]"));
     }
     for edge in edges.iter().filter(|edge| edge.state == "down") {
-        let message = format!("edge {} does not answer at {}", edge.id, edge.address);
-        found.push(Finding::hint(PART, message, "start it, or remove its [[cluster.edge]]"));
+        found.push(match edge.listed {
+            true => {
+                let message = format!("edge {} does not answer at {}", edge.id, edge.address);
+                Finding::hint(PART, message, "start it, or remove its [[cluster.edge]]")
+            }
+            false => Finding::hint(
+                PART,
+                format!("the nginx of edge {} does not answer", edge.id),
+                "start nginx there",
+            ),
+        });
     }
-    let up = edges.iter().filter(|edge| edge.state == "up").count();
+    for edge in edges.iter().filter(|edge| !edge.failing.is_empty()) {
+        let message = format!("edge {} cannot pull {}", edge.id, edge.failing.join(", "));
+        found.push(Finding::hint(PART, message, "weir check node --all there says why"));
+    }
+    let count = |state: &str| edges.iter().filter(|edge| edge.state == state).count();
+    let up = count("up");
     found.push(match (up, edges.len()) {
+        (0, _) if count("full") > 0 => Finding::hint(
+            PART,
+            "all edges that take viewers are full: new viewers wait",
+            "start another edge",
+        ),
         (0, _) => Finding::hint(
             PART,
             "no edge takes viewers: they watch at this machine",
@@ -225,6 +279,7 @@ mod tests {
             skew_ms: None,
             figures: None,
             listed: false,
+            failing: Vec::new(),
         }
     }
 
@@ -237,6 +292,37 @@ mod tests {
         assert_eq!(said(&[view("a", "up"), view("b", "drained")], None), [State::Ok]);
         assert_eq!(said(&[view("a", "down")], None), [State::Hint, State::Hint]);
         assert_eq!(said(&[view("a", "up")], Some("etcd")), [State::Problem, State::Ok]);
+        let text = |edges: Vec<View>| origin(Ok(Edges { edges, stale: None }))[0].to_string();
+        assert_eq!(
+            text(vec![view("a", "down")]),
+            "hint: cluster: the nginx of edge a does not answer: start nginx there"
+        );
+        let down = View { listed: true, ..view("a", "down") };
+        assert!(text(vec![down]).starts_with("hint: cluster: edge a does not answer at http://a:8080"));
+        let failing = View { failing: vec!["live/show".into()], ..view("a", "up") };
+        assert_eq!(
+            text(vec![failing]),
+            "hint: cluster: edge a cannot pull live/show: weir check node --all there says why"
+        );
+        assert!(text(vec![view("a", "drained")]).contains("they watch at this machine"));
+        assert!(text(vec![view("a", "drained"), view("b", "full")]).contains("are full: new viewers wait"));
+    }
+
+    #[test]
+    fn a_stream_that_cannot_be_pulled_has_a_remedy() {
+        let said = |error: &str, transport| {
+            let trouble = Trouble { stream: "live/show".into(), error: error.into() };
+            not_pulled(&trouble, transport).to_string()
+        };
+        let rtmp = said("cannot connect to rtmp://o/live/***: timed out", Transport::Rtmp);
+        assert!(
+            rtmp.starts_with("problem: cluster: live/show cannot be pulled: cannot connect to"),
+            "{rtmp}"
+        );
+        assert!(rtmp.contains("must reach the RTMP port of the origin"), "{rtmp}");
+        assert!(said("status 404", Transport::WebRtc).contains("the origin needs [webrtc]"));
+        let here = format!("{HERE}: cannot connect to rtmp://127.0.0.1/live/***: Connection refused");
+        assert!(said(&here, Transport::Rtmp).ends_with("start nginx on this machine, and see its error log"));
     }
 
     #[test]
@@ -254,7 +340,7 @@ mod tests {
     }
 
     fn at(origin: &str, state: &str, leaks: Vec<Leak>) -> Standing {
-        Standing { origin: origin.into(), state: state.into(), skew_ms: None, leaks }
+        Standing { origin: origin.into(), state: state.into(), skew_ms: None, leaks, has_other_secret: false }
     }
 
     #[test]
@@ -272,6 +358,9 @@ mod tests {
         );
         assert!(said.contains(": add \"weir_play token;\" to application live"), "{said}");
         assert_eq!(leaks(&[at("http://a", "joined", Vec::new())]), []);
+        let other = Standing { has_other_secret: true, ..at("http://a", "joined", Vec::new()) };
+        let said = leaks(&[other.clone(), other]).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(said, [format!("problem: cluster: {OTHER_SECRET}: {COPY_SECRET}")]);
         let old: Standing = serde_json::from_str(r#"{"origin":"http://a","state":"joined"}"#).unwrap();
         assert_eq!(old.leaks, []);
     }
@@ -283,6 +372,12 @@ mod tests {
             ["joined", "drained", "", "status 401"].map(of),
             [State::Ok, State::Hint, State::Problem, State::Problem]
         );
+        let said = |state: &str| standing(&at("http://o", state, Vec::new())).to_string();
+        assert!(said("status 502: x").ends_with("x: systemctl enable --now weir on the origin"));
+        assert!(
+            said("status 404: x").contains("x: set origin of [edge] to the address of the origin's pages")
+        );
+        assert!(said("status 401: x").contains("x: compare origin of [edge]"));
         assert_eq!(
             [1, 10, 31].map(|seconds| apart(seconds, "o").state),
             [State::Ok, State::Hint, State::Problem]

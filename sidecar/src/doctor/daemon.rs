@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::finding::Finding;
 use super::installation::Installation;
 use super::settings::Settings;
+use crate::cluster::pair::NO_LETTERS;
 use crate::daemon::client::{Client, Error};
 use crate::daemon::unit::{self, Unit};
 
@@ -47,8 +48,10 @@ async fn examine_service(installation: &Installation, follows: bool) -> Vec<Find
     };
     match asked {
         Ok(reasons) if follows && !reasons.is_empty() => {
-            let remedy = "compare [nginx] of weir.toml with nginx.conf, and see journalctl -u weir";
-            found.extend(reasons.into_iter().map(|reason| Finding::problem(PART, reason, remedy)));
+            found.extend(reasons.into_iter().map(|reason| {
+                let remedy = remedy(&reason);
+                Finding::problem(PART, reason, remedy)
+            }));
         }
         Ok(_) if found.is_empty() => {
             found.push(Finding::ok(PART, format!("weir serve runs with {}", config.display())))
@@ -61,6 +64,19 @@ async fn examine_service(installation: &Installation, follows: bool) -> Vec<Find
         }
     }
     found
+}
+
+/// Returns the remedy for a problem that the daemon reports.
+fn remedy(reason: &str) -> &'static str {
+    match reason.starts_with(NO_LETTERS) {
+        true if reason.contains("status 401") => {
+            "copy pair_secret_file of [cluster] from the other node to this one, and restart weir"
+        }
+        true => {
+            "start weir on the other node; check the network between the nodes, and peer and pair_secret_file of [cluster] on both"
+        }
+        false => "compare [nginx] of weir.toml with nginx.conf, and see journalctl -u weir",
+    }
 }
 
 /// Judges a daemon that does not answer. The daemon is optional.
@@ -158,6 +174,17 @@ mod tests {
         assert_eq!(said(&gone, Settings::More, false), State::Problem);
         let other = Error::NotTheDaemon { socket: "/s".into() };
         assert_eq!(said(&other, Settings::None, true), State::Problem);
+    }
+
+    #[test]
+    fn the_other_node_of_a_pair_is_no_matter_of_nginx() {
+        assert!(
+            remedy(&format!("{NO_LETTERS}, http://b:8090 for 9 s: status 401: x"))
+                .starts_with("copy pair_secret")
+        );
+        let silent = remedy(&format!("{NO_LETTERS}, http://b:8090: timed out"));
+        assert!(silent.starts_with("start weir on the other node"), "{silent}");
+        assert!(remedy("nginx does not answer").starts_with("compare [nginx]"));
     }
 
     #[test]

@@ -44,6 +44,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Returns whether the event has ended.
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.end <= now
+    }
+
     /// Returns whether the first servers fit into the budget.
     pub(crate) fn fits(&self) -> bool {
         self.total <= self.budget
@@ -167,6 +172,7 @@ mod tests {
         assert_eq!((plan.affordable, plan.fits()), (357, true));
         let dear = Price { hourly: Money(2_000_000), monthly: Money(900_000_000), traffic: None };
         assert!(!super::plan(&fleet(), dear).fits());
+        assert!(plan.is_over(plan.end) && !plan.is_over(plan.start));
     }
 
     #[test]

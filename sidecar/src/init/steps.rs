@@ -62,14 +62,14 @@ fn folders(answers: &Answers, is_cache: bool) -> &'static [&'static str] {
         Role::Single => &[
             "install -d -o www-data -g www-data -m 0700 /var/lib/weir-nginx /var/lib/weir-nginx/hls /var/lib/weir-nginx/dash",
         ],
-        Role::Restream => &["install -d -o www-data -g www-data -m 0700 /var/lib/weir-nginx"],
         Role::Origin => {
             &["install -d -o www-data -g www-data -m 0700 /var/lib/weir-nginx /var/lib/weir-nginx/hls"]
         }
         Role::Edge if is_cache => {
             &["install -d -o www-data -g www-data /var/cache/nginx/weir /var/cache/nginx/weir-lists"]
         }
-        Role::Edge | Role::Loadbalancer => &[],
+        Role::Edge | Role::Restream => &["install -d -o www-data -g www-data -m 0700 /var/lib/weir-nginx"],
+        Role::Loadbalancer => &[],
     }
 }
 
@@ -108,20 +108,34 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
             "\nweir key add live show prints the two lines for OBS. Watch at {pages}/watch/live/show\n{other_port}{pair}\
              For each edge, copy weir.secret and cluster.secret there and run:\n\
              \n  weir init edge --origin {pages}{} --secret weir.secret --cluster-secret cluster.secret \
-             --address http://EDGE:8080 --bandwidth 1g\n",
-            origin_rtmp(answers)
+             --address {} --bandwidth 1g\n",
+            origin_rtmp(answers),
+            // Browsers do not play from http:// on a page with https://.
+            if pages.starts_with("https://") { "https://EDGE" } else { "http://EDGE:8080" }
         ),
         Role::Edge if is_cache => {
             let address = answers.edge.as_ref().map(|edge| edge.address.as_str().to_owned());
             let bandwidth = answers.edge.as_ref().map(|edge| edge.bandwidth.clone());
             format!(
-                "\nIn weir.toml of the origin, so that viewers are sent here; then systemctl restart weir there:\n\
+                "\nIn weir.toml of the origin and of each load balancer, so that viewers are sent here; then systemctl restart weir there:\n\
                  \n  [[cluster.edge]]\n  address = \"{}\"\n  bandwidth = \"{}\"\n  check = \"/healthz\"\n",
                 address.unwrap_or_default(),
                 bandwidth.unwrap_or_default()
             )
         }
-        Role::Edge => "\nOn the origin, weir edge list shows this edge.\n".to_owned(),
+        Role::Edge => {
+            let webrtc = match answers.edge.as_ref().is_some_and(|edge| edge.transport == "webrtc") {
+                true => {
+                    "The origin needs [webrtc] in its weir.toml, and its UDP port must be open for this edge.\n"
+                }
+                false => "",
+            };
+            format!("\n{webrtc}On the origin, weir edge list shows this edge.\n")
+        }
+        Role::Loadbalancer if answers.pair.is_some() => format!(
+            "\nInstall the files of this folder on the second machine, too. In weir.toml of each edge, origin of [edge] is a list with both \
+             machines: origin = [\"https://ORIGIN/tv\", \"http://MACHINE-A:{port}/tv\", \"http://MACHINE-B:{port}/tv\"]\n"
+        ),
         Role::Loadbalancer => format!(
             "\nIn weir.toml of each edge, origin of [edge] is a list with this machine: \
              origin = [\"https://ORIGIN/tv\", \"http://THIS-MACHINE:{port}/tv\"]\n"

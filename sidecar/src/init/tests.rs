@@ -114,11 +114,32 @@ fn the_command_for_the_edges_of_an_origin_is_complete() {
         let text = steps(&of, std::path::Path::new("/tmp/a"), &files(&of).unwrap());
         text.lines().find(|line| line.starts_with("  weir init edge ")).unwrap().to_owned()
     };
-    let rest =
-        "--secret weir.secret --cluster-secret cluster.secret --address http://EDGE:8080 --bandwidth 1g";
+    let rest = "--secret weir.secret --cluster-secret cluster.secret --address https://EDGE --bandwidth 1g";
     let pages = "  weir init edge --origin https://tv.example.net/tv";
     assert_eq!(command(1936), format!("{pages} --origin-rtmp rtmp://tv.example.net:1936 {rest}"));
     assert_eq!(command(1935), format!("{pages} {rest}"));
+}
+
+#[test]
+fn the_steps_name_what_other_machines_need() {
+    let said = |of: &Answers| steps(of, std::path::Path::new("/tmp/a"), &files(of).unwrap());
+    let mut of = answers(Role::Edge);
+    assert!(!said(&of).contains("The origin needs [webrtc]"));
+    if let Some(edge) = &mut of.edge {
+        edge.transport = "webrtc";
+    }
+    assert!(said(&of).contains("The origin needs [webrtc]"));
+    if let Some(edge) = &mut of.edge {
+        edge.cache = true;
+    }
+    assert!(said(&of).contains("of the origin and of each load balancer"));
+    let mut of = answers(Role::Loadbalancer);
+    let both = said(&of);
+    assert!(both.contains("second machine") && both.contains("MACHINE-B:"), "{both}");
+    of.pair = None;
+    assert!(said(&of).contains("http://THIS-MACHINE:8880/tv"));
+    let of = Answers { url: Some("http://tv.example.net:8880".parse().unwrap()), ..answers(Role::Origin) };
+    assert!(said(&of).contains("--address http://EDGE:8080 "));
 }
 
 #[test]

@@ -144,7 +144,7 @@ pub(crate) struct Minted {
 }
 
 /// Body of `POST /v1/tokens/revoke`: a `jti`, or an application and a stream.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct RevokeTokens<'a> {
     /// Name of one token.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,6 +158,9 @@ pub(crate) struct RevokeTokens<'a> {
     /// Public name or `*`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<&'a str>,
+    /// Time up to which the tokens for the streams were minted; `None` means now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// Answer of `GET /v1/tokens/revocations`.
@@ -252,7 +255,8 @@ mod tests {
         let ends = Timestamp::from_millis(1_795_197_660_000);
         let one = RevokeTokens { jti: Some(&jti), expires_at: Some(ends), ..RevokeTokens::default() };
         let all = RevokeTokens { app: Some("live"), stream: Some("*"), ..RevokeTokens::default() };
-        for request in [one, all] {
+        let past = RevokeTokens { revoked_at: Some(now), ..all };
+        for request in [one, all, past] {
             Revocation::from_json(&body(&request), now).unwrap();
         }
 

@@ -154,6 +154,18 @@ impl Doors {
         }
     }
 
+    /// Returns whether viewers of a stream need a token.
+    pub(super) fn needs_token(&self, id: &StreamId) -> Result<bool, Denied> {
+        match self.kind.lock().unwrap_or_else(PoisonError::into_inner).play {
+            Play::Open => Ok(false),
+            Play::Token => Ok(true),
+            Play::AsNginx => {
+                let protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                Ok(protected.ok_or(Denied::NotYet)?.contains_key(id.0.as_str()))
+            }
+        }
+    }
+
     /// Returns whether a viewer with a token may stay: the token has neither expired nor been revoked.
     pub(super) fn still_opens(&self, pass: &Pass) -> bool {
         let Pass { id, lasts, .. } = pass;
@@ -210,18 +222,10 @@ impl Doors {
         headers: &HeaderMap,
         client: IpAddr,
     ) -> Result<Admitted, Denied> {
-        let kind = self.kind.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let needs_token = match kind.play {
-            Play::Open => false,
-            Play::Token => true,
-            Play::AsNginx => {
-                let protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                protected.ok_or(Denied::NotYet)?.contains_key(id.0.as_str())
-            }
-        };
-        if !needs_token {
+        if !self.needs_token(id)? {
             return Ok(Admitted { carried: None, pass: None });
         }
+        let kind = self.kind.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let signer = kind.signer.ok_or(Denied::NoSecret)?;
         let presented = tokens(query, headers);
         let wanted = Wanted { app: id.0.as_str(), stream: id.1.as_str(), variant_of: None };

@@ -42,6 +42,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/login", post(login::log_in))
         .route("/logout", post(login::log_out))
         .route("/setup", post(login::set_up))
+        .route("/setup/check", post(login::check_link))
         .route("/password", post(login::change_password))
         .route("/feed", get(feed::get))
         .route("/applications", get(module::applications))

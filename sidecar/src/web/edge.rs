@@ -73,10 +73,15 @@ fn place(web: &Web, origin: &Origin, peer: SocketAddr, query: &str, headers: &He
     let config = web.context.config();
     let asker = asker(peer, headers, &config.web.trusted_proxies, &config.web.base);
     let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let stream = format!("{}/{}", id.0, id.1);
     let viewer = Viewer {
         hash: viewer_hash(asker.client, agent),
         address: asker.client,
         bitrate: bitrate(web, &config, id),
+        stream: &stream,
+        needs_daemon: needs_daemon(asked.redirect, &config.nginx.addresses, || {
+            web.doors.needs_token(id).is_ok_and(|needs| needs)
+        }),
         not: &asked.not,
     };
     match origin.place(viewer) {
@@ -162,17 +167,30 @@ fn asked(query: &str) -> Result<Asked, &'static str> {
 
 /// Returns the address of a stream at an edge: the same as at this server, with the edge's URL.
 fn address(place: &Place, (app, name): &StreamId, to: To, asked: &Asked, patterns: &Patterns) -> String {
-    let (pattern, usual) = match to {
-        To::Hls => (&patterns.hls, "{url}/stream/{app}/{stream}/llhls/master.m3u8"),
-        To::Watch => (&patterns.watch, "{url}/watch/{app}/{stream}"),
-    };
-    // A pattern with a fixed host would lead back to this server.
-    let own = pattern.as_ref().map(ToString::to_string).filter(|pattern| pattern.starts_with("{url}"));
-    let address = own.as_deref().unwrap_or(usual).replace("{url}", &place.address);
+    let address = pattern(to, patterns).replace("{url}", &place.address);
     let address = address.replace("{app}", app.as_str()).replace("{stream}", name.as_str());
     match &asked.token {
         Some(token) => format!("{address}{}token={token}", if address.contains('?') { '&' } else { '?' }),
         None => address,
+    }
+}
+
+/// Returns the pattern of addresses at an edge. A pattern with a fixed host would lead back to this server.
+fn pattern(to: To, patterns: &Patterns) -> String {
+    let (pattern, usual) = match to {
+        To::Hls => (&patterns.hls, "{url}/stream/{app}/{stream}/llhls/master.m3u8"),
+        To::Watch => (&patterns.watch, "{url}/watch/{app}/{stream}"),
+    };
+    let own = pattern.as_ref().map(ToString::to_string).filter(|pattern| pattern.starts_with("{url}"));
+    own.unwrap_or_else(|| usual.to_owned())
+}
+
+/// Returns whether only an edge with a daemon serves the viewer. An nginx that only caches has no pages, and passes no token on for the
+/// playlists of the origin's daemon, which the player of a page uses too.
+fn needs_daemon(to: Option<To>, patterns: &Patterns, needs_token: impl Fn() -> bool) -> bool {
+    match to {
+        Some(To::Watch) => true,
+        Some(To::Hls) | None => pattern(To::Hls, patterns).contains("/llhls/") && needs_token(),
     }
 }
 
@@ -223,6 +241,27 @@ pub(super) async fn join(State(web): State<Arc<Web>>, body: Bytes) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_nginx_that_only_caches_gets_the_viewers_that_it_can_serve() {
+        let needs = |to, hls: Option<&str>, token: bool| {
+            let patterns = Patterns { hls: hls.map(|hls| hls.parse().unwrap()), ..Patterns::default() };
+            needs_daemon(to, &patterns, || token)
+        };
+        assert!(
+            needs(Some(To::Watch), None, false)
+                && needs(Some(To::Hls), None, true)
+                && needs(None, None, true)
+        );
+        assert!(
+            !needs(Some(To::Hls), None, false)
+                && !needs(Some(To::Hls), Some("{url}/hls/{stream}.m3u8"), true)
+        );
+        assert!(
+            needs(Some(To::Hls), Some("https://origin/{stream}.m3u8"), true),
+            "edges have the usual address"
+        );
+    }
 
     #[test]
     fn arguments_are_checked_and_a_token_goes_along() {

@@ -252,6 +252,19 @@ impl Office {
         }
     }
 
+    /// Checks a one-time link without using it up. A wrong link counts like a wrong password.
+    pub(super) async fn check_link(self: &Arc<Self>, client: IpAddr, token: Secret) -> Result<(), Refused> {
+        let _place = self.begin(client, "")?;
+        let office = self.clone();
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let checked = tokio::task::spawn_blocking(move || office.store.accepts(&token, first.as_ref()));
+        if !checked.await.map_err(|_| Refused::Busy)?? {
+            return Err(accounts::Error::Link.into());
+        }
+        self.limits().succeeded(client, "");
+        Ok(())
+    }
+
     /// Creates an administrator with a one-time link, and logs in.
     pub(super) async fn set_up(
         self: &Arc<Self>,

@@ -8,6 +8,7 @@ use weir_model::token::RevokedTokens;
 use weir_model::viewers::{Report, Reported};
 
 use super::common::Web;
+use crate::cluster::members::secret;
 use crate::config::web::Play;
 use crate::live::station::Counts;
 use crate::nginx::{Application, Nginx};
@@ -44,7 +45,11 @@ fn nginx(web: &Web) -> Option<Nginx> {
 
 async fn learn(web: &Web) {
     let play = web.context.config().web.play;
-    if play == Play::Open && !web.doors.ask_for_tokens() {
+    // Edges get the revocations of their origin.
+    let config = web.context.config();
+    let origin =
+        web.origin.as_ref().filter(|_| config.cluster.secret_file.is_some() && config.follows_nginx());
+    if play == Play::Open && !web.doors.ask_for_tokens() && origin.is_none() {
         return;
     }
     let Some(nginx) = nginx(web) else { return };
@@ -58,9 +63,12 @@ async fn learn(web: &Web) {
         let protected = known.into_iter().filter(needs_token);
         web.doors.protect(protected.map(|one| (one.name.clone(), over_rtmp(&one))).collect());
     }
-    if web.doors.ask_for_tokens()
+    if (web.doors.ask_for_tokens() || origin.is_some())
         && let Ok(answer) = nginx.revocations().await
     {
+        if let Some(origin) = origin {
+            origin.note_tokens(&answer.value.revocations, secret(config.nginx.secret_file.as_deref()));
+        }
         web.doors.revoke(RevokedTokens::new(answer.value.revocations));
     }
 }

@@ -233,7 +233,7 @@ fn a_stream_plays_through_an_origin_and_an_edge() {
     assert_proved(&origin, &of_origin, &["api", "rtmp", "pages", "hls", "cluster"]);
 
     of_origin.kill();
-    of_edge.wait_log("edge not joined");
+    of_edge.wait_log("edge not joined: status 502: the origin's daemon does not answer behind its nginx");
     let (status, said) = edge.check(&of_edge);
     assert!(
         status == 1 && said.contains("problem: cluster: this edge has not joined http://127.0.0.1:"),

@@ -5,6 +5,7 @@ mod balancing;
 mod caching;
 mod certificates;
 mod chat;
+mod choosing;
 mod churn;
 mod init;
 mod membership;

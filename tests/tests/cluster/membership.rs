@@ -79,8 +79,8 @@ fn edges_come_and_go() {
         .unwrap();
     assert!(drained.status.success() && std::fs::read_to_string(&file).unwrap() == "-100\n", "{drained:?}");
     until("all are drained", 5.0, || listed(&origin)[1] == "two.example.org draining");
-    let full = edge(&origin, "a", "");
-    assert_eq!((full.status, full.json()["error"]["code"].as_str()), (503, Some("full")), "{full:?}");
+    let none = edge(&origin, "a", "");
+    assert_eq!((none.status, none.json()["error"]["code"].as_str()), (503, Some("no_edge")), "{none:?}");
     assert_eq!(origin.command(&["edge", "undrain", "one.example.org"]).0, 0);
     until("the first takes viewers", 2.0, || edge(&origin, "a", "").json()["edge"] == "one.example.org");
     std::thread::sleep(Duration::from_millis(2500));

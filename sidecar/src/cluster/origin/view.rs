@@ -19,10 +19,10 @@ pub(crate) struct Place {
 /// Reason why there is no edge for a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoPlace {
-    /// No edge is live.
+    /// No edge is live, or all are drained.
     #[error("there is no edge at the moment")]
     NoEdge,
-    /// All live edges are full or drained.
+    /// All live edges that are not drained are full, or the viewer could not reach them.
     #[error("all edges are full")]
     Full,
 }
@@ -36,6 +36,10 @@ pub(crate) struct Viewer<'v> {
     pub address: IpAddr,
     /// Bitrate of the stream, in bit/s; 0 if unknown. `None` if the stream is not live: the edge sends this viewer nothing.
     pub bitrate: Option<u64>,
+    /// The stream, as `APP/NAME`.
+    pub stream: &'v str,
+    /// The viewer needs an edge with a daemon: an nginx that only caches has no pages.
+    pub needs_daemon: bool,
     /// Edges that the viewer could not reach.
     pub not: &'v [EdgeId],
 }
@@ -49,7 +53,8 @@ pub(crate) struct View {
     pub address: String,
     /// Region of the edge.
     pub region: Option<String>,
-    /// `up`, `full`, `draining` (as the edge reports), `drained` (by an administrator) or `down`.
+    /// `up`, `full`, `draining` (as the edge reports), `drained` (by an administrator), or `down` (the
+    /// edge or its nginx does not answer).
     pub state: String,
     /// Rate that the edge can send, in bit/s.
     pub bandwidth: u64,
@@ -74,4 +79,7 @@ pub(crate) struct View {
     /// Workers, zone, disks and load of the edge; `None` if it does not report them.
     #[serde(default)]
     pub figures: Option<Figures>,
+    /// Streams that the edge cannot pull.
+    #[serde(default)]
+    pub failing: Vec<String>,
 }

@@ -175,6 +175,9 @@ pub(crate) struct View {
     pub twin: Twin,
 }
 
+/// First words of the problem of a node that hears nothing from the other one.
+pub(crate) const NO_LETTERS: &str = "no letters from the other node of the pair";
+
 impl View {
     /// Returns a message for the administrator, or `None` if there is no problem.
     pub(crate) fn problem(&self) -> Option<String> {
@@ -182,7 +185,7 @@ impl View {
         match (self.state.as_str(), &self.error) {
             ("away", _) => {
                 let since = self.silent_s.map_or_else(String::new, |seconds| format!(" for {seconds} s"));
-                Some(format!("no letters from the other node of the pair, {}{since}{why}", self.peer))
+                Some(format!("{NO_LETTERS}, {}{since}{why}", self.peer))
             }
             (_, Some(_)) => Some(format!("this node of the pair is not in step{why}")),
             _ => None,

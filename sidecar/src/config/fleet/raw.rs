@@ -51,7 +51,7 @@ pub(in crate::config) struct Edge {
     pub transport: Text,
     pub rtmp: Text,
     pub test_stream: Text,
-    pub packages: Vec<Spanned<String>>,
+    pub packages: Option<Spanned<Vec<Spanned<String>>>>,
     pub setup: Option<String>,
 }
 

@@ -45,6 +45,11 @@ fn what_is_wrong_is_said_with_its_line() {
             assert!(error.starts_with(&format!("event.toml:{}: ", line(from))), "{error}");
         }
     }
+    let (before, rest) = SAMPLE.split_once("packages = [").unwrap();
+    let empty = format!("{before}packages = []{}", rest.split_once("\n]").unwrap().1);
+    let error = read(&empty).unwrap_err().to_string();
+    let expected = format!("event.toml:{}: packages = []: must name a package", line("packages = ["));
+    assert!(error.starts_with(&expected), "{error}");
     let script = SAMPLE.replace("\"https://", "\"$(reboot)https://");
     assert!(read(&script).is_err());
 }

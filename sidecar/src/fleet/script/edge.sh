@@ -32,6 +32,7 @@ esac
 # This nginx accepts streams only from its own daemon: no other server has this secret.
 [ -s /etc/nginx/weir.secret ] || weir secret new /etc/nginx/weir.secret
 install -o weir -g weir -m 0600 /etc/nginx/weir.secret /etc/weir/secret
+install -d -o www-data -g www-data -m 0700 /var/lib/weir-nginx
 cat >/etc/nginx/nginx.conf <<'WEIR_END_OF_FILE'
 @NGINX@
 WEIR_END_OF_FILE
