@@ -82,6 +82,10 @@ fn viewers_hear_of_slow_mode_and_of_a_lifted_time_out() {
     until("slow mode is said", 10.0, || text(&browser, "chat-notice").contains("in 30 s"));
     send(&mut moderator, &json!({ "type": "chat.slow", "seconds": 0 }));
     until("its end is said", 10.0, || text(&browser, "chat-notice") == "Der langsame Modus ist aus.");
+    // The page shows the chat once it knows that there is such a stream.
+    until("the chat is there", 20.0, || {
+        browser.run("return !document.getElementById('chat').hidden") == true
+    });
     browser.fill("#chat-name", "Ana");
     browser.fill("#chat-text", "hello");
     browser.click("#chat-send");
