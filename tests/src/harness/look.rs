@@ -12,10 +12,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::browser::Browser;
-use super::{products, until};
+use super::{products, until, wait};
 
 /// Widths and heights of windows, in pixels: a phone, a tablet, a desktop.
 const SIZES: [(u32, u32); 3] = [(360, 740), (768, 1024), (1280, 800)];
+/// Maximum time until a page has followed a new size of its window, in seconds.
+const SETTLED: f64 = 5.0;
 const FINDER: &str = include_str!("look.js");
 
 /// Boxes of landmarks: left, top, width and height, in pixels.
@@ -52,6 +54,25 @@ pub fn glance_at(browser: &Browser, name: &str) {
 /// Returns the faults of the page as it is now.
 #[track_caller]
 fn faults_of(browser: &Browser, name: &str, width: u32, is_first: bool) -> Vec<String> {
+    let looks = std::env::var_os("WEIR_LOOKS");
+    let table = looks.is_none().then(|| expected(name, width));
+    let mut found = layout(browser, table.as_ref());
+    // A page follows a new size of its window some frames later.
+    let _ = wait::until_ok(SETTLED, || {
+        let before = std::mem::replace(&mut found, layout(browser, table.as_ref()));
+        before.0 == found.0 && before.1 == found.1 && (table.is_none() || found.0.is_empty())
+    });
+    let (mut faults, boxes) = found;
+    if let Some(file) = looks.filter(|_| is_first) {
+        note(Path::new(&file), name, width, &boxes);
+    }
+    faults.extend(violations(browser));
+    faults
+}
+
+/// Returns the faults of the layout, and the landmarks. They are compared with the table, if there is one.
+#[track_caller]
+fn layout(browser: &Browser, table: Option<&Boxes>) -> (Vec<String>, Boxes) {
     let mut faults = Vec::new();
     let wide = browser.run("return document.documentElement.scrollWidth - innerWidth").as_i64().unwrap();
     if wide > 0 {
@@ -60,13 +81,8 @@ fn faults_of(browser: &Browser, name: &str, width: u32, is_first: bool) -> Vec<S
     let found = browser.run(FINDER);
     faults.extend(texts(&found["faults"]));
     let boxes = boxes(&found["boxes"]);
-    match std::env::var_os("WEIR_LOOKS") {
-        Some(file) if is_first => note(Path::new(&file), name, width, &boxes),
-        Some(_) => {}
-        None => faults.extend(differences(&expected(name, width), &boxes)),
-    }
-    faults.extend(violations(browser));
-    faults
+    faults.extend(table.map(|table| differences(table, &boxes)).unwrap_or_default());
+    (faults, boxes)
 }
 
 /// Returns what axe-core finds, as rule and elements.

@@ -82,5 +82,5 @@ unmute.addEventListener("click", () => {
   unmute.hidden = true;
 });
 video.addEventListener("volumechange", () => (unmute.hidden = !video.muted));
-// The other scripts of the page must add their listeners first.
-setTimeout(() => player.start());
+// The other script of the page must add its listeners first.
+document.addEventListener("DOMContentLoaded", () => player.start());
