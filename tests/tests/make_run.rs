@@ -22,7 +22,9 @@ fn fails(mut command: Command) -> String {
 #[test]
 fn a_port_that_is_taken_is_named_with_its_variable() {
     // A process that another test starts at this moment keeps a closed listener for a moment, so each try has ports of its own.
-    for (port, variable) in [(Place::rtmp_port as fn(&Place) -> u16, "RTMP_PORT"), (Place::http_port, "HTTP_PORT")] {
+    for (port, variable) in
+        [(Place::rtmp_port as fn(&Place) -> u16, "RTMP_PORT"), (Place::http_port, "HTTP_PORT")]
+    {
         let place = Place::reserve();
         let port = port(&place);
         let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
