@@ -6,7 +6,7 @@ const MAX_LOOKED_AT: usize = 48;
 
 /// Returns whether a token may begin with this character, which encodes `{`, a space, a tab, a line feed or a carriage
 /// return.
-pub(super) fn may_begin(first: u8) -> bool {
+pub(super) const fn may_begin(first: u8) -> bool {
     matches!(first, b'e' | b'I' | b'C' | b'D')
 }
 

@@ -15,6 +15,19 @@ const BEARER: &[u8] = b"bearer";
 const SHORTEST_HEADER: usize = 8;
 /// Bytes that end a value, and may interrupt a secret; white space and control bytes do so too.
 const BREAKS: &[u8] = b"\"'<>;,";
+/// Whether a secret, its name, or an encoded byte may begin with a byte.
+static MAY_BEGIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let first = byte as u8;
+        // The first letters of `NAMES`, `BEARER` and a key of Weir.
+        table[byte] = header::may_begin(first)
+            || matches!(first.to_ascii_lowercase(), b't' | b'w' | b'k' | b'b' | b'%');
+        byte += 1;
+    }
+    table
+};
 /// The most such bytes in sequence that may interrupt a secret.
 const MOST_BREAKS: usize = 4;
 /// Minimum length of a piece of a secret after a plain space. A shorter word counts as the rest of the sentence.
@@ -85,7 +98,11 @@ fn next(line: &[u8], from: usize) -> Option<Range<usize>> {
     // No token begins before this position.
     let mut no_token_before = from;
     let mut before = previous(line, from);
-    while at < line.len() {
+    while let Some(plain) = line[at..].iter().position(|byte| MAY_BEGIN[usize::from(*byte)]) {
+        if plain > 0 {
+            at += plain;
+            before = line[at - 1];
+        }
         let (byte, length) = unit(line, at);
         // The `e` of `%2eyJ` may begin a token after `%2`.
         for start in at..at + length {
