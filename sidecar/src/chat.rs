@@ -1,8 +1,8 @@
 //! The chat beside the player: one room per stream.
 //!
 //! - [`room`] decides who may write a message (pure)
-//! - [`orders`]: actions of moderators
-//! - [`store`] writes messages and bans to disk; [`read`] finds past messages
+//! - [`orders`]: actions of moderators; [`undo`]: what was in force before them
+//! - [`store`] writes messages and bans to disk; [`opening`] opens it, [`keeping`] holds what waits for it; [`read`] finds past messages
 //! - [`view`]: rooms as moderators see them
 //! - [`shared`]: the state that the nodes of a pair share; `replica`: the changes of the other node; [`mirror`]: the messages of both nodes,
 //!   [`late`]: those that wait
@@ -10,7 +10,7 @@
 //! The chat replaces an address with a keyed hash before any other use. Messages are plain text: no code here turns them into
 //! markup.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,9 +21,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use weir_model::event::daemon::DaemonEvent;
-use weir_model::event::daemon::fields::{ChatCounts, ChatSaid};
+use weir_model::event::daemon::fields::ChatCounts;
 use weir_model::front::{ChatMessage, ChatNames, FrontMessage, Place};
-use weir_model::text;
 
 use crate::clock;
 use crate::config::Config;
@@ -31,21 +30,28 @@ use crate::config::chat::Chat as Settings;
 use crate::events::Bus;
 use crate::streams::StreamId;
 
+mod keeping;
 mod late;
 pub(crate) mod mirror;
+mod opening;
 mod orders;
 mod pace;
+mod presence;
 pub(crate) mod read;
 mod replica;
 pub(crate) mod room;
 mod shared;
 mod store;
+mod undo;
 pub(crate) mod view;
 
+use keeping::Keeping;
+use pace::Addresses;
 use room::{AddressMark, Person, Refusal, Room};
-pub(crate) use shared::Common;
 use shared::Shared;
+pub(crate) use shared::{Common, LONGEST};
 use store::{Change, Reader, Store};
+use undo::Undo;
 
 /// Number of messages that a client may be behind; a slower client misses messages.
 const BEHIND: usize = 256;
@@ -58,10 +64,15 @@ const PORTION: usize = 50;
 /// Most counts that wait to be reported: of rooms of invented streams, and of all.
 const MOST_UNKNOWN: usize = 1000;
 const MOST_WAITING: usize = 10_000;
+/// Most streams that were never live and whose messages are stored, since the start of the daemon.
+const MOST_STORED: usize = 100;
+/// Most rooms of streams that were never live.
+const MOST_INVENTED: usize = 1000;
 /// How long a person waits for the stored messages of a room.
 const READING: Duration = Duration::from_secs(5);
-/// Number of [`PEOPLE`] intervals between counts for the history.
+/// Number of [`PEOPLE`] intervals between counts for the history, and between attempts to open the file.
 const MINUTE: u32 = 30;
+const AGAIN: u32 = 5;
 
 /// All rooms.
 #[derive(Debug)]
@@ -69,10 +80,16 @@ pub(crate) struct Chat {
     bus: Arc<Bus>,
     settings: Mutex<Arc<Settings>>,
     rooms: Mutex<BTreeMap<StreamId, Open>>,
-    store: Mutex<Option<Store>>,
+    keeping: Mutex<Keeping>,
+    /// Why the file is closed. Held during an attempt to open it.
+    trouble: Mutex<Option<String>>,
     /// Held by the one thread that reads the file, so that a disk that hangs does not take all threads.
     reading: Arc<tokio::sync::Mutex<()>>,
-    key: Mutex<Vec<u8>>,
+    keys: Mutex<Keys>,
+    /// Recent messages by address. Locked after the rooms.
+    addresses: Mutex<Addresses>,
+    /// Streams that were never live, whose messages are stored nevertheless. Locked after the rooms.
+    others: Mutex<HashSet<StreamId>>,
     shared: Shared,
     mirror: mirror::Mirror,
     late: late::Late,
@@ -83,15 +100,43 @@ pub(crate) struct Chat {
     next: AtomicU64,
 }
 
+/// Keys with which this node hashes addresses, unless it shares a key with the other node of a pair.
+#[derive(Debug, Default)]
+struct Keys {
+    own: Vec<u8>,
+    /// The key in use before the file could be opened. Bans since the start may have its hashes.
+    earlier: Option<Vec<u8>>,
+}
+
 /// A room with people in it.
 #[derive(Debug)]
 struct Open {
     room: Room,
+    undo: Undo,
     told: broadcast::Sender<Utf8Bytes>,
     /// Number of people that was last reported.
     people: usize,
-    /// Whether the stream is or was live. Anybody may open the room of an invented stream.
+    /// Whether messages are stored: the stream is or was live, or is an event, or somebody with a chat token came, or it is one of the first
+    /// [`MOST_STORED`] others. Anybody may open the room of an invented stream.
     is_known: bool,
+}
+
+/// Whom an order concerns: a name or the hash of an address, in the form of [`room::mark_text`], or the author of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Whom {
+    /// The name or hash.
+    pub name: String,
+    /// Id of a message, whose author has precedence over a name; empty for none.
+    pub message: String,
+}
+
+/// What an order has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// The name or hash that the order concerned.
+    pub who: Option<String>,
+    /// Id for [`Order::Undo`].
+    pub undo: Option<String>,
 }
 
 /// Action of a moderator.
@@ -101,12 +146,14 @@ pub(crate) enum Order {
     Delete(String),
     /// Restores recently deleted messages: one by its id, or those of a name or address.
     Restore(String),
-    /// Stops this name or address from writing for a time. An address is in the form of [`room::mark_text`].
-    TimeOut(String, Duration),
-    /// Keeps this name or address out of the room.
-    Ban(String),
-    /// Lifts a time-out or a ban.
+    /// Stops a person or address from writing for a time.
+    TimeOut(Whom, Duration),
+    /// Keeps a person or address out of the room.
+    Ban(Whom),
+    /// Lifts the time-out and the ban of a name or address.
     Unban(String),
+    /// Undoes a recent ban or time-out: what was in force before it is in force again, and the messages come back.
+    Undo(String),
     /// Sets the minimum time between two messages of one person.
     Slow(Duration),
 }
@@ -122,7 +169,7 @@ pub(crate) struct Visitor {
     pub is_verified: bool,
     /// Whether a token states that the person is a moderator.
     pub is_moderator: bool,
-    /// Whether the stream is or was live.
+    /// Whether the stream is or was live, or is an event.
     pub stream_is_known: bool,
     /// Whether the person has just left the room to enter it again, perhaps with another name.
     pub is_back: bool,
@@ -142,21 +189,6 @@ pub(crate) struct Presence {
     pub told: broadcast::Receiver<Utf8Bytes>,
 }
 
-impl Drop for Presence {
-    fn drop(&mut self) {
-        let mut rooms = self.chat.lock();
-        let of_all = rooms.len();
-        if let Some(open) = rooms.get_mut(&self.id) {
-            open.room.leave(self.number);
-            // Anybody may open any room, so unused rooms are removed. A few stay until their counts are reported.
-            let stays = open.is_known && open.room.has_counts() && of_all <= MOST_COUNTED;
-            if open.room.is_unused(Instant::now()) && !stays {
-                rooms.remove(&self.id);
-            }
-        }
-    }
-}
-
 impl Chat {
     /// Starts the chat as configured, with the stored messages.
     pub(crate) fn start(config: &Config, bus: &Arc<Bus>) -> Arc<Self> {
@@ -164,9 +196,12 @@ impl Chat {
             bus: bus.clone(),
             settings: Mutex::new(Arc::new(config.chat.clone())),
             rooms: Mutex::default(),
-            store: Mutex::default(),
+            keeping: Mutex::default(),
+            trouble: Mutex::default(),
             reading: Arc::default(),
-            key: Mutex::default(),
+            keys: Mutex::default(),
+            addresses: Mutex::default(),
+            others: Mutex::default(),
             shared: Shared::default(),
             mirror: mirror::Mirror::default(),
             late: late::Late::default(),
@@ -174,7 +209,7 @@ impl Chat {
             counted: Mutex::default(),
             next: AtomicU64::new(0),
         });
-        chat.open(&config.chat);
+        chat.open();
         let of = Arc::downgrade(&chat);
         tokio::spawn(async move {
             let mut tick = interval(PEOPLE);
@@ -185,45 +220,27 @@ impl Chat {
                 round += 1;
                 let Some(chat) = of.upgrade() else { return };
                 chat.count(round % MINUTE == 0);
+                if round % AGAIN == 0 {
+                    chat.open_later();
+                }
             }
         });
         chat
     }
 
-    /// Applies other settings. The chat keeps its file until a restart.
-    pub(crate) fn configure(&self, config: &Config) {
+    /// Applies other settings. The chat keeps its file until a restart, once it is open.
+    pub(crate) fn configure(self: &Arc<Self>, config: &Config) {
         let before = std::mem::replace(
             &mut *self.settings.lock().unwrap_or_else(PoisonError::into_inner),
             Arc::new(config.chat.clone()),
         );
+        let is_open = self.keeping().store().is_some();
         if config.chat.enabled && !before.enabled {
-            self.open(&config.chat);
-        } else if config.chat.enabled && config.chat.file != before.file {
+            self.open();
+        } else if config.chat.enabled && is_open && config.chat.file != before.file {
             tracing::warn!("file of [chat] has changed: restart weir serve to apply it");
         }
-    }
-
-    fn open(&self, settings: &Settings) {
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        if !settings.enabled || store.is_some() {
-            return;
-        }
-        let mut fresh = [0; 32];
-        if let Err(error) = getrandom::fill(&mut fresh) {
-            tracing::error!("chat: no random bytes: {error}");
-        }
-        let key = match Store::open(&settings.file, settings.keep, fresh) {
-            Ok((opened, key)) => {
-                *store = Some(opened);
-                key
-            }
-            Err(error) => {
-                tracing::error!("chat messages are not stored: [chat] file: {error}");
-                fresh.to_vec()
-            }
-        };
-        self.shared.begin(&key, store.as_ref());
-        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
+        self.open_later();
     }
 
     fn settings(&self) -> Arc<Settings> {
@@ -239,17 +256,24 @@ impl Chat {
         self.settings().enabled
     }
 
-    /// Returns a keyed hash of an address, which reveals nothing without the key. For an IPv6 address, the hash covers the /64.
-    fn mark(&self, client: IpAddr) -> AddressMark {
+    /// Returns a keyed hash of an address, which reveals nothing without the key, and the hash with the earlier key, if there was one. For
+    /// an IPv6 address, the hash covers the /64.
+    fn mark(&self, client: IpAddr) -> (AddressMark, Option<AddressMark>) {
         let bytes = match client.to_canonical() {
             IpAddr::V4(address) => address.octets().to_vec(),
             IpAddr::V6(address) => address.octets()[..8].to_vec(),
         };
-        let own = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = self.shared.key().map_or(own.as_slice(), |key| key.as_slice());
-        let mac = Hmac::<sha2::Sha256>::new_from_slice(key).map(|mac| mac.chain_update(bytes).finalize());
-        let digest = mac.map(|mac| mac.into_bytes()).unwrap_or_default();
-        digest.first_chunk().copied().unwrap_or_default()
+        let hash = |key: &[u8]| {
+            let mac =
+                Hmac::<sha2::Sha256>::new_from_slice(key).map(|mac| mac.chain_update(&bytes).finalize());
+            let digest = mac.map(|mac| mac.into_bytes()).unwrap_or_default();
+            digest.first_chunk().copied().unwrap_or_default()
+        };
+        if let Some(key) = self.shared.key() {
+            return (hash(key), None);
+        }
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        (hash(&keys.own), keys.earlier.as_deref().map(hash))
     }
 
     /// Adds a person to the room of a stream.
@@ -260,23 +284,25 @@ impl Chat {
         client: IpAddr,
     ) -> Result<Presence, Refusal> {
         let settings = self.settings();
-        let name = match &visitor.name {
-            Some(written) if visitor.is_verified => Some(room::name_of(written).ok_or(Refusal::NoName)?),
-            Some(written) => {
-                Some(room::name_of(&room::filtered(written, &settings.words)).ok_or(Refusal::NoName)?)
-            }
-            None => None,
-        };
+        let shown = |written| shown_name(written, visitor.is_verified, &settings).ok_or(Refusal::NoName);
+        let name = visitor.name.as_deref().map(shown).transpose()?;
         let name = name.filter(|_| visitor.has_token || settings.names == ChatNames::Open);
-        let Visitor { is_verified, is_moderator, stream_is_known, is_back, .. } = visitor;
-        let person = Person { name, is_verified, is_moderator, mark: self.mark(client) };
+        let Visitor { has_token, is_verified, is_moderator, stream_is_known, is_back, .. } = visitor;
+        let is_known = stream_is_known || has_token;
+        if !is_known && self.has_too_many(id) {
+            return Err(Refusal::Full);
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let came = |open: &mut Open| {
+            let (mark, earlier) = self.mark(client);
+            let person = Person { name, is_verified, is_moderator, mark, earlier };
             open.room.enter(number, person.clone())?;
             if is_back {
                 open.room.stayed();
             }
-            open.is_known |= stream_is_known;
+            if is_known {
+                self.learn(id, open);
+            }
             let welcome = FrontMessage::ChatWelcome {
                 place: place(id),
                 name: person.name.clone(),
@@ -290,10 +316,29 @@ impl Chat {
             let history = open.room.messages().map(|message| said(id, message));
             let first =
                 std::iter::once(welcome).chain(history).map(|message| message.text().into()).collect();
-            Ok((first, open.told.subscribe()))
+            Ok((first, open.told.subscribe(), person))
         };
-        let (first, told) = self.with_room(id, came).await?;
+        let (first, told, person) = self.with_room(id, came).await?;
         Ok(Presence { chat: self.clone(), id: id.clone(), number, person, first, told })
+    }
+
+    /// Returns whether the room is not open, and too many rooms of invented streams are.
+    fn has_too_many(&self, id: &StreamId) -> bool {
+        let rooms = self.lock();
+        !rooms.contains_key(id) && rooms.values().filter(|open| !open.is_known).count() >= MOST_INVENTED
+    }
+
+    /// Returns whether a stream that was never live is one of the first, whose messages are stored.
+    fn is_of_the_first(&self, id: &StreamId) -> bool {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.contains(id) || (others.len() < MOST_STORED && others.insert(id.clone()))
+    }
+
+    /// Notes that a stream is not invented: the messages of its room are stored, also the earlier ones.
+    fn learn(&self, id: &StreamId, open: &mut Open) {
+        if !std::mem::replace(&mut open.is_known, true) {
+            open.room.messages().for_each(|message| self.keep(Change::Said(id.clone(), message.clone())));
+        }
     }
 
     /// Uses the room of a stream, which another thread reads from the disk if it is not open. Meanwhile no lock is held, because a disk
@@ -326,7 +371,7 @@ impl Chat {
         &self,
         what: impl FnOnce(&Reader) -> rusqlite::Result<T> + Send + 'static,
     ) -> Option<T> {
-        let reader = self.store.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Store::reader)?;
+        let reader = self.keeping().store().map(Store::reader)?;
         let turn = self.reading.clone().lock_owned().await;
         let read = move || {
             let read = what(&reader);
@@ -339,6 +384,8 @@ impl Chat {
 
     fn room(&self, id: &StreamId, messages: Vec<ChatMessage>) -> Open {
         let settings = self.settings();
+        // Only the messages of streams that were known are stored.
+        let is_known = !messages.is_empty();
         let mut room = Room::of(messages, self.shared.slow(id).unwrap_or(settings.slow));
         let (bans, time_outs) = self.shared.silenced(id);
         bans.into_iter().for_each(|ban| room.ban(ban));
@@ -346,18 +393,14 @@ impl Chat {
         for (ban, until) in time_outs {
             room.time_out(ban, now + shared::left(until, clock));
         }
-        Open { room, told: broadcast::channel(BEHIND).0, people: 0, is_known: false }
-    }
-
-    fn keep(&self, change: Change) {
-        if let Some(store) = &*self.store.lock().unwrap_or_else(PoisonError::into_inner) {
-            store.put(change);
-        }
+        Open { room, undo: Undo::default(), told: broadcast::channel(BEHIND).0, people: 0, is_known }
     }
 
     /// Reports the number of people to the rooms and the counts of a minute to the history, and removes empty rooms.
     fn count(&self, is_minute: bool) {
+        let now = Instant::now();
         let mut rooms = self.lock();
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).tidy(now);
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, open) in rooms.iter_mut() {
             let people = open.room.people();
@@ -379,11 +422,10 @@ impl Chat {
             self.bus.tell(&DaemonEvent::ChatCounts(counts));
         }
         if is_minute {
-            let now = Instant::now();
             self.shared.tidy(clock::now());
             rooms.retain(|_, open| {
                 open.room.tidy(now);
-                !open.room.is_idle(now)
+                !(open.room.is_idle(now) && open.undo.is_empty(now))
             });
         }
     }
@@ -397,54 +439,11 @@ impl Open {
     }
 }
 
-impl Presence {
-    /// Writes a message in the room.
-    pub(crate) fn say(&self, written: &str) -> Result<(), Refusal> {
-        let settings = self.chat.settings();
-        let shown = room::filtered(&text::clean_emoji(written), &settings.words);
-        let message = {
-            let mut rooms = self.chat.lock();
-            let open = rooms.get_mut(&self.id).ok_or(Refusal::NotFound)?;
-            let person =
-                open.room.may_write(self.number, &shown, Instant::now()).map_err(|why| match why {
-                    Refusal::NoName if settings.names == ChatNames::Token => Refusal::NeedsToken,
-                    other => other,
-                })?;
-            let message = ChatMessage {
-                id: self.chat.mirror.fresh_id(),
-                name: person.name.unwrap_or_default(),
-                text: shown.trim().to_owned(),
-                at: clock::now(),
-                verified: person.is_verified,
-                moderator: person.is_moderator,
-            };
-            open.room.say(message.clone(), person.mark);
-            self.chat.mirror.said(&self.id, &message, Some(person.mark));
-            open.tell(&said(&self.id, &message));
-            message
-        };
-        let (app, stream) = names(&self.id);
-        let ChatMessage { id, name: from, text, at, verified, moderator } = message.clone();
-        self.chat.bus.tell(&DaemonEvent::ChatMessage(ChatSaid {
-            at,
-            app,
-            from,
-            id,
-            moderator,
-            stream,
-            text,
-            verified,
-        }));
-        self.chat.keep(Change::Said(self.id.clone(), message));
-        Ok(())
-    }
-
-    /// Applies an action if the person is a moderator.
-    pub(crate) async fn moderate(&self, order: Order) -> Result<(), Refusal> {
-        if !self.person.is_moderator {
-            return Err(Refusal::Forbidden);
-        }
-        self.chat.moderate(&self.id, self.person.name.as_deref().unwrap_or("moderator"), order).await
+/// Returns a name as the room shows it, or `None` if it is not fit to display.
+fn shown_name(written: &str, is_verified: bool, settings: &Settings) -> Option<String> {
+    match is_verified {
+        true => room::name_of(written),
+        false => room::name_of(&room::filtered(&room::without_badges(written), &settings.words)),
     }
 }
 

@@ -113,6 +113,36 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, Error> {
     Connection::open_with_flags(path, flags).map_err(failed)
 }
 
+/// Opens a file for a reader, also if nobody can write to its folder or the disk is full.
+pub(crate) fn open_still(path: &Path) -> Result<Connection, Error> {
+    let failed = |why| Error::Sqlite { path: path.into(), why };
+    let database = open_to_read(path)?;
+    let read = database.pragma_query_value(None, "schema_version", |row| row.get::<_, i64>(0));
+    let Err(why) = read else { return Ok(database) };
+    // SQLite cannot create the `-shm` file. Without changes in a `-wal` file, a reader does not need it (https://sqlite.org/wal.html#readonly).
+    let is_unwritable = matches!(
+        why.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::DiskFull)
+    );
+    let has_changes = std::fs::metadata(with(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    if !is_unwritable || has_changes {
+        return Err(failed(why));
+    }
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.push(char::from(*byte))
+            }
+            byte => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(uri, flags).map_err(failed)
+}
+
 fn open_whole(path: &Path, schema: Schema) -> Result<Connection, Error> {
     // The contents are private; SQLite gives the `-wal` and `-shm` files the same mode.
     files::PRIVATE.open_or_create(path).map_err(|why| Error::File { path: path.into(), why })?;
@@ -162,13 +192,15 @@ fn prepare(database: &mut Connection, path: &Path, schema: Schema) -> Result<(),
     Ok(())
 }
 
+/// Returns the path of a file that belongs to a database.
+fn with(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    PathBuf::from(name)
+}
+
 /// Moves a file and its `-wal` and `-shm` files; returns the new name.
 fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let with = |path: &Path, more: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(more);
-        PathBuf::from(name)
-    };
     let aside = with(path, &format!(".damaged-{}", clock::next_number()));
     for part in PARTS {
         match std::fs::rename(with(path, part), with(&aside, part)) {
@@ -209,6 +241,24 @@ mod tests {
         let count: i64 =
             open_to_read(&path).unwrap().query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
         assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn a_file_without_a_place_for_its_parts_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a file?.db");
+        open(&path, ONE).unwrap().execute("INSERT INTO a VALUES (7)", []).unwrap();
+        // SQLite cannot create this file, as in a folder that nobody can write to.
+        let part = with(&path, "-shm");
+        std::os::unix::fs::symlink(folder.path().join("none/shm"), &part).unwrap();
+        assert!(open(&path, ONE).is_err());
+        let read = |database: &Connection| database.query_row("SELECT x FROM a", [], |row| row.get(0));
+        assert_eq!(read(&open_still(&path).unwrap()), Ok(7));
+        std::fs::remove_file(&part).unwrap();
+        let writer = open(&path, ONE).unwrap();
+        writer.execute("UPDATE a SET x = 8", []).unwrap();
+        assert_eq!(read(&open_still(&path).unwrap()), Ok(8), "a file in use");
+        assert!(open_still(&folder.path().join("none.db")).is_err());
     }
 
     #[test]

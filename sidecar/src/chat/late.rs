@@ -24,15 +24,17 @@ struct Waiting {
     id: StreamId,
     message: ChatMessage,
     mark: Option<AddressMark>,
+    /// The message is stored.
+    is_known: bool,
 }
 
 impl Late {
-    pub(super) fn put(&self, id: &StreamId, message: ChatMessage, mark: Option<AddressMark>) {
+    pub(super) fn put(&self, id: &StreamId, message: ChatMessage, mark: Option<AddressMark>, is_known: bool) {
         let now = Instant::now();
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|one| now - one.since < LATE);
         if waiting.len() < MOST_LATE {
-            waiting.push_back(Waiting { since: now, id: id.clone(), message, mark });
+            waiting.push_back(Waiting { since: now, id: id.clone(), message, mark, is_known });
         }
     }
 
@@ -43,12 +45,12 @@ impl Late {
     }
 
     /// Takes the messages of a room, the oldest first.
-    pub(super) fn take(&self, id: &StreamId) -> Vec<(ChatMessage, Option<AddressMark>)> {
+    pub(super) fn take(&self, id: &StreamId) -> Vec<(ChatMessage, Option<AddressMark>, bool)> {
         let now = Instant::now();
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (theirs, rest) = waiting.drain(..).partition::<Vec<_>, _>(|one| one.id == *id);
         *waiting = rest.into();
         let is_recent = |one: &Waiting| now - one.since < LATE;
-        theirs.into_iter().filter(is_recent).map(|one| (one.message, one.mark)).collect()
+        theirs.into_iter().filter(is_recent).map(|one| (one.message, one.mark, one.is_known)).collect()
     }
 }

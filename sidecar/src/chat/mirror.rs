@@ -37,6 +37,9 @@ pub(crate) enum Deed {
         message: ChatMessage,
         /// The hash of the author's address in the form of [`mark_text`], if it is known.
         mark: Option<String>,
+        /// The stream is or was live, or is an event, so the message is stored.
+        #[serde(default)]
+        is_known: bool,
     },
     /// A moderator deleted the message with this id.
     Deleted(String),
@@ -71,8 +74,9 @@ impl Mirror {
     }
 
     /// Keeps a message for the other node.
-    pub(super) fn said(&self, id: &StreamId, message: &ChatMessage, mark: Option<[u8; 16]>) {
-        self.put(id, || Deed::Said { message: message.clone(), mark: mark.as_ref().map(mark_text) });
+    pub(super) fn said(&self, id: &StreamId, message: &ChatMessage, mark: Option<[u8; 16]>, is_known: bool) {
+        let mark = mark.as_ref().map(mark_text);
+        self.put(id, || Deed::Said { message: message.clone(), mark, is_known });
     }
 
     /// Keeps the deletion of a message for the other node.
@@ -124,10 +128,10 @@ mod tests {
             verified: false,
             moderator: true,
         };
-        mirror.said(&id, &message, None);
+        mirror.said(&id, &message, None, true);
         assert_eq!(mirror.after(0), [], "there is no other node");
         mirror.begin();
-        mirror.said(&id, &message, Some([7; 16]));
+        mirror.said(&id, &message, Some([7; 16]), true);
         mirror.deleted(&id, "m1");
         let words = mirror.after(0);
         assert_eq!(words.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2]);
@@ -142,7 +146,7 @@ mod tests {
         let first = mirror.waiting().last + 1;
         mirror.after(first - 1);
         mirror.deleted(&id, "m1");
-        (0..2 * MOST).for_each(|_| mirror.said(&id, &message, None));
+        (0..2 * MOST).for_each(|_| mirror.said(&id, &message, None, true));
         let words = mirror.after(0);
         assert_eq!(words[0].0, first, "messages drive out no deletion");
         assert_eq!(words[1].0, first + MOST as u64 + 1);

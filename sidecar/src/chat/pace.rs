@@ -1,7 +1,7 @@
 //! Limits how fast people may write. Pure; time is an argument.
 //!
-//! A person who chose a name without a token can change it at any time, so the messages of such people also count by address. One address
-//! may belong to a whole school.
+//! A person who chose a name without a token can change it at any time, and anybody may open any room, so the messages of such people also
+//! count by address, over all rooms. One address may belong to a whole school.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -41,7 +41,7 @@ enum Who {
     Address([u8; 16]),
 }
 
-/// Times of recent messages.
+/// Times of recent messages in one room.
 #[derive(Debug, Default)]
 pub(super) struct Pace(HashMap<Who, VecDeque<Instant>>);
 
@@ -51,7 +51,8 @@ impl Pace {
         let longest = WINDOW.max(slow);
         self.0.retain(|_, times| times.back().is_some_and(|last| now - *last < longest));
         let person = (Who::Person(writer.name.to_lowercase(), writer.address), MOST_MESSAGES, 1);
-        let address = writer.address.map(|mark| (Who::Address(mark), MOST_OF_ADDRESS, SLOW_OF_ADDRESS));
+        // `Addresses` limits the other messages of an address.
+        let address = writer.address.map(|mark| (Who::Address(mark), usize::MAX, SLOW_OF_ADDRESS));
         let all: Vec<_> = std::iter::once(person).chain(address).collect();
         for (who, most, most_slow) in &all {
             let times = self.0.get(who);
@@ -75,6 +76,32 @@ impl Pace {
     }
 }
 
+/// Times of recent messages of people without a token, by address, over all rooms.
+#[derive(Debug, Default)]
+pub(super) struct Addresses(HashMap<[u8; 16], VecDeque<Instant>>);
+
+impl Addresses {
+    /// Returns whether people behind an address may write now.
+    pub(super) fn may_write(&self, address: &[u8; 16], now: Instant) -> bool {
+        let times = self.0.get(address).into_iter().flatten();
+        times.filter(|time| now - **time < WINDOW).count() < MOST_OF_ADDRESS
+    }
+
+    /// Counts a message.
+    pub(super) fn wrote(&mut self, address: [u8; 16], now: Instant) {
+        let times = self.0.entry(address).or_default();
+        while times.len() >= MOST_OF_ADDRESS {
+            times.pop_front();
+        }
+        times.push_back(now);
+    }
+
+    /// Forgets addresses without a recent message.
+    pub(super) fn tidy(&mut self, now: Instant) {
+        self.0.retain(|_, times| times.back().is_some_and(|last| now - *last < WINDOW));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,10 +116,26 @@ mod tests {
             names.iter().filter(|name| pace.write(writer(name, address), slow, now).is_ok()).count()
         };
         assert_eq!(count(Some([1; 16]), slow, now), SLOW_OF_ADDRESS);
-        assert_eq!(count(Some([2; 16]), Duration::ZERO, now), MOST_OF_ADDRESS);
         assert_eq!(count(Some([1; 16]), slow, now + slow), SLOW_OF_ADDRESS);
         // People named by tokens count on their own, wherever they are.
         assert_eq!(count(None, slow, now), 40);
         assert_eq!(count(None, slow, now), 0);
+    }
+
+    #[test]
+    fn an_address_counts_over_all_rooms() {
+        let (mut addresses, now) = (Addresses::default(), Instant::now());
+        let mut write = |now: Instant| {
+            let may = addresses.may_write(&[1; 16], now);
+            if may {
+                addresses.wrote([1; 16], now);
+            }
+            may
+        };
+        assert_eq!((0..40).filter(|_| write(now)).count(), MOST_OF_ADDRESS);
+        assert!(!write(now + WINDOW / 2) && write(now + WINDOW));
+        assert!(addresses.may_write(&[2; 16], now));
+        addresses.tidy(now + WINDOW * 3);
+        assert!(addresses.0.is_empty());
     }
 }

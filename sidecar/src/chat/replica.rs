@@ -1,6 +1,5 @@
 //! The chat for the other node of a pair: what both nodes share, and the changes of the other node.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -31,8 +30,7 @@ impl Chat {
     /// Returns the state that both nodes share, and the mark of the file that holds it; `None` if the chat is off.
     pub(crate) fn common(&self) -> Option<(String, Common)> {
         let (own, common) = self.is_on().then(|| self.shared.common(clock::now())).flatten()?;
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        Some((store.as_ref().and_then(Store::mark).unwrap_or(own), common))
+        Some((self.keeping().store().and_then(Store::mark).unwrap_or(own), common))
     }
 
     /// Gives the file another mark, when all earlier changes of moderators are in it.
@@ -44,13 +42,18 @@ impl Chat {
     pub(crate) fn take_over_ban(&self, id: &StreamId, name: &str, ban: Option<Ban>) {
         self.heard.fetch_add(1, Ordering::Relaxed);
         let mut rooms = self.lock();
+        let known = self.shared.ban(id, name);
         self.shared.note_ban(id, name, ban.clone());
         let open = rooms.get_mut(id);
         let Some(ban) = ban else {
             self.keep(Change::Forgiven(id.clone(), name.to_owned()));
             if let Some(open) = open {
                 open.room.lift_ban(name);
-                open.tell(&FrontMessage::ChatForgiven { place: place(id), name: name.to_owned() });
+                open.tell(&FrontMessage::ChatForgiven {
+                    place: place(id),
+                    name: name.to_owned(),
+                    you: false,
+                });
             }
             drop(rooms);
             self.hear_late(id);
@@ -62,30 +65,39 @@ impl Chat {
             verified: ban.is_verified,
             seconds: None,
         };
-        self.clear_all(id, open, &ban, &told, |open| open.room.ban(ban.clone()));
+        let is_undone = known.is_some_and(|known| ban.clone().joined(&known) == known);
+        self.silence_all(id, open, (&ban, is_undone), &told, |open| open.room.ban(ban.clone()));
         self.keep(Change::Banned(id.clone(), ban, clock::now()));
     }
 
     /// Applies a time-out of the other node, or the end of a time-out (`None`).
     pub(crate) fn take_over_time_out(&self, id: &StreamId, name: &str, time_out: Option<(Ban, Timestamp)>) {
         self.heard.fetch_add(1, Ordering::Relaxed);
-        let mut rooms = self.lock();
+        let (mut rooms, now) = (self.lock(), clock::now());
+        let known = self.shared.time_out(id, name, now);
         self.shared.note_time_out(id, name, time_out.clone());
         let open = rooms.get_mut(id);
         let Some((ban, until)) = time_out else {
             self.keep(Change::Heard(id.clone(), name.to_owned()));
             if let Some(open) = open {
                 open.room.lift_time_out(name);
-                open.tell(&FrontMessage::ChatForgiven { place: place(id), name: name.to_owned() });
+                open.tell(&FrontMessage::ChatForgiven {
+                    place: place(id),
+                    name: name.to_owned(),
+                    you: false,
+                });
             }
             drop(rooms);
             self.hear_late(id);
             return;
         };
-        let left = left(until, clock::now());
+        let left = left(until, now);
         let (name, seconds) = (name.to_owned(), Some(left.as_secs()));
         let told = FrontMessage::ChatCleared { place: place(id), name, verified: ban.is_verified, seconds };
-        self.clear_all(id, open, &ban, &told, |open| open.room.time_out(ban.clone(), Instant::now() + left));
+        let is_undone = known.is_some_and(|(known, end)| until <= end && ban.clone().joined(&known) == known);
+        self.silence_all(id, open, (&ban, is_undone), &told, |open| {
+            open.room.time_out(ban.clone(), Instant::now() + left);
+        });
         self.keep(Change::TimedOut(id.clone(), ban, until));
     }
 
@@ -103,19 +115,25 @@ impl Chat {
         }
     }
 
-    /// Removes the messages of a person from the room, if it is open, and from the file.
-    fn clear_all(
+    /// Silences a person in the room, if it is open, and removes the messages of the person from the room and from the file. `is_undone`
+    /// means that a moderator has undone a later order, so nothing is removed.
+    fn silence_all(
         &self,
         id: &StreamId,
         open: Option<&mut Open>,
-        ban: &Ban,
+        (ban, is_undone): (&Ban, bool),
         told: &FrontMessage,
         silence: impl FnOnce(&mut Open),
     ) {
         let Some(open) = open else {
-            self.keep(Change::Cleared(id.clone(), ban.clone()));
+            if !is_undone {
+                self.keep(Change::Cleared(id.clone(), ban.clone()));
+            }
             return;
         };
+        if is_undone {
+            return silence(open);
+        }
         let gone = open.room.clear(ban, Instant::now());
         silence(open);
         self.clear(id, open, ban, gone);
@@ -142,13 +160,16 @@ impl Chat {
             let (Ok(app), Ok(stream)) = (app.parse(), stream.parse()) else { continue };
             let id: StreamId = (app, stream);
             match deed {
-                Deed::Said { message, mark } => self.hear(&id, message, mark.as_deref().and_then(mark_of)),
+                Deed::Said { message, mark, is_known } => {
+                    self.hear(&id, message, mark.as_deref().and_then(mark_of), is_known);
+                }
                 Deed::Deleted(message) => self.hear_deleted(&id, message),
             }
         }
     }
 
-    fn hear(&self, id: &StreamId, message: ChatMessage, mark: Option<AddressMark>) {
+    /// `is_known` means that the stream is known at the other node.
+    fn hear(&self, id: &StreamId, message: ChatMessage, mark: Option<AddressMark>, is_known: bool) {
         let ChatMessage { id: number, name, text, verified, moderator, .. } = &message;
         let is_long = text.chars().count() > MOST_CHARACTERS || name.chars().count() > MOST_NAME;
         if is_long || number.len() > MOST_ID {
@@ -159,30 +180,41 @@ impl Chat {
             is_verified: *verified,
             is_moderator: *moderator,
             mark: mark.unwrap_or_default(),
+            earlier: None,
         };
         let now = Instant::now();
         let mut rooms = self.lock();
-        match rooms.get_mut(id) {
-            Some(open) if open.room.is_silenced(&author, now) => return self.late.put(id, message, mark),
-            Some(open) => match open.room.hear(message.clone(), mark) {
-                Heard::Known => return,
-                Heard::New => open.tell(&said(id, &message)),
-                Heard::Restored => {
-                    open.tell(&FrontMessage::ChatRestored { place: place(id), message: message.clone() });
-                }
-            },
-            None if self.room(id, Vec::new()).room.is_silenced(&author, now) => {
-                return self.late.put(id, message, mark);
+        let is_stored = match rooms.get_mut(id) {
+            Some(open) if open.room.is_silenced(&author, now) => {
+                return self.late.put(id, message, mark, is_known);
             }
-            None => {}
+            Some(open) => {
+                match open.room.hear(message.clone(), mark) {
+                    Heard::Known => return,
+                    Heard::New => open.tell(&said(id, &message)),
+                    Heard::Restored => {
+                        open.tell(&FrontMessage::ChatRestored { place: place(id), message: message.clone() });
+                    }
+                }
+                if is_known {
+                    self.learn(id, open);
+                }
+                open.is_known
+            }
+            None if self.room(id, Vec::new()).room.is_silenced(&author, now) => {
+                return self.late.put(id, message, mark, is_known);
+            }
+            None => is_known,
+        };
+        if is_stored {
+            self.keep(Change::Said(id.clone(), message));
         }
-        self.keep(Change::Said(id.clone(), message));
     }
 
     /// Takes the messages that came before the end of a ban or time-out.
     fn hear_late(&self, id: &StreamId) {
-        for (message, mark) in self.late.take(id) {
-            self.hear(id, message, mark);
+        for (message, mark, is_known) in self.late.take(id) {
+            self.hear(id, message, mark, is_known);
         }
     }
 

@@ -3,45 +3,29 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use tokio::time::Instant;
 use weir_model::front::ChatMessage;
-use weir_model::text;
 
+pub(crate) use ban::{AddressMark, Ban, mark_of, mark_text};
 use looks::Looks;
+pub(crate) use looks::without_badges;
+pub(crate) use names::{MOST_NAME, filtered, is_who, name_of};
 
 use super::pace::{MOST_MESSAGES, Pace, WINDOW, Wait, Writer};
 
+mod ban;
 pub(crate) mod heard;
 mod looks;
+mod names;
 
 /// Longest message, in characters.
 pub(crate) const MOST_CHARACTERS: usize = 500;
-/// Longest name, in characters.
-pub(crate) const MOST_NAME: usize = weir_model::token::MAX_CHAT_NAME;
 /// Number of messages that a new person gets.
 pub(crate) const HISTORY: usize = 50;
 /// Time within which a moderator can restore deleted messages.
 pub(crate) const REGRET: Duration = Duration::from_secs(30);
 /// Most deleted messages that are kept for it.
 const MOST_REMOVED: usize = 500;
-/// Sign before the hash of an address, where a name is possible too.
-const MARK_SIGN: char = '@';
-
-/// Keyed hash of an address. It does not reveal the address.
-pub(crate) type AddressMark = [u8; 16];
-
-/// Returns the hash of an address in the form that moderators use: `@` and 32 hex digits.
-pub(crate) fn mark_text(mark: &AddressMark) -> String {
-    format!("{MARK_SIGN}{}", HEXLOWER.encode(mark))
-}
-
-/// Parses the form of [`mark_text`].
-pub(crate) fn mark_of(text: &str) -> Option<AddressMark> {
-    let digits = text.strip_prefix(MARK_SIGN)?;
-    HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
-}
-
 /// A person in the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Person {
@@ -53,6 +37,8 @@ pub(crate) struct Person {
     pub is_moderator: bool,
     /// Keyed hash of the person's address.
     pub mark: AddressMark,
+    /// The same with the key that was in use before the file of the chat could be opened.
+    pub earlier: Option<AddressMark>,
 }
 
 /// Reason why an action is refused.
@@ -88,6 +74,9 @@ pub(crate) enum Refusal {
     /// There is no such message or person.
     #[error("there is no such message or person")]
     NotFound,
+    /// Too many rooms of streams that were never live are open.
+    #[error("too many chats of streams that were never live are open")]
+    Full,
 }
 
 impl Refusal {
@@ -104,19 +93,9 @@ impl Refusal {
             Self::Banned => "banned",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::Full => "unavailable",
         }
     }
-}
-
-/// A ban of a name and of the address that the person had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ban {
-    /// The name in lower case, or for a ban of an address alone, its [`mark_text`].
-    pub name: String,
-    /// Hash of the address; `None` if nobody with the name was in the room.
-    pub mark: Option<AddressMark>,
-    /// Whether the ban applies to names given by tokens (true) or to freely chosen names (false); `None` for both.
-    pub is_verified: Option<bool>,
 }
 
 /// A message, and the hash of its author's address, which is unknown for messages read from the disk.
@@ -147,33 +126,6 @@ pub(crate) struct Room {
     looks: Looks,
     /// Counts since the last minute: messages, arrivals, departures, and the most people present.
     counts: [u64; 4],
-}
-
-/// Returns a name that is fit to display, without deceptive characters, or `None` if nothing is left or the name is too long.
-pub(crate) fn name_of(written: &str) -> Option<String> {
-    let clean = text::clean(written);
-    let name = clean.split_whitespace().collect::<Vec<_>>().join(" ");
-    let fits = (1..=MOST_NAME).contains(&name.chars().count()) && !name.contains(char::REPLACEMENT_CHARACTER);
-    fits.then_some(name)
-}
-
-/// Replaces each word of the filter with stars, also within other words.
-pub(crate) fn filtered(text: &str, words: &[String]) -> String {
-    let mut shown: Vec<char> = text.chars().collect();
-    let small: Vec<char> = shown.iter().map(|c| c.to_lowercase().next().unwrap_or(*c)).collect();
-    for word in words {
-        let word: Vec<char> = word.chars().collect();
-        let mut at = 0;
-        while at + word.len() <= small.len() {
-            if small[at..at + word.len()] == word[..] {
-                shown[at..at + word.len()].fill('*');
-                at += word.len();
-            } else {
-                at += 1;
-            }
-        }
-    }
-    shown.into_iter().collect()
 }
 
 impl Room {
@@ -257,11 +209,17 @@ impl Room {
     }
 
     fn is_banned(&self, person: &Person) -> bool {
-        !person.is_moderator && self.bans.iter().any(|ban| ban.fits(person, &self.looks))
+        !person.is_moderator && self.bans.iter().any(|ban| person.fits(ban, &self.looks))
     }
 
-    /// Returns the person, if that person may write now.
-    pub(crate) fn may_write(&mut self, number: u64, text: &str, now: Instant) -> Result<Person, Refusal> {
+    /// Returns the person, if that person may write now. `is_too_fast`: the address has written too much, in all rooms.
+    pub(crate) fn may_write(
+        &mut self,
+        number: u64,
+        text: &str,
+        is_too_fast: bool,
+        now: Instant,
+    ) -> Result<Person, Refusal> {
         let person = self.people.get(&number).ok_or(Refusal::NotFound)?.clone();
         let name = person.name.as_ref().ok_or(Refusal::NoName)?;
         if self.is_banned(&person) {
@@ -272,9 +230,12 @@ impl Room {
         }
         self.silenced.retain(|(_, until)| *until > now);
         // Moderators may have the address of the person with the time-out, behind the same NAT.
-        let fits = |(ban, _): &&(Ban, Instant)| !person.is_moderator && ban.fits(&person, &self.looks);
+        let fits = |(ban, _): &&(Ban, Instant)| !person.is_moderator && person.fits(ban, &self.looks);
         if let Some((_, until)) = self.silenced.iter().find(fits) {
             return Err(Refusal::TimedOut((*until - now).as_secs() + 1));
+        }
+        if is_too_fast {
+            return Err(Refusal::TooFast);
         }
         let address = (!person.is_verified).then_some(person.mark);
         let writer = Writer { name, address, is_moderator: person.is_moderator };
@@ -305,7 +266,7 @@ impl Room {
 
     /// Returns whether a person is banned or has a time-out.
     pub(crate) fn is_silenced(&self, person: &Person, now: Instant) -> bool {
-        let fits = |(ban, until): &(Ban, Instant)| *until > now && ban.fits(person, &self.looks);
+        let fits = |(ban, until): &(Ban, Instant)| *until > now && person.fits(ban, &self.looks);
         self.is_banned(person) || (!person.is_moderator && self.silenced.iter().any(fits))
     }
 
@@ -336,7 +297,22 @@ impl Room {
         let (back, rest): (Vec<_>, Vec<_>) =
             all.filter(|removed| now - removed.at < REGRET).partition(|removed| removed.what == small);
         self.removed = rest.into();
-        let back: Vec<Kept> = back.into_iter().flat_map(|removed| removed.kept).collect();
+        self.bring_back(back.into_iter().flat_map(|removed| removed.kept).collect())
+    }
+
+    /// Restores those of these messages that were recently deleted.
+    pub(crate) fn restore_these(&mut self, ids: &[String], now: Instant) -> Vec<ChatMessage> {
+        let mut back = Vec::new();
+        for removed in self.removed.iter_mut().filter(|removed| now - removed.at < REGRET) {
+            let all = std::mem::take(&mut removed.kept).into_iter();
+            let (meant, rest): (Vec<_>, Vec<_>) = all.partition(|kept| ids.contains(&kept.message.id));
+            removed.kept = rest;
+            back.extend(meant);
+        }
+        self.bring_back(back)
+    }
+
+    fn bring_back(&mut self, back: Vec<Kept>) -> Vec<ChatMessage> {
         let messages = back.iter().map(|kept| kept.message.clone()).collect();
         self.messages.extend(back);
         self.sort();
@@ -346,30 +322,13 @@ impl Room {
         messages
     }
 
-    /// Silences a name or the hash of an address, until a time or permanently, and removes the messages. Returns the ban, and the ids of
-    /// the removed messages.
-    pub(crate) fn silence(&mut self, who: &str, until: Option<Instant>, now: Instant) -> (Ban, Vec<String>) {
-        let small = who.to_lowercase();
-        let address = mark_of(&small);
-        let ban = match address {
-            Some(_) => Ban { name: small.clone(), mark: address, is_verified: None },
-            None => self.meant(&small),
-        };
-        match until {
-            Some(until) => self.time_out(ban.clone(), until),
-            None => self.ban(ban.clone()),
-        }
-        let ids = self.clear(&ban, now);
-        (ban, ids)
-    }
-
-    /// Bans the people whom the ban fits.
+    /// Bans the people whom the ban fits. Replaces an earlier ban of the name.
     pub(crate) fn ban(&mut self, ban: Ban) {
         self.bans.retain(|other| other.name != ban.name);
         self.bans.push(ban);
     }
 
-    /// Stops the people whom the ban fits from writing until a time.
+    /// Stops the people whom the ban fits from writing until a time. Replaces an earlier time-out of the name.
     pub(crate) fn time_out(&mut self, ban: Ban, until: Instant) {
         self.silenced.retain(|(other, _)| other.name != ban.name);
         self.silenced.push((ban, until));
@@ -385,21 +344,46 @@ impl Room {
         self.take(&ban.name, is_meant, now)
     }
 
-    /// Finds the person of a name that several people may have: the last author with the name, or without a message, a person who chose
-    /// the name without a token.
-    fn meant(&self, small: &str) -> Ban {
+    /// Returns the ban of a name or of the hash of an address, for an order. Several people may have the name: the ban is for the last
+    /// author with the name, or without a message, for a person who chose the name without a token.
+    pub(crate) fn meant(&self, who: &str) -> Ban {
+        let name = who.to_lowercase();
+        if let Some(mark) = mark_of(&name) {
+            return Ban { name, marks: vec![mark], is_verified: None };
+        }
+        let wrote = self.messages.iter().rev().find(|kept| kept.message.name.to_lowercase() == name);
+        let wrote = wrote.filter(|kept| !kept.message.moderator);
+        let wrote = wrote.and_then(|kept| Some((kept.mark?, kept.message.verified)));
+        let there = || self.there(&name, None).map(|person| (person.mark, person.is_verified));
+        match wrote.or_else(there) {
+            Some((mark, is_verified)) => Ban { name, marks: vec![mark], is_verified: Some(is_verified) },
+            None => Ban { name, marks: Vec::new(), is_verified: None },
+        }
+    }
+
+    /// Returns the name of a message's author, and the ban of that author. `stored` is the message if the file has it.
+    pub(crate) fn author(&self, id: &str, stored: Option<&ChatMessage>) -> Option<(String, Ban)> {
+        let removed = self.removed.iter().flat_map(|removed| &removed.kept);
+        let kept = self.messages.iter().chain(removed).find(|kept| kept.message.id == id);
+        let (message, mark) = match kept {
+            Some(kept) => (&kept.message, kept.mark),
+            None => (stored?, None),
+        };
+        let name = message.name.to_lowercase();
+        let there = || self.there(&name, Some(message.verified)).map(|person| person.mark);
+        // Others may have the address of a moderator, behind the same NAT.
+        let mark = if message.moderator { None } else { mark.or_else(there) };
+        let marks = mark.into_iter().collect();
+        Some((message.name.clone(), Ban { name, marks, is_verified: Some(message.verified) }))
+    }
+
+    /// Returns a person who is here under this name in lower case, preferably one who chose it without a token.
+    fn there(&self, small: &str, is_verified: Option<bool>) -> Option<&Person> {
         let is_theirs =
             |person: &&Person| person.name.as_deref().is_some_and(|name| name.to_lowercase() == small);
-        let wrote = self.messages.iter().rev().find(|kept| kept.message.name.to_lowercase() == small);
-        let wrote = wrote.filter(|kept| !kept.message.moderator && kept.mark.is_some());
-        let there = self.people.values().filter(is_theirs).filter(|person| !person.is_moderator);
-        let there = there.min_by_key(|person| person.is_verified);
-        let (mark, is_verified) = match (wrote, there) {
-            (Some(kept), _) => (kept.mark, Some(kept.message.verified)),
-            (None, Some(person)) => (Some(person.mark), Some(person.is_verified)),
-            (None, None) => (None, None),
-        };
-        Ban { name: small.to_owned(), mark, is_verified }
+        let is_kind = |person: &&Person| is_verified.is_none_or(|of| of == person.is_verified);
+        let there = self.people.values().filter(is_theirs).filter(is_kind);
+        there.filter(|person| !person.is_moderator).min_by_key(|person| person.is_verified)
     }
 
     /// Returns whether nobody is in the room, and it has no messages, also none that could be restored.
@@ -427,13 +411,6 @@ impl Room {
         self.silenced.retain(|(_, until)| *until > now);
     }
 
-    /// Lifts the ban and the time-out of a name. Returns false if there was none.
-    pub(crate) fn forgive(&mut self, name: &str) -> bool {
-        let small = name.to_lowercase();
-        let (was_banned, was_timed_out) = (self.lift_ban(&small), self.lift_time_out(&small));
-        was_banned || was_timed_out
-    }
-
     /// Lifts the ban of a name in lower case. Returns false if there was none.
     pub(crate) fn lift_ban(&mut self, small: &str) -> bool {
         let before = self.bans.len();
@@ -454,17 +431,10 @@ impl Room {
     }
 }
 
-impl Ban {
-    /// Returns whether a message is of this name, and of a name given by a token or freely chosen, as the ban says.
-    pub(super) fn is_of(&self, message: &ChatMessage) -> bool {
-        message.name.to_lowercase() == self.name
-            && self.is_verified.is_none_or(|is_verified| is_verified == message.verified)
-    }
-
-    fn fits(&self, person: &Person, looks: &Looks) -> bool {
-        let is_kind = self.is_verified.is_none_or(|is_verified| is_verified == person.is_verified);
-        self.mark == Some(person.mark)
-            || (is_kind && person.name.as_deref().is_some_and(|name| looks.are_alike(name, &self.name)))
+impl Person {
+    fn fits(&self, ban: &Ban, looks: &Looks) -> bool {
+        let marks = std::iter::once(self.mark).chain(self.earlier);
+        ban.fits(self.name.as_deref(), self.is_verified, marks, looks)
     }
 }
 

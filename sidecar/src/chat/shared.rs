@@ -7,9 +7,12 @@ use std::time::Duration;
 use weir_model::{Digest, Timestamp};
 
 use super::room::Ban;
-use super::store::Store;
+use super::store::{Change, Reader};
 use crate::clock;
 use crate::streams::StreamId;
+
+/// Longest time-out.
+pub(crate) const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// State of the rooms that is the same on both nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +25,23 @@ pub(crate) struct Common {
     pub slow: BTreeMap<StreamId, Duration>,
 }
 
+impl Common {
+    /// Applies a change of a moderator.
+    pub(super) fn apply(&mut self, change: &Change) {
+        let at = |id: &StreamId, name: &str| (id.clone(), name.to_owned());
+        match change {
+            Change::Banned(id, ban, _) => set(&mut self.bans, at(id, &ban.name), Some(ban.clone())),
+            Change::Forgiven(id, name) => set(&mut self.bans, at(id, name), None),
+            Change::TimedOut(id, ban, until) => {
+                set(&mut self.time_outs, at(id, &ban.name), Some((ban.clone(), *until)));
+            }
+            Change::Heard(id, name) => set(&mut self.time_outs, at(id, name), None),
+            Change::Slowed(id, slow) => set(&mut self.slow, id.clone(), *slow),
+            Change::Said(..) | Change::Deleted(..) | Change::Cleared(..) | Change::Marked(_) => {}
+        }
+    }
+}
+
 /// State that both nodes share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -32,14 +52,14 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// Mark of the file; empty if no file is open, or if it was not read.
+    /// Mark of the file; empty if it was not read.
     mark: String,
     common: Common,
 }
 
-/// Returns the time until the end of a time-out.
+/// Returns the time until the end of a time-out. The clock may have been set back since its begin.
 pub(super) fn left(until: Timestamp, now: Timestamp) -> Duration {
-    Duration::from_millis(until.as_millis().saturating_sub(now.as_millis()))
+    Duration::from_millis(until.as_millis().saturating_sub(now.as_millis())).min(LONGEST)
 }
 
 /// Returns the end of a time-out that begins now.
@@ -57,21 +77,34 @@ fn set<K: Ord, V>(all: &mut BTreeMap<K, V>, at: K, value: Option<V>) {
 }
 
 impl Shared {
-    /// Reads the state when a file is open.
-    pub(super) fn begin(&self, own_key: &[u8], store: Option<&Store>) {
-        let Some(store) = store else { return };
-        match read(store) {
-            Ok(common) => {
-                let mark = Digest::of(own_key).to_hex().chars().take(16).collect();
-                *self.lock() = Known { mark, common };
-            }
-            // Without a mark, the other node does not take the missing bans for lifted ones.
-            Err(error) => tracing::error!("chat not read: {error}"),
-        }
+    /// Takes the state of a file that was read. Returns whether another state was in force.
+    pub(super) fn begin(&self, mark: String, common: Common) -> bool {
+        self.tidy(clock::now());
+        let mut known = self.lock();
+        let is_other = known.common != common;
+        *known = Known { mark, common };
+        is_other
+    }
+
+    /// Returns whether the file was read. Without it, the other node of a pair does not take the missing bans for lifted ones.
+    pub(super) fn was_read(&self) -> bool {
+        !self.lock().mark.is_empty()
     }
 
     pub(super) fn key(&self) -> Option<&[u8; 32]> {
         self.key.get()
+    }
+
+    /// Returns the ban of a name.
+    pub(super) fn ban(&self, id: &StreamId, name: &str) -> Option<Ban> {
+        self.lock().common.bans.get(&(id.clone(), name.to_owned())).cloned()
+    }
+
+    /// Returns the time-out of a name that has not ended.
+    pub(super) fn time_out(&self, id: &StreamId, name: &str, now: Timestamp) -> Option<(Ban, Timestamp)> {
+        let known = self.lock();
+        let time_out = known.common.time_outs.get(&(id.clone(), name.to_owned()));
+        time_out.filter(|(_, until)| *until > now).cloned()
     }
 
     /// Stores a ban, or the end of a ban.
@@ -137,11 +170,20 @@ impl Shared {
     }
 }
 
-fn read(store: &Store) -> rusqlite::Result<Common> {
-    let bans = store.reader().bans()?.into_iter().map(|(id, ban)| ((id, ban.name.clone()), ban));
-    let time_outs = store.reader().time_outs(clock::now())?.into_iter();
-    let time_outs = time_outs.map(|(id, ban, until)| ((id, ban.name.clone()), (ban, until)));
-    let slow = store.reader().slow()?.into_iter();
+/// Returns the mark of a file without one, from its key.
+pub(super) fn mark_of_key(key: &[u8]) -> String {
+    Digest::of(key).to_hex().chars().take(16).collect()
+}
+
+/// Reads the state of a file.
+pub(super) fn read(reader: &Reader) -> rusqlite::Result<Common> {
+    let now = clock::now();
+    let bans = reader.bans()?.into_iter().map(|(id, ban)| ((id, ban.name.clone()), ban));
+    // If the clock was set back, the file has ends that are too late.
+    let latest = later(now, LONGEST);
+    let time_outs = reader.time_outs(now)?.into_iter();
+    let time_outs = time_outs.map(|(id, ban, until)| ((id, ban.name.clone()), (ban, until.min(latest))));
+    let slow = reader.slow()?.into_iter();
     Ok(Common { bans: bans.collect(), time_outs: time_outs.collect(), slow: slow.collect() })
 }
 
@@ -150,7 +192,28 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::chat::store::Change;
+    use crate::chat::store::Store;
+
+    /// A clock that was set back makes no time-out longer.
+    #[test]
+    fn a_time_out_is_never_longer_than_the_longest_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) =
+            Store::open(&folder.path().join("chat.db"), Duration::from_secs(3600), [1; 32]).unwrap();
+        let id: StreamId = ("live".parse().unwrap(), "show".parse().unwrap());
+        let ban = Ban { name: "eve".into(), marks: Vec::new(), is_verified: None };
+        let far = later(clock::now(), LONGEST * 30);
+        store.put(Change::TimedOut(id.clone(), ban, far));
+        let begin = std::time::Instant::now();
+        while store.reader().time_outs(clock::now()).unwrap().is_empty() {
+            assert!(begin.elapsed() < Duration::from_secs(60), "no time-out");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let common = read(&store.reader()).unwrap();
+        let (_, until) = &common.time_outs[&(id, "eve".to_owned())];
+        assert!(*until <= later(clock::now(), LONGEST), "{until:?}");
+        assert_eq!(left(far, clock::now()), LONGEST);
+    }
 
     /// If the bans of an unreadable file were shared as an empty list, the other node would lift all of them.
     #[test]
@@ -159,7 +222,7 @@ mod tests {
         let file = folder.path().join("chat.db");
         let (store, key) = Store::open(&file, Duration::from_secs(3600), [1; 32]).unwrap();
         let id: StreamId = ("live".parse().unwrap(), "show".parse().unwrap());
-        let ban = Ban { name: "eve".into(), mark: None, is_verified: None };
+        let ban = Ban { name: "eve".into(), marks: Vec::new(), is_verified: None };
         store.put(Change::Banned(id.clone(), ban.clone(), clock::now()));
         let begin = std::time::Instant::now();
         while store.reader().bans().unwrap().is_empty() {
@@ -167,16 +230,14 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
         }
         let shared = Shared::default();
-        shared.begin(&key, Some(&store));
+        assert!(shared.begin(mark_of_key(&key), read(&store.reader()).unwrap()));
         let (mark, common) = shared.common(clock::now()).unwrap();
         assert_eq!((mark.len(), common.bans), (16, [((id, "eve".to_owned()), ban)].into()));
         Connection::open(&file)
             .unwrap()
             .execute_batch("INSERT INTO slow VALUES ('live', 'show', 'much')")
             .unwrap();
-        assert!(store.reader().slow().is_err());
-        let shared = Shared::default();
-        shared.begin(&key, Some(&store));
-        assert_eq!(shared.common(clock::now()), None);
+        assert!(read(&store.reader()).is_err());
+        assert_eq!(Shared::default().common(clock::now()), None);
     }
 }

@@ -11,13 +11,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use weir_model::Timestamp;
 use weir_model::front::ChatMessage;
 
-use super::room::{AddressMark, Ban, HISTORY};
+use super::room::{Ban, HISTORY};
 use crate::clock;
 use crate::database::{self, Schema};
 use crate::streams::StreamId;
 
 /// Most changes that wait for the disk, if the next one is a message. A change of a moderator is always stored.
-const WAITING: usize = 4096;
+pub(super) const WAITING: usize = 4096;
 /// Time after which the writer tries a moderator's change again that the disk refused.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Interval between removals of old messages.
@@ -101,13 +101,17 @@ impl Store {
     ) -> Result<(Self, Vec<u8>), database::Error> {
         let failed = |why| database::Error::Sqlite { path: file.into(), why };
         let database = database::open(file, SCHEMA)?;
-        database
-            .execute("INSERT OR IGNORE INTO key (only, value) VALUES (1, ?1)", params![fresh.as_slice()])
-            .map_err(failed)?;
-        let key = database.query_row("SELECT value FROM key", [], |row| row.get(0)).map_err(failed)?;
         let reader = Reader(Arc::new(Mutex::new(database::open_to_read(file)?)));
-        let mark = database.query_row("SELECT value FROM mark", [], |row| row.get(0)).optional();
-        let mark = Arc::new(Mutex::new(mark.map_err(failed)?));
+        // The file may be locked or the disk full: only a new file needs to be written to at once.
+        let key = match reader.key().optional().map_err(failed)? {
+            Some(key) => key,
+            None => {
+                let sql = "INSERT OR IGNORE INTO key (only, value) VALUES (1, ?1)";
+                database.execute(sql, params![fresh.as_slice()]).map_err(failed)?;
+                reader.key().map_err(failed)?
+            }
+        };
+        let mark = Arc::new(Mutex::new(reader.mark().map_err(failed)?));
         let (changes, received) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = Writer {
@@ -125,6 +129,11 @@ impl Store {
             .spawn(move || writer.run(&received))
             .map_err(|why| database::Error::File { path: file.into(), why })?;
         Ok((Self { changes, waiting, reader, mark }, key))
+    }
+
+    /// Opens a file that cannot be written to, such as one on a full disk.
+    pub(super) fn look(file: &Path) -> Result<Reader, database::Error> {
+        Ok(Reader(Arc::new(Mutex::new(database::open_still(file)?))))
     }
 
     /// Returns a reader for another thread.
@@ -155,6 +164,16 @@ pub(super) struct Reader(Arc<Mutex<Connection>>);
 impl Reader {
     pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the key for address hashes.
+    pub(super) fn key(&self) -> rusqlite::Result<Vec<u8>> {
+        self.lock().query_row("SELECT value FROM key", [], |row| row.get(0))
+    }
+
+    /// Returns the mark by which a node of a pair recognizes the file.
+    pub(super) fn mark(&self) -> rusqlite::Result<Option<String>> {
+        self.lock().query_row("SELECT value FROM mark", [], |row| row.get(0)).optional()
     }
 
     /// Returns the last messages of a room, the oldest first.
@@ -213,20 +232,29 @@ impl Reader {
         Ok(found.into_iter().filter_map(of).collect())
     }
 
-    /// Returns whether a message with this id is stored for a room.
-    pub(super) fn knows(&self, (app, stream): &StreamId, id: &str) -> rusqlite::Result<bool> {
+    /// Returns the message with this id, if it is stored for a room.
+    pub(super) fn message(
+        &self,
+        (app, stream): &StreamId,
+        id: &str,
+    ) -> rusqlite::Result<Option<ChatMessage>> {
         let reader = self.lock();
-        let mut one =
-            reader.prepare_cached("SELECT 1 FROM messages WHERE id = ?1 AND app = ?2 AND stream = ?3")?;
-        Ok(one.query_row([id, app.as_str(), stream.as_str()], |_| Ok(())).optional()?.is_some())
+        let mut one = reader.prepare_cached(
+            "SELECT id, name, text, at, verified, moderator FROM messages WHERE id = ?1 AND app = ?2 AND stream = ?3",
+        )?;
+        one.query_row([id, app.as_str(), stream.as_str()], message_of).optional()
     }
 }
 
-/// Reads a ban from a row that begins with the name, the mark and whether the name is verified.
+/// Reads a ban from a row that begins with the name, the marks, one after another, and whether the name is verified.
 fn ban(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ban> {
-    let mark: Option<Vec<u8>> = row.get(1)?;
-    let mark = mark.and_then(|mark| AddressMark::try_from(mark).ok());
-    Ok(Ban { name: row.get(0)?, mark, is_verified: row.get(2)? })
+    let marks: Vec<u8> = row.get::<_, Option<_>>(1)?.unwrap_or_default();
+    Ok(Ban { name: row.get(0)?, marks: marks.as_chunks().0.to_vec(), is_verified: row.get(2)? })
+}
+
+/// Returns the marks of a ban as they are in the file.
+fn marks(ban: &Ban) -> Option<Vec<u8>> {
+    (!ban.marks.is_empty()).then(|| ban.marks.concat())
 }
 
 /// The thread that writes.
@@ -363,14 +391,7 @@ fn apply(database: &Connection, change: &Change) -> rusqlite::Result<()> {
         }
         Change::Banned((app, stream), ban, at) => database.execute(
             "INSERT OR REPLACE INTO bans VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                app.as_str(),
-                stream.as_str(),
-                ban.name,
-                ban.mark.map(|mark| mark.to_vec()),
-                millis(*at),
-                ban.is_verified
-            ],
+            params![app.as_str(), stream.as_str(), ban.name, marks(ban), millis(*at), ban.is_verified],
         ),
         Change::Forgiven((app, stream), name) => database.execute(
             "DELETE FROM bans WHERE app = ?1 AND stream = ?2 AND name = ?3",
@@ -378,14 +399,7 @@ fn apply(database: &Connection, change: &Change) -> rusqlite::Result<()> {
         ),
         Change::TimedOut((app, stream), ban, until) => database.execute(
             "INSERT OR REPLACE INTO timeouts VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                app.as_str(),
-                stream.as_str(),
-                ban.name,
-                ban.mark.map(|mark| mark.to_vec()),
-                ban.is_verified,
-                millis(*until)
-            ],
+            params![app.as_str(), stream.as_str(), ban.name, marks(ban), ban.is_verified, millis(*until)],
         ),
         Change::Heard((app, stream), name) => database.execute(
             "DELETE FROM timeouts WHERE app = ?1 AND stream = ?2 AND name = ?3",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -56,14 +56,17 @@ struct Said {
 #[derive(Clone, Debug, Serialize)]
 struct Barred {
     name: String,
+    /// Hash of the first address, and the number of addresses.
     address: Option<String>,
+    addresses: usize,
     /// Seconds left; `None` for a permanent ban.
     left_s: Option<u64>,
 }
 
 impl Barred {
     fn of(ban: &Ban, left_s: Option<u64>) -> Self {
-        Self { name: ban.name.clone(), address: ban.mark.as_ref().map(mark_text), left_s }
+        let address = ban.marks.first().map(mark_text);
+        Self { name: ban.name.clone(), address, addresses: ban.marks.len(), left_s }
     }
 }
 
@@ -105,8 +108,7 @@ impl Chat {
 
     /// Returns the file with messages, for [`read`](super::read), or `None` if no messages are stored.
     pub(crate) fn file(&self) -> Option<PathBuf> {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        store.as_ref().map(|_| self.settings().file.clone())
+        self.keeping().store().map(|_| self.settings().file.clone())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The chat in the dashboard: messages appear immediately. A moderator deletes, times out and bans, by name and by the hash of an address,
-//! and takes each of these back. Slow mode works, and a viewer can only read. Messages are exported as comma-separated values.
+//! and takes each of these back, and only this one. Slow mode works, and a viewer can only read. Messages are exported as comma-separated
+//! values.
 
 use serde_json::{Value, json};
 use weir_tests::harness::browser::Browser;
@@ -10,7 +11,8 @@ use super::look::{complaints, go, log_in, look_at, wait_for};
 use super::{Visitor, add, nginx};
 
 const CONFIG: &str = "[web]\nadmins_file = \"@MEDIA@/state/admins\"\ntrusted_proxies = [\"127.0.0.1\"]\n\
-                      [chat]\nenabled = true\nwords = [\"darn\", \"=1+1\"]\n";
+                      [chat]\nenabled = true\nwords = [\"darn\", \"=1+1\"]\n\
+                      [[event]]\napp = \"live\"\nstream = \"show\"\ntitle = \"Show\"\nstart = \"2099-12-24T18:00:00Z\"\n";
 
 /// A person in the chat, who connects from a given address.
 struct Person(WebSocket);
@@ -148,6 +150,10 @@ fn moderators_keep_order() {
     for (wanted, status) in [
         (json!({ "app": "live", "stream": "show", "order": "delete", "id": "m1" }), 404),
         (json!({ "app": "live", "stream": "show", "order": "ban" }), 400),
+        (json!({ "app": "live", "stream": "show", "order": "ban", "who": "x".repeat(33) }), 400),
+        (json!({ "app": "live", "stream": "show", "order": "ban", "id": "m1" }), 404),
+        (json!({ "app": "live", "stream": "show", "order": "undo", "id": "u1" }), 404),
+        (json!({ "app": "live", "stream": "show", "order": "undo" }), 400),
         (json!({ "app": "live", "stream": "show", "order": "slow", "seconds": 90_000 }), 400),
         (json!({ "app": "live", "stream": "../x", "order": "slow" }), 400),
     ] {
@@ -173,4 +179,73 @@ fn moderators_keep_order() {
     let csv = vi.request("GET", "chat/messages?format=csv").send().unwrap().text().unwrap();
     assert!(csv.contains(",Ana,hello,0,0"), "{csv}");
     assert_eq!(Visitor::at(&sidecar).get("chat/messages").0, 401);
+}
+
+#[test]
+fn undo_takes_back_one_action_and_leaves_earlier_ones() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, CONFIG);
+    add(&sidecar, "mo", "moderator");
+    let mo = Visitor::logged_in(&sidecar, "mo");
+    let mut eve = Person::join(&sidecar, "192.0.2.3", "Eve");
+    eve.hears("chat.welcome");
+    eve.say("hello");
+    eve.hears("chat");
+    let barred = || {
+        let room = mo.get("chat/room?app=live&stream=show").1;
+        let names = |list: &str| {
+            let all = room[list].as_array().unwrap().iter();
+            all.map(|one| one["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        [names("bans"), names("timed_out")]
+    };
+    let ban = json!({ "app": "live", "stream": "show", "order": "ban", "who": "Eve" });
+    assert_eq!(mo.ask("POST", "chat", &ban).0, 200);
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "mo");
+    browser.run("location.hash = '#chat/live/show'");
+    wait_for(&browser, "the people", 10.0, "document.querySelector('details.card summary')");
+    browser.click("details.card summary");
+    for action in ["Time out", "Ban"] {
+        browser.click(&format!("[aria-label='{action} Eve']"));
+        wait_for(&browser, "the question", 5.0, "document.querySelector('dialog .buttons')");
+        browser.click("dialog .buttons button:last-child");
+        wait_for(&browser, "the toast", 5.0, "document.querySelector('.toast button')");
+        until("it is done", 5.0, || barred()[1].len() == usize::from(action == "Time out"));
+        browser.click(".toast button");
+        until("only it is undone", 5.0, || barred() == [vec!["eve".to_owned()], Vec::new()]);
+        wait_for(&browser, "the toast is gone", 5.0, "!document.querySelector('.toast')");
+    }
+    drop(eve);
+    let mut back = Person::join(&sidecar, "192.0.2.3", "Other");
+    assert_eq!(back.hears("error")["code"], "banned");
+    assert_eq!(complaints(&browser), [""; 0]);
+}
+
+/// A caller of `refresh` gets an answer that is newer than the call, also while another request runs.
+#[test]
+fn a_list_is_requested_after_the_call() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, CONFIG);
+    add(&sidecar, "mo", "moderator");
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "mo");
+    go(&browser, "chat");
+    let script = "return import(new URL('assets/api.js', location.href)).then(async ({ refresh }) => {
+        const [whole, held, done] = [window.fetch, [], []];
+        window.fetch = (...all) => all[0] === 'api/chat' ? new Promise((go) => held.push(go)).then(() => whole(...all)) : whole(...all);
+        const pause = () => new Promise((go) => setTimeout(go, 20));
+        const calls = ['first', 'second', 'third'].map((name) => refresh('chat').then(() => done.push(name)));
+        await pause();
+        const seen = [[...done]];
+        held.shift()();
+        await calls[0];
+        while (held.length === 0) await pause();
+        seen.push([...done]);
+        held.shift()();
+        await Promise.all(calls);
+        window.fetch = whole;
+        return [...seen, done, held.length];
+    })";
+    assert_eq!(browser.run(script), json!([[], ["first"], ["first", "second", "third"], 0]));
 }

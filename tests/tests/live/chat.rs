@@ -1,6 +1,6 @@
 //! The chat on `/v1/ws`: messages reach everybody in the room and people who join later, also after a `kill -9`; floods and long texts are
-//! refused; moderators delete, time out and ban, by name and address; tokens give names. In Chromium, no text becomes markup, and the page
-//! tells a banned person or network so.
+//! refused; moderators delete, time out and ban, by name, address and message; tokens give names. The chat opens its file when it can. In
+//! Chromium, no text becomes markup, nobody looks like a moderator, and the page tells a banned person or network so.
 
 use serde_json::{Value, json};
 use weir_tests::harness::browser::Browser;
@@ -134,6 +134,81 @@ fn a_room_has_rules_and_a_memory() {
 }
 
 #[test]
+fn an_order_at_a_message_is_for_its_author_and_names_have_no_badges() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, CONFIG);
+    let (mut chief, _) = until("tokens are known", 10.0, || {
+        Some(join(&sidecar, "192.0.2.9", &moderator())).filter(|(_, first)| first["type"] == "chat.welcome")
+    });
+    let mut write = |address: &str, text: &str| {
+        // The name is taken until the connection before it has ended.
+        let (mut socket, _) = until("it is in the chat", 10.0, || {
+            let one = join(&sidecar, address, &json!({ "name": "Anon ★" }));
+            Some(one).filter(|(_, first)| first["name"] == "Anon")
+        });
+        send(&mut socket, &json!({ "type": "chat", "text": text }));
+        until("it is said", 5.0, || {
+            Some(next(&mut chief)).filter(|heard| heard["text"] == text).map(|heard| heard["id"].clone())
+        })
+    };
+    let [id, _] = [("192.0.2.1", "one"), ("192.0.2.2", "two")].map(|(address, text)| write(address, text));
+    send(&mut chief, &json!({ "type": "chat.ban", "name": "x".repeat(33) }));
+    assert_eq!(next(&mut chief)["code"], "bad_message");
+    send(&mut chief, &json!({ "type": "chat.ban", "name": "Anon", "id": id }));
+    let cleared = next(&mut chief);
+    assert_eq!([&cleared["type"], &cleared["name"]], ["chat.cleared", "Anon"]);
+    let other = |address: &str| join(&sidecar, address, &json!({ "name": "Other" })).1;
+    assert_eq!(other("192.0.2.1")["code"], "banned", "the author");
+    assert_eq!(other("192.0.2.2")["type"], "chat.welcome", "another person with the name");
+    // A second ban, whose person nobody knows, takes nothing back.
+    send(&mut chief, &json!({ "type": "chat.ban", "name": "anon" }));
+    assert_eq!(next(&mut chief)["type"], "chat.cleared");
+    assert_eq!(other("192.0.2.1")["code"], "banned", "after a second ban");
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_opened_later() {
+    let nginx = open().start();
+    let mut sidecar = Sidecar::start(&nginx, CONFIG);
+    let chief = |sidecar: &Sidecar| {
+        let first = until("tokens are known", 10.0, || {
+            let one = join(sidecar, "192.0.2.9", &moderator());
+            Some(one).filter(|(_, first)| first["type"] == "chat.welcome")
+        });
+        first.0
+    };
+    let ban = |sidecar: &Sidecar, name: &str| {
+        send(&mut chief(sidecar), &json!({ "type": "chat.ban", "name": name }));
+        until("the ban is in force", 10.0, || is_banned(sidecar, name));
+    };
+    ban(&sidecar, "First");
+    let [file, away] = ["chat.db", "away"].map(|name| sidecar.history().with_file_name(name));
+    let wal = sidecar.history().with_file_name("chat.db-wal");
+    let has = |file: &std::path::Path, word: &[u8]| {
+        std::fs::read(file).is_ok_and(|all| all.windows(word.len()).any(|window| window == word))
+    };
+    until("it is on the disk", 10.0, || has(&wal, b"first"));
+    sidecar.kill();
+    // SQLite opens no folder. The `-wal` file stays, and belongs to the file.
+    std::fs::rename(&file, &away).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    sidecar.start_again();
+    sidecar.wait_log("chat messages are not stored");
+    ban(&sidecar, "Second");
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(&away, &file).unwrap();
+    sidecar.wait_log("chat messages are stored again");
+    for name in ["First", "Second"] {
+        assert!(is_banned(&sidecar, name), "{name}");
+    }
+    until("the second ban is on the disk", 10.0, || has(&wal, b"second") || has(&file, b"second"));
+}
+
+fn is_banned(sidecar: &Sidecar, name: &str) -> bool {
+    join(sidecar, "192.0.2.8", &json!({ "name": name })).1["code"] == "banned"
+}
+
+#[test]
 fn a_token_without_a_name_lets_its_bearer_choose_one() {
     let nginx = open().start();
     let sidecar = Sidecar::start(&nginx, "[web]\n[chat]\nenabled = true\nnames = \"token\"\n");
@@ -226,6 +301,44 @@ fn no_text_of_anybody_becomes_markup() {
 }
 
 #[test]
+fn the_page_shows_who_moderates_and_on_which_day_a_time_out_ends() {
+    let nginx = open().start();
+    let sidecar = Sidecar::start(&nginx, CONFIG);
+    let _publisher = publish(&nginx, "show");
+    let browser = Browser::start();
+    browser.open(&format!("http://127.0.0.1:{}/watch/live/show?lang=en", sidecar.web()));
+    until("the chat is there", 15.0, || {
+        browser.run("return document.getElementById('chat').checkVisibility()") == true
+    });
+    let write = |text: &str| {
+        browser.fill("#chat-name", "Ana ★");
+        browser.fill("#chat-text", text);
+        browser.click("#chat-send");
+    };
+    write("from the page");
+    let (mut chief, _) = until("tokens are known", 10.0, || {
+        Some(join(&sidecar, "192.0.2.9", &moderator())).filter(|(_, first)| first["type"] == "chat.welcome")
+    });
+    send(&mut chief, &json!({ "type": "chat", "text": "from the chief" }));
+    let shown = "return [...document.querySelectorAll('#chat-list p')].map((line) => [
+        line.querySelector('.badge')?.title ?? '', line.querySelector('.badge')?.getAttribute('aria-label') ?? '',
+        line.querySelector('strong').textContent, line.querySelector('span').textContent])";
+    let wanted =
+        json!([["", "", "Ana", "from the page"], ["Moderator", "Moderator", "Mod", "from the chief"]]);
+    until("both are shown", 10.0, || browser.run(shown) == wanted);
+
+    send(&mut chief, &json!({ "type": "chat.timeout", "name": "Ana", "seconds": 86400 }));
+    until("it is told", 5.0, || next(&mut chief)["type"] == "chat.cleared");
+    write("why");
+    let day = "return new Date(Date.now() + 86400000).toLocaleString('en', { weekday: 'short' })";
+    let day = browser.run(day).as_str().unwrap().to_owned();
+    until("it says the day", 10.0, || {
+        let error = browser.run("return document.getElementById('chat-error').innerText").to_string();
+        error.contains("You cannot write until ") && error.contains(&day)
+    });
+}
+
+#[test]
 fn the_page_says_that_a_name_or_a_network_is_banned() {
     let nginx = open().start();
     // The page of a stream that was neither live nor announced has no chat.
@@ -262,10 +375,14 @@ fn the_page_says_that_a_name_or_a_network_is_banned() {
     write("Viewer", "hello");
     is_said("hello");
     order("chat.timeout", "Viewer", "chat.cleared");
+    is_banned("You cannot write until ");
     write("Viewer", "why");
     is_banned("You cannot write until ");
     order("chat.unban", "Viewer", "chat.forgiven");
+    until("it may write again", 10.0, || text("chat-notice").contains("You may write again."));
     order("chat.ban", "Viewer", "chat.cleared");
+    is_banned("your network");
+    assert!(!text("chat-notice").contains("You may write again."));
     // Also after a reload, and for other people behind the address.
     for is_stranger in [false, true] {
         if is_stranger {
@@ -289,7 +406,10 @@ fn the_page_says_that_a_name_or_a_network_is_banned() {
         browser.run("return document.getElementById('chat-text').value") == "may I"
     });
     is_banned("your network");
+    // Somebody else had the name of the ban.
     order("chat.unban", "Viewer", "chat.forgiven");
+    until("it may write again", 10.0, || text("chat-notice").contains("You may write again."));
+    until("the notice goes", 30.0, || text("chat-notice") == "\"\"");
     browser.click("#chat-send");
     is_said("may I");
     assert_eq!(text("chat-error"), "\"\"");

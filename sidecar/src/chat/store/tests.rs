@@ -5,7 +5,7 @@ fn id() -> StreamId {
 }
 
 fn ban(name: &str) -> Ban {
-    Ban { name: name.into(), mark: None, is_verified: None }
+    Ban { name: name.into(), marks: Vec::new(), is_verified: None }
 }
 
 /// A ban, and then a mark that says that the ban is in the file.
@@ -85,6 +85,19 @@ fn a_busy_chat_retries_refused_bans_and_removes_old_messages() {
 }
 
 #[test]
+fn a_ban_of_several_addresses_is_read_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(&folder.path().join("chat.db"), SWEEP, [1; 32]).unwrap();
+    let ban = Ban { marks: vec![[1; 16], [2; 16]], ..ban("ben") };
+    store.put(Change::Banned(id(), ban.clone(), clock::now()));
+    let begin = Instant::now();
+    while store.reader().bans().unwrap() != [(id(), ban.clone())] {
+        assert!(begin.elapsed() < Duration::from_secs(60), "no ban");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn a_slow_mode_of_any_length_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(&folder.path().join("chat.db"), SWEEP, [1; 32]).unwrap();
@@ -132,7 +145,7 @@ fn a_restored_message_is_not_deleted_by_an_earlier_change() {
     for which in ["m1", "m2"] {
         store.put(Change::Deleted(id(), which.into()));
     }
-    store.put(Change::Cleared(id(), Ban { name: "eve".into(), mark: None, is_verified: None }));
+    store.put(Change::Cleared(id(), Ban { name: "eve".into(), marks: Vec::new(), is_verified: None }));
     store.put(message("m1".into(), at));
     store.put(message("m3".into(), at));
     let ids = || -> Vec<String> {

@@ -131,8 +131,10 @@ pub(crate) fn merge(kind: EntryKind, mine: &Entry, theirs: &Entry) -> Option<Ent
             };
             let (held, other) = if rank(mine) >= rank(theirs) { (mine, theirs) } else { (theirs, mine) };
             let mut holds = held.clone();
-            if let (EntryKind::Admin, Some(value), Some(other)) = (kind, &mut holds.value, &other.value) {
-                merge_accounts(value, other);
+            match (kind, &mut holds.value, &other.value) {
+                (EntryKind::Admin, Some(value), Some(other)) => merge_accounts(value, other),
+                (EntryKind::Chat | EntryKind::TimeOut, Some(value), Some(other)) => merge_bans(value, other),
+                _ => {}
             }
             for (node, at) in mine.clock.iter().chain(&theirs.clock) {
                 let known = holds.clock.entry(node.clone()).or_default();
@@ -154,6 +156,23 @@ fn merge_accounts(held: &mut Value, other: &Value) {
     }
     if held["totp"].is_null() && other["totp"].is_string() {
         held["totp"] = other["totp"].clone();
+    }
+}
+
+/// Merges a ban or time-out that both nodes have changed: it applies to the addresses of both, and to names given by tokens and freely
+/// chosen ones if the two differ.
+fn merge_bans(held: &mut Value, other: &Value) {
+    let marks = [&*held, other].map(|value| value["mark"].as_str().unwrap_or_default().to_owned());
+    // Each mark has 32 hex digits.
+    let mut all: Vec<&[u8]> = marks.iter().flat_map(|marks| marks.as_bytes().chunks(32)).collect();
+    all.sort_unstable();
+    all.dedup();
+    let all = String::from_utf8(all.concat()).unwrap_or_default();
+    if !all.is_empty() {
+        held["mark"] = all.into();
+    }
+    if held["verified"] != other["verified"] {
+        held["verified"] = Value::Null;
     }
 }
 
@@ -195,6 +214,22 @@ mod tests {
         for (mine, theirs) in [(&short, &lifted), (&lifted, &short)] {
             let holds = merge(EntryKind::TimeOut, mine, theirs).unwrap();
             assert!(holds.value.is_some(), "a time-out holds against its end");
+        }
+        let (one, other) = ("1".repeat(32), "2".repeat(32));
+        let ban = |node: &str, at, mark: Option<&str>, verified: bool| {
+            entry(&[(node, at)], at, node, Some(json!({ "mark": mark, "verified": verified })))
+        };
+        for (mine, theirs, mark, verified) in [
+            (Some(&other), Some(&one), Some(format!("{one}{other}")), json!(null)),
+            (Some(&one), None, Some(one.clone()), json!(false)),
+            (None, None, None, json!(false)),
+        ] {
+            let is_other = verified.is_null();
+            let mine = ban("a", 1, mine.map(String::as_str), false);
+            let theirs = ban("b", 9, theirs.map(String::as_str), is_other);
+            let wanted = Some(json!({ "mark": mark, "verified": verified }));
+            assert_eq!(merge(EntryKind::Chat, &mine, &theirs).unwrap().value, wanted);
+            assert_eq!(merge(EntryKind::Chat, &theirs, &mine).unwrap().value, wanted);
         }
         let slow = |node: &str, at, seconds: u64| {
             entry(&[(node, at)], at, node, Some(json!({ "seconds": seconds })))

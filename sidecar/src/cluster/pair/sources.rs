@@ -278,9 +278,9 @@ impl Sources {
     fn silence(&self, kind: EntryKind, rest: &str, want: Option<&Value>) -> Result<(), Failure> {
         let (app, stream, name): (_, _, String) = serde_json::from_str(rest).map_err(|_| Failure::Unknown)?;
         let ban = want.map(|value| {
-            let mark = value["mark"].as_str().and_then(|mark| HEXLOWER.decode(mark.as_bytes()).ok());
-            let mark = mark.and_then(|mark| mark.try_into().ok());
-            Ban { name: name.clone(), mark, is_verified: value["verified"].as_bool() }
+            let marks = value["mark"].as_str().and_then(|marks| HEXLOWER.decode(marks.as_bytes()).ok());
+            let marks = marks.unwrap_or_default().as_chunks().0.to_vec();
+            Ban { name: name.clone(), marks, is_verified: value["verified"].as_bool() }
         });
         let until = || want.and_then(|value| value["until"].as_u64()).map(Timestamp::from_millis);
         let id = (app, stream);
@@ -299,10 +299,10 @@ impl Sources {
     }
 }
 
-/// Returns the value of a ban.
+/// Returns the value of a ban. `mark` has the hashes of all addresses, one after another.
 fn person(ban: &Ban) -> Value {
-    let mark = ban.mark.map(|mark| HEXLOWER.encode(&mark));
-    json!({ "mark": mark, "verified": ban.is_verified })
+    let marks = (!ban.marks.is_empty()).then(|| HEXLOWER.encode(&ban.marks.concat()));
+    json!({ "mark": marks, "verified": ban.is_verified })
 }
 
 /// Returns the fields that identify the tokens of a revocation: all but the times.

@@ -17,14 +17,14 @@ use weir_model::{AppName, StreamName};
 
 use super::gate::{Moderator, Reader};
 use super::login::read;
-use crate::chat::room::Refusal;
-use crate::chat::{Order, read as past};
+use crate::chat::room::{Refusal, is_who};
+use crate::chat::{LONGEST, Order, Outcome, Whom, read as past};
 use crate::web::answer;
 use crate::web::common::Web;
 use crate::web::history::messages;
 
-/// Maximum duration of a time-out and of slow mode, in seconds.
-const MOST_SECONDS: u64 = 86_400;
+/// Longest id of a message or of an order, in bytes.
+const MOST_ID: usize = 32;
 
 /// A room.
 #[derive(Debug, Deserialize)]
@@ -40,7 +40,7 @@ struct Wanted {
     app: AppName,
     stream: StreamName,
     order: Word,
-    /// Id of a message.
+    /// Id of a message, or of an order to undo.
     #[serde(default)]
     id: String,
     /// Name, or the hash of an address.
@@ -61,27 +61,41 @@ enum Word {
     Timeout,
     Ban,
     Unban,
+    Undo,
     Slow,
 }
 
 impl Wanted {
     fn order(self) -> Result<(Order, Reported), &'static str> {
-        if self.seconds > MOST_SECONDS {
+        if self.seconds > LONGEST.as_secs() {
             return Err("field \"seconds\": must be from 0 to 86400");
+        }
+        if self.id.len() > MOST_ID {
+            return Err("field \"id\": must have at most 32 bytes");
+        }
+        let is_named = match self.order {
+            Word::Timeout | Word::Ban => !self.who.is_empty() || !self.id.is_empty(),
+            Word::Unban => !self.who.is_empty(),
+            Word::Delete | Word::Restore | Word::Undo | Word::Slow => true,
+        };
+        if !is_named || !is_who(&self.who) {
+            return Err("field \"who\": must be a name of 1 to 32 characters, or the hash of an address");
         }
         let span = Duration::from_secs(self.seconds);
         let (order, action): (_, Reported) = match self.order {
-            Word::Delete if !self.id.is_empty() => (Order::Delete(self.id), ChatAction::Deleted),
-            Word::Delete => return Err("field \"id\": must be the id of a message"),
+            Word::Delete | Word::Undo if self.id.is_empty() => {
+                return Err("field \"id\": must be the id of a message, or of an order to undo");
+            }
+            Word::Delete => (Order::Delete(self.id), ChatAction::Deleted),
+            Word::Undo => (Order::Undo(self.id), ChatAction::Unbanned),
             Word::Slow => (Order::Slow(span), ChatAction::Slow),
             Word::Restore => {
                 (Order::Restore(if self.id.is_empty() { self.who } else { self.id }), ChatAction::Restored)
             }
-            _ if self.who.is_empty() => {
-                return Err("field \"who\": must be a name, or the hash of an address");
+            Word::Timeout => {
+                (Order::TimeOut(Whom { name: self.who, message: self.id }, span), ChatAction::TimedOut)
             }
-            Word::Timeout => (Order::TimeOut(self.who, span), ChatAction::TimedOut),
-            Word::Ban => (Order::Ban(self.who), ChatAction::Banned),
+            Word::Ban => (Order::Ban(Whom { name: self.who, message: self.id }), ChatAction::Banned),
             Word::Unban => (Order::Unban(self.who), ChatAction::Unbanned),
         };
         Ok((order, action))
@@ -116,7 +130,7 @@ pub(super) async fn order(
     }
     let place = (wanted.app.clone(), wanted.stream.clone());
     let given = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let facts = ChatPlace {
+    let mut facts = ChatPlace {
         app: wanted.app.to_string(),
         name: wanted.stream.to_string(),
         id: given(&wanted.id),
@@ -126,9 +140,10 @@ pub(super) async fn order(
     let bad = |message: &str| answer::error(StatusCode::BAD_REQUEST, "bad_request", message);
     let (order, action) = wanted.order().map_err(bad)?;
     match web.context.chat.moderate(&place, caller.name.as_str(), order).await {
-        Ok(()) => {
+        Ok(Outcome { who, undo }) => {
+            facts.from = who.or(facts.from);
             web.office.tell(DaemonEvent::AdminChat, &caller.name, action(facts));
-            Ok(Json(json!({})).into_response())
+            Ok(Json(undo.map_or_else(|| json!({}), |undo| json!({ "undo": undo }))).into_response())
         }
         Err(why @ Refusal::NotFound) => {
             Err(answer::error(StatusCode::NOT_FOUND, "not_found", &why.to_string()))

@@ -89,31 +89,31 @@ const lists = {};
 
 /** Returns a list of the daemon; the list is requested when it is first shown and after each change. */
 export function list(name) {
-  lists[name] ??= { value: signal(null), error: signal(""), stale: true, busy: false };
+  lists[name] ??= { value: signal(null), error: signal(""), running: null, next: null };
   return lists[name];
 }
 
-/** Requests a list again; calls during a request cause only one further request. */
-export async function refresh(name) {
+/** Requests a list again, and returns after an answer that was asked for later than this call. Calls during a request cause only one further request. */
+export function refresh(name) {
   const entry = list(name);
-  if (entry.busy) {
-    entry.stale = true;
-    return;
+  if (!entry.running) return (entry.running = request(name, entry));
+  return (entry.next ??= entry.running.then(() => {
+    entry.next = null;
+    return refresh(name);
+  }));
+}
+
+async function request(name, entry) {
+  try {
+    const value = await call("GET", name);
+    batch(() => {
+      entry.value.value = value;
+      entry.error.value = "";
+    });
+  } catch (error) {
+    entry.error.value = error.message;
   }
-  entry.busy = true;
-  do {
-    entry.stale = false;
-    try {
-      const value = await call("GET", name);
-      batch(() => {
-        entry.value.value = value;
-        entry.error.value = "";
-      });
-    } catch (error) {
-      entry.error.value = error.message;
-    }
-  } while (entry.stale);
-  entry.busy = false;
+  entry.running = null;
 }
 
 function changed(...names) {

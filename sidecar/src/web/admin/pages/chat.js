@@ -35,17 +35,17 @@ function Rooms() {
           <td>${plural(room.people, "person", "people")}</td><td><span class="key">Slow mode </span>${room.slow_s ? `${room.slow_s} s` : "off"}</td><td>${names.has(path) ? html`<span class="pill good">live</span>` : "not live"}</td></tr>`)}</tbody></table></div>`}`}`;
 }
 
-/** Applies an action in a room; with `back`, the action can be undone for ten seconds. */
-function order(room, wanted, done, back = []) {
+/** Applies an action in a room. It can be undone for ten seconds: with `back`, or with the id that the server answers. */
+function order(room, wanted, done, back) {
   return act(async () => {
-    await call("POST", "chat", { ...room, ...wanted });
+    const { undo: id } = await call("POST", "chat", { ...room, ...wanted });
+    const step = id ? { order: "undo", id } : back;
     const undo = act(async () => {
-      // The messages can be restored only while the server remembers them. The rest of the action is undone in any case.
-      let missing = 0;
-      for (const one of back) await call("POST", "chat", { ...room, ...one }).catch((why) => { if (why.status !== 404) throw why; missing += one.order === "restore"; });
-      if (missing > 0 && missing === back.filter((one) => one.order === "restore").length) say("The server no longer has the messages: they stay deleted.", { level: "bad" });
+      // The server remembers an action for half a minute, and until its end.
+      const lost = id ? "The server can no longer undo this. Lift it in the list of banned people." : "The server no longer has the message: it stays deleted.";
+      await call("POST", "chat", { ...room, ...step }).catch((why) => { if (why.status !== 404) throw why; say(lost, { level: "bad" }); });
     });
-    say(done, { ms: UNDO_MS, buttons: back.length > 0 ? [["Undo", undo]] : [] });
+    say(done, { ms: UNDO_MS, buttons: step ? [["Undo", undo]] : [] });
   });
 }
 
@@ -104,43 +104,41 @@ function Messages({ room, value, mayModerate }) {
 
 /** Actions for a message and its author. */
 function Actions({ room, who, address, id }) {
-  const remove = order(room, { order: "delete", id }, `Deleted a message of ${who}.`, [{ order: "restore", id }]);
-  const out = () => show(`Time out ${who}`, (close) => html`<${TimeOut} ...${{ room, who, close }} />`);
+  const remove = order(room, { order: "delete", id }, `Deleted a message of ${who}.`, { order: "restore", id });
+  const out = () => show(`Time out ${who}`, (close) => html`<${TimeOut} ...${{ room, who, id, close }} />`);
   const ban = async () => {
     // A message that has just arrived has no address until the room is requested again.
     if (id && !address) await refresh(roomOf(room));
     const known = address ?? list(roomOf(room)).value.value?.messages.find((one) => one.id === id)?.address;
-    show(`Ban ${who}`, (close) => html`<${Ban} ...${{ room, who, address: known, close }} />`);
+    show(`Ban ${who}`, (close) => html`<${Ban} ...${{ room, who, id, address: known, close }} />`);
   };
   return html`<div class="buttons small">${id && html`<button type="button" aria-label=${`Delete the message of ${who}`} onClick=${remove}>Delete</button>`}
     <button type="button" aria-label=${`Time out ${who}`} onClick=${out}>Time out</button>
     <button type="button" class="danger" aria-label=${`Ban ${who}`} onClick=${ban}>Ban</button></div>`;
 }
 
-const forgive = (who) => [{ order: "unban", who }, { order: "restore", who }];
-
-function TimeOut({ room, who, close }) {
+function TimeOut({ room, who, id, close }) {
   const submit = async (event) => {
     event.preventDefault();
     const seconds = Number(new FormData(event.target).get("time"));
     close();
-    await order(room, { order: "timeout", who, seconds }, `${who} cannot write for ${span(seconds)}.`, forgive(who))();
+    await order(room, { order: "timeout", who, id, seconds }, `${who} cannot write for ${span(seconds)}.`)();
   };
   return html`<form onSubmit=${submit}><p>${who} cannot write for this time, nor can others from the same address. Their messages go.</p>
     <label>Time <select name="time">${TIMES.map(([s, text]) => html`<option value=${s} selected=${s === 300}>${text}</option>`)}</select></label>
     <div class="buttons"><button type="button" onClick=${close}>Cancel</button><button class="primary">Time out</button></div></form>`;
 }
 
-function Ban({ room, who, address, close }) {
+function Ban({ room, who, id, address, close }) {
   const ban = (whom, done) => async () => {
     close();
-    await order(room, { order: "ban", who: whom }, done, forgive(whom))();
+    await order(room, { order: "ban", ...whom }, done)();
   };
   return html`<p>${who} cannot come back under this name or from the address they have now, until somebody lifts the ban. Others from the same address, for example in the same Wi-Fi, are banned too. Their messages go.</p>
     ${address && html`<p class="hint">Their address has the hash <code>${short(address)}</code>. Weir keeps no addresses.</p>`}
     <div class="buttons"><button type="button" onClick=${close}>Cancel</button>
-      ${address && html`<button type="button" class="danger" onClick=${ban(address, `Banned the address ${short(address)}.`)}>Ban the address only</button>`}
-      <button type="button" class="danger" onClick=${ban(who, `Banned ${who}.`)}>Ban</button></div>`;
+      ${address && html`<button type="button" class="danger" onClick=${ban({ who: address }, `Banned the address ${short(address)}.`)}>Ban the address only</button>`}
+      <button type="button" class="danger" onClick=${ban({ who, id }, `Banned ${who}.`)}>Ban</button></div>`;
 }
 
 const short = (address) => address.slice(0, 9);
@@ -158,7 +156,7 @@ function Barred({ room, value, mayModerate }) {
   return html`<section class="card" aria-labelledby="barred"><h2 id="barred">Banned and timed out</h2>
     ${all.length === 0 && html`<p class="hint">Nobody.</p>`}
     ${all.map((one) => html`<div class="line" key=${`${one.name} ${one.left_s}`} data-barred=${one.name}><p><strong>${one.name === one.address ? `address ${short(one.name)}` : one.name}</strong>${" "}
-      <small>${one.left_s ? `for ${span(one.left_s)}` : "banned"}${one.address && one.name !== one.address ? `, with the address ${short(one.address)}` : ""}</small></p>
+      <small>${one.left_s ? `for ${span(one.left_s)}` : "banned"}${one.address && one.name !== one.address ? `, with ${one.addresses > 1 ? plural(one.addresses, "address", "addresses") : `the address ${short(one.address)}`}` : ""}</small></p>
       ${mayModerate && html`<div class="buttons small"><button type="button" aria-label=${`Lift: let ${one.name} write again`}
         onClick=${order(room, { order: "unban", who: one.name }, `${one.name} may write again.`)}>Lift</button></div>`}</div>`)}</section>`;
 }
