@@ -1,16 +1,19 @@
 //! Limits how soon a login may be tried again. Failures count per address, per network and per name.
 //!
-//! A name waits for a short time only. It does not wait for an address from which its owner has logged in, nor for the first try from a
-//! network without failures. So failed tries from elsewhere cannot lock an administrator out.
+//! After some failures of a name, each network waits a short time between its own tries for this name. So failed tries from a few other
+//! networks cannot lock an administrator out. The tries from all networks together are limited too, so that many networks cannot guess
+//! faster. An address from which the owner has logged in waits neither for the name nor for other networks.
 //!
 //! Wrong codes of a second factor also count per account, over all addresses. Only clients with the right password can try a code.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use weir_model::Digest;
+
+use super::known::Known;
 
 /// Number of failures without a wait.
 const FREE: u32 = 5;
@@ -27,6 +30,11 @@ const SHORT: Duration = Duration::from_secs(15);
 const LONGEST_OF_CODES: Duration = Duration::from_secs(3600);
 /// Time without another wrong code after which wrong codes are forgotten.
 const WINDOW_OF_CODES: Duration = Duration::from_secs(24 * 3600);
+/// Tries for a name, from all networks together: as many at once, and later as many per [`SPAN_OF_NAME`]. One address without the right
+/// password has fewer than 30 tries per hour.
+const TRIES_OF_NAME: u32 = 1000;
+/// Time after which all [`TRIES_OF_NAME`] are available again.
+const SPAN_OF_NAME: Duration = Duration::from_secs(3600);
 /// Most addresses, networks and names that are remembered. Beyond this number, the oldest failure is forgotten.
 const MOST: usize = 10_000;
 
@@ -40,6 +48,8 @@ enum Who {
     Name(String),
     /// A client and the name that it tried. It has no wait of its own.
     Pair(IpAddr, String),
+    /// A network and the name that it tried.
+    Near(IpAddr, String),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +70,20 @@ struct WrongCodes {
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     failures: HashMap<Who, Failures>,
+    /// Time at which all tries for a name are available again, for tries from addresses that are not known.
+    spent: HashMap<String, Instant>,
     /// Wrong codes by account. Strangers cannot fill this map: they would need the passwords of as many accounts.
     codes: HashMap<String, WrongCodes>,
     /// Addresses from which the owners of names have logged in.
-    known: HashSet<(String, IpAddr)>,
+    known: Known,
 }
 
 impl Limits {
+    /// Creates limits with the addresses that an earlier daemon knew.
+    pub(crate) fn knowing(known: Known) -> Self {
+        Self { known, ..Self::default() }
+    }
+
     /// Returns how long an address must wait before it may try a name, or `None` if it may try now. An empty name is not counted.
     pub(crate) fn wait(&self, address: IpAddr, name: &str, now: Instant) -> Option<Duration> {
         let left = |who: Who, free: u32, longest: Duration| {
@@ -78,17 +95,25 @@ impl Limits {
         if self.is_known(address, name) {
             return of_address;
         }
-        let network = Who::Network(network(address));
-        let is_new = self.recent(&network, now).is_none();
-        let of_network = left(network, NEIGHBOURS, SHORT);
-        let counts = !name.is_empty() && !is_new;
-        let of_name = counts.then(|| left(Who::Name(name.to_owned()), FREE, SHORT)).flatten();
-        of_address.max(of_network).max(of_name)
+        let network = network(address);
+        let of_network = left(Who::Network(network), NEIGHBOURS, SHORT);
+        of_address.max(of_network).max(self.wait_for_name(network, name, now))
+    }
+
+    /// Returns how long a network must wait before it may try a name. The pause grows with the failures of all networks, and begins with
+    /// the last failure of this one.
+    fn wait_for_name(&self, network: IpAddr, name: &str, now: Instant) -> Option<Duration> {
+        let own = self.recent(&Who::Near(network, name.to_owned()), now).map(|own| own.last);
+        let of_name = self.recent(&Who::Name(name.to_owned()), now).map_or(0, |failures| failures.count);
+        let paused = own.and_then(|last| Some(last + pause(of_name, FREE, SHORT)?));
+        let available = self.spent.get(name).and_then(|spent| spent.checked_sub(SPAN_OF_NAME));
+        let until = paused.max(available)?;
+        until.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
     /// Returns whether the owner of the name has logged in from this address.
     pub(crate) fn is_known(&self, address: IpAddr, name: &str) -> bool {
-        self.known.contains(&(name.to_owned(), client(address)))
+        self.known.has(client(address), name)
     }
 
     fn recent(&self, who: &Who, now: Instant) -> Option<&Failures> {
@@ -100,11 +125,16 @@ impl Limits {
         if self.failures.len() >= MOST {
             self.failures.retain(|_, failures| now.duration_since(failures.last) < WINDOW);
         }
-        let of_name = (!name.is_empty()).then(|| Who::Name(name.to_owned()));
+        let is_named = !name.is_empty();
+        if is_named && !self.is_known(address, name) {
+            self.spend(name, now);
+        }
+        let of_name = is_named.then(|| Who::Name(name.to_owned()));
+        let near = is_named.then(|| Who::Near(network(address), name.to_owned()));
         let of_address = Who::Address(client(address));
         let of_network = self.recent(&of_address, now).is_none().then(|| Who::Network(network(address)));
         let of_pair = Who::Pair(client(address), name.to_owned());
-        for who in [of_address, of_pair].into_iter().chain(of_network).chain(of_name) {
+        for who in [of_address, of_pair].into_iter().chain(of_network).chain(of_name).chain(near) {
             if self.failures.len() >= MOST && !self.failures.contains_key(&who) {
                 let oldest = self.failures.iter().min_by_key(|(_, failures)| failures.last);
                 if let Some(oldest) = oldest.map(|(who, _)| who.clone()) {
@@ -118,6 +148,20 @@ impl Limits {
             failures.count = failures.count.saturating_add(1);
             failures.last = now;
         }
+    }
+
+    /// Notes a try for a name from an address that is not known.
+    fn spend(&mut self, name: &str, now: Instant) {
+        if self.spent.len() >= MOST && !self.spent.contains_key(name) {
+            self.spent.retain(|_, spent| *spent > now);
+            // A name with many tries stays, so that tries for other names cannot make Weir forget it.
+            let least = self.spent.iter().min_by_key(|(_, spent)| **spent).map(|(name, _)| name.clone());
+            if let Some(least) = least.filter(|_| self.spent.len() >= MOST) {
+                self.spent.remove(&least);
+            }
+        }
+        let spent = self.spent.entry(name.to_owned()).or_insert(now);
+        *spent = now.max(*spent) + SPAN_OF_NAME / TRIES_OF_NAME;
     }
 
     /// Notes that a client with the right password tries a code. Returns the number of wrong codes of the account including this one, or
@@ -145,18 +189,25 @@ impl Limits {
         Ok(of.failures.count)
     }
 
+    /// Returns the addresses from which the owners of names have logged in.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// Notes that a login was right. Failures of other names stay: the owner of one account may guess the password of another.
     pub(crate) fn succeeded(&mut self, address: IpAddr, name: &str) {
-        let neighbours = Who::Network(network(address));
+        let network = network(address);
+        let neighbours = Who::Network(network);
         let address = client(address);
         let own = self.failures.remove(&Who::Pair(address, name.to_owned())).map_or(0, |own| own.count);
         if self.forget(&Who::Address(address), own) {
             self.forget(&neighbours, 1);
         }
         self.failures.remove(&Who::Name(name.to_owned()));
+        self.failures.remove(&Who::Near(network, name.to_owned()));
         self.codes.remove(name);
-        if self.known.len() < MOST {
-            self.known.insert((name.to_owned(), address));
+        if !name.is_empty() {
+            self.known.add(address, name);
         }
     }
 
@@ -255,6 +306,49 @@ mod tests {
         assert_eq!(limits.wait(at(9), "ana", now), Some(LONGEST));
         limits.succeeded(at(9), "ana");
         assert_eq!(limits.wait(at(9), "ana", now), None);
+    }
+
+    #[test]
+    fn failures_of_other_networks_do_not_keep_an_owner_out() {
+        let (mut limits, mut now) = (Limits::default(), Instant::now());
+        let owner = IpAddr::from([203, 0, 113, 7]);
+        let far = |n: u32| IpAddr::from((0x0a00_0000 + n * 256).to_be_bytes());
+        limits.begin(owner, "ana", now);
+        for n in 0..SHORT.as_secs() as u32 {
+            assert_eq!(limits.wait(far(n), "ana", now), None);
+            limits.begin(far(n), "ana", now);
+            now += Duration::from_secs(1);
+        }
+        assert_eq!(limits.wait(owner, "ana", now), None);
+        limits.begin(owner, "ana", now);
+        assert_eq!(limits.wait(owner, "ana", now), Some(SHORT));
+    }
+
+    #[test]
+    fn many_networks_together_have_few_tries_and_a_known_address_does_not_wait() {
+        let (mut limits, mut now) = (Limits::default(), Instant::now());
+        let far = |n: u32| IpAddr::from((0x0a00_0000 + n * 256).to_be_bytes());
+        limits.succeeded(at(9), "ana");
+        let mut tries = 0;
+        for n in 0..36_000 {
+            if limits.wait(far(n), "ana", now).is_none() {
+                limits.begin(far(n), "ana", now);
+                tries += 1;
+            }
+            now += Duration::from_millis(100);
+        }
+        assert!((TRIES_OF_NAME..=2 * TRIES_OF_NAME + 1).contains(&tries), "{tries}");
+        limits.begin(far(39_999), "ana", now);
+        assert!(limits.wait(far(40_000), "ana", now).is_some());
+        // Tries for other names do not make Weir forget this one.
+        for n in 0..MOST + 10 {
+            limits.spend(&format!("n{n}"), now);
+        }
+        assert!(limits.spent.len() <= MOST && limits.wait(far(40_000), "ana", now).is_some());
+        assert_eq!((limits.wait(far(40_000), "bo", now), limits.wait(at(9), "ana", now)), (None, None));
+        limits.begin(at(9), "ana", now);
+        assert_eq!(limits.wait(at(9), "ana", now), None);
+        assert_eq!(limits.wait(far(40_000), "ana", now + SPAN_OF_NAME), None);
     }
 
     #[test]

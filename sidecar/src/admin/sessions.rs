@@ -1,5 +1,5 @@
-//! The logged-in sessions. They outlive a restart of the daemon: a file holds the hash of each cookie, which is not enough to log in.
-//! Time is an argument.
+//! The logged-in sessions. They outlive a restart of the daemon: a file holds the hash of each cookie, which is not enough to log in. The
+//! file also holds the known addresses. Time is an argument.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,10 +11,11 @@ use data_encoding::BASE64URL_NOPAD;
 use weir_model::{Secret, Timestamp};
 
 use super::accounts::{Account, Accounts};
+use super::known::Known;
 
 mod kept;
 
-use kept::Session;
+use kept::{Kept, Session};
 
 /// Time after which an unused session ends.
 pub(crate) const IDLE: Duration = Duration::from_secs(12 * 3600);
@@ -34,22 +35,33 @@ const AHEAD: Duration = Duration::from_secs(3600);
 pub(crate) struct Sessions {
     all: Mutex<All>,
     /// Channel to the thread that writes the file.
-    writer: Option<Sender<Vec<Session>>>,
+    writer: Option<Sender<Kept>>,
 }
 
 #[derive(Debug, Default)]
 struct All {
     sessions: HashMap<[u8; 32], Session>,
+    known: Known,
     written: Timestamp,
 }
 
 impl Sessions {
     /// Reads the sessions of the file that have not ended. Each later change is written to the file.
     pub(crate) fn kept(file: PathBuf, now: Timestamp) -> Self {
-        let sessions = kept::read(&file);
+        let Kept { sessions, known } = kept::read(&file);
         let alive = sessions.into_iter().filter(|session| is_alive(session, now)).take(MOST);
         let sessions = alive.map(|session| (*session.id.bytes(), session)).collect();
-        Self { all: Mutex::new(All { sessions, written: now }), writer: kept::writer(file) }
+        Self { all: Mutex::new(All { sessions, known, written: now }), writer: kept::writer(file) }
+    }
+
+    /// Returns the addresses from which accounts had logged in when the file was written.
+    pub(crate) fn known(&self) -> Known {
+        self.lock().known.clone()
+    }
+
+    /// Sets the addresses from which accounts have logged in. The next session writes them.
+    pub(crate) fn set_known(&self, known: Known) {
+        self.lock().known = known;
     }
 
     /// Opens a session of an account. Returns the value of its cookie: 256 random bits.
@@ -105,7 +117,8 @@ impl Sessions {
         all.written = now;
         if let Some(writer) = &self.writer {
             // An error means that the thread has ended, which has logged the reason.
-            let _ = writer.send(all.sessions.values().cloned().collect());
+            let sessions = all.sessions.values().cloned().collect();
+            let _ = writer.send(Kept { sessions, known: all.known.clone() });
         }
     }
 
@@ -182,14 +195,18 @@ mod tests {
         let now: Timestamp = "2026-11-20T18:00:00Z".parse().unwrap();
         let known = accounts(&[("ana", "a")]);
         let first = Sessions::kept(file.clone(), now);
+        let [here, there] = [1, 2].map(|n| std::net::IpAddr::from([192, 0, 2, n]));
+        let mut known_here = first.known();
+        known_here.add(here, "ana");
+        first.set_known(known_here);
         let cookies = [0; 3].map(|_| first.open(known.find("ana").unwrap(), now).unwrap());
         first.close(&cookies[0], now);
         let holds = |count: usize| {
             let deadline = std::time::Instant::now() + Duration::from_secs(10);
-            while kept::read(&file).len() != count && std::time::Instant::now() < deadline {
+            while kept::read(&file).sessions.len() != count && std::time::Instant::now() < deadline {
                 std::thread::yield_now();
             }
-            assert_eq!(kept::read(&file).len(), count);
+            assert_eq!(kept::read(&file).sessions.len(), count);
         };
         holds(2);
         let text = std::fs::read_to_string(&file).unwrap();
@@ -200,6 +217,7 @@ mod tests {
         let at = now.plus_seconds(60);
         assert!(second.find(&cookies[0], &known, at).is_none());
         assert!(second.find(&cookies[1], &known, at).is_some());
+        assert!(second.known().has(here, "ana") && !second.known().has(there, "ana"));
         // A new password ends the session, also for the next daemon.
         assert!(second.find(&cookies[1], &accounts(&[("ana", "other")]), at).is_none());
         holds(1);

@@ -95,6 +95,8 @@ pub(super) enum Refused {
     WrongCode,
     #[error("too many wrong passwords: try again in {} seconds", .0.as_secs().max(1))]
     Wait(Duration),
+    #[error("too many attempts: try again in {} seconds", .0.as_secs().max(1))]
+    WaitForLink(Duration),
     #[error("too many wrong codes for this account: try again in {} seconds", .0.as_secs().max(1))]
     WaitForCode(Duration),
     #[error("too many people log in at the moment: try again")]
@@ -126,18 +128,19 @@ impl Office {
                 token.expose()
             );
         }
+        let sessions = match config.web.listen {
+            Some(_) => Sessions::kept(config.web.admins_file.with_extension("sessions"), clock::now()),
+            None => Sessions::default(),
+        };
         Self {
             running,
             store,
             reading: Arc::default(),
             scanning: Arc::default(),
-            sessions: match config.web.listen {
-                Some(_) => Sessions::kept(config.web.admins_file.with_extension("sessions"), clock::now()),
-                None => Sessions::default(),
-            },
             told: broadcast::channel(BEHIND).0,
             past: Mutex::default(),
-            limits: Mutex::default(),
+            limits: Mutex::new(Limits::knowing(sessions.known())),
+            sessions,
             used: Mutex::default(),
             first: Mutex::new(first),
             hashing: Semaphore::new(HASHED_AT_ONCE),
@@ -225,6 +228,7 @@ impl Office {
     }
 
     fn open_session(&self, account: Account) -> Result<(Account, Secret), Refused> {
+        self.sessions.set_known(self.limits().known().clone());
         let cookie = self.sessions.open(&account, clock::now()).map_err(Refused::Random)?;
         Ok((account, cookie))
     }
@@ -254,12 +258,12 @@ impl Office {
 
     /// Checks a one-time link without using it up. A wrong link counts like a wrong password.
     pub(super) async fn check_link(self: &Arc<Self>, client: IpAddr, token: Secret) -> Result<(), Refused> {
-        let _place = self.begin(client, "")?;
+        let _place = self.begin_link(client)?;
         let office = self.clone();
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let checked = tokio::task::spawn_blocking(move || office.store.accepts(&token, first.as_ref()));
         if !checked.await.map_err(|_| Refused::Busy)?? {
-            return Err(accounts::Error::Link.into());
+            return Err(wrong_link(client).into());
         }
         self.limits().succeeded(client, "");
         Ok(())
@@ -274,11 +278,14 @@ impl Office {
         new: Secret,
     ) -> Result<(Account, Secret), Refused> {
         password::check(&new).map_err(accounts::Error::from)?;
-        let place = self.begin(client, "")?;
+        let place = self.begin_link(client)?;
         let (office, of_name) = (self.clone(), name.clone());
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let made = move || office.store.set_up(&token, first.as_ref(), &of_name, &new);
-        self.hashing(place, made).await??;
+        self.hashing(place, made).await?.map_err(|error| match error {
+            accounts::Error::Link => wrong_link(client),
+            error => error,
+        })?;
         // The link stays used up if the file of the accounts is removed.
         *self.first.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.limits().succeeded(client, "");
@@ -316,6 +323,14 @@ impl Office {
         let place = places.try_acquire().map_err(|_| Refused::Busy)?;
         limits.begin(client, name, Instant::now());
         Ok(place)
+    }
+
+    /// Like [`begin`](Self::begin), for a one-time link. The page of a link asks for no existing password.
+    fn begin_link(&self, client: IpAddr) -> Result<SemaphorePermit<'_>, Refused> {
+        self.begin(client, "").map_err(|why| match why {
+            Refused::Wait(wait) => Refused::WaitForLink(wait),
+            why => why,
+        })
     }
 
     /// Runs a function that hashes a password on a separate thread.
@@ -361,6 +376,12 @@ impl Office {
     fn limits(&self) -> MutexGuard<'_, Limits> {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Logs a one-time link that does not work, and returns the error.
+fn wrong_link(client: IpAddr) -> accounts::Error {
+    tracing::warn!("setup of the dashboard refused: wrong or used link, client: {client}");
+    accounts::Error::Link
 }
 
 /// Returns whether a role includes the rights of another.

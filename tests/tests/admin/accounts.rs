@@ -1,5 +1,6 @@
 //! Accounts: `weir admin` creates, lists and removes them while the daemon runs. Sessions end with the password and the account. Wrong
-//! passwords take more and more time, and do not show whether a name exists. A one-time link works once. A slow disk does not delay
+//! passwords take more and more time, and do not show whether a name exists. A one-time link works once; the log names the clients of
+//! wrong links. A slow disk does not delay
 //! clients that do not log in.
 
 use std::fs::File;
@@ -89,6 +90,11 @@ fn a_one_time_link_works_once_and_only_while_it_should() {
     assert_eq!(Visitor::logged_in(&sidecar, "ana").get("session").1["role"], "admin");
     let list = text(&admin(&sidecar, &["list"], "").stdout);
     assert!(list.contains("ana") && !list.contains("eve"), "{list}");
+    sidecar.wait_log("setup of the dashboard refused: wrong or used link, client: 127.0.0.1");
+    let guess = || visitor.ask("POST", "setup/check", &json!({ "token": "wrong" }));
+    let (_, refused) = (0..20).map(|_| guess()).find(|(status, _)| *status == 429).unwrap();
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("too many attempts: try again in "), "{message}");
 }
 
 #[test]

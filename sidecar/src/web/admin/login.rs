@@ -176,7 +176,9 @@ fn refusal(why: &Refused) -> Response {
         Refused::Wrong => (StatusCode::UNAUTHORIZED, "unauthorized"),
         Refused::NoCode => (StatusCode::UNAUTHORIZED, "code_required"),
         Refused::WrongCode => (StatusCode::UNAUTHORIZED, "wrong_code"),
-        Refused::Wait(_) | Refused::WaitForCode(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+        Refused::Wait(_) | Refused::WaitForLink(_) | Refused::WaitForCode(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, "too_many_requests")
+        }
         Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Refused::Store(Error::Password(_)) => (StatusCode::BAD_REQUEST, "bad_request"),
         Refused::Store(Error::Changed | Error::Exists(_)) => (StatusCode::CONFLICT, "conflict"),
@@ -188,7 +190,7 @@ fn refusal(why: &Refused) -> Response {
         }
     };
     let mut response = answer::error(status, code, &why.to_string());
-    if let Refused::Wait(wait) | Refused::WaitForCode(wait) = why
+    if let Refused::Wait(wait) | Refused::WaitForLink(wait) | Refused::WaitForCode(wait) = why
         && let Ok(seconds) = HeaderValue::from_str(&wait.as_secs().max(1).to_string())
     {
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
