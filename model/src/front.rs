@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::EndReason;
 use crate::event::hooks::RenditionSource;
 use crate::snapshot::Viewers;
 use crate::time::Timestamp;
@@ -142,6 +143,9 @@ pub enum FrontMessage {
         place: Place,
         /// The name, or the hash of an address.
         name: String,
+        /// The message is for this client alone, which was told of the ban or time-out and may write again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        you: bool,
     },
 }
 
@@ -193,6 +197,9 @@ pub struct StreamNews {
     pub nature: Nature,
     /// The time.
     pub at: Timestamp,
+    /// Why the last publisher is gone, in `stream.ended`; `None` if the daemon does not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<EndReason>,
 }
 
 /// The stream that a message is about.
@@ -282,7 +289,7 @@ impl FrontMessage {
     pub fn one_of_each() -> Vec<FrontMessage> {
         let place = || Place { app: "live".to_owned(), stream: "show".to_owned() };
         let at = Timestamp::from_millis(1_795_197_600_000);
-        let news = || StreamNews { place: place(), nature: Nature::default(), at };
+        let news = || StreamNews { place: place(), nature: Nature::default(), at, reason: None };
         let (ana, ben, id) = (|| "Ana".to_owned(), || "Ben".to_owned(), || "m1".to_owned());
         let text = "hello".to_owned();
         let message = ChatMessage { id: id(), name: ana(), text, at, verified: false, moderator: false };
@@ -292,7 +299,7 @@ impl FrontMessage {
             Self::StreamReady(news()),
             Self::StreamInterrupted(news()),
             Self::StreamResumed(news()),
-            Self::StreamEnded(news()),
+            Self::StreamEnded(StreamNews { reason: Some(EndReason::Disconnected), ..news() }),
             Self::Viewers { place: place(), viewers },
             Self::Error { code: "forbidden".to_owned(), message: "...".to_owned(), seconds: None },
             Self::ChatWelcome {
@@ -313,7 +320,7 @@ impl FrontMessage {
             Self::ChatCleared { place: place(), name: ben(), verified: Some(false), seconds: Some(300) },
             Self::ChatRestored { place: place(), message },
             Self::ChatSlow { place: place(), seconds: 30 },
-            Self::ChatForgiven { place: place(), name: ben() },
+            Self::ChatForgiven { place: place(), name: ben(), you: false },
         ]
     }
 }

@@ -1,12 +1,13 @@
 //! The messages about streams that `/v1/ws` sends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
+use weir_model::Timestamp;
 use weir_model::event::hooks::RenditionSource;
 use weir_model::event::{EndReason, Event as ModuleEvent};
 use weir_model::front::{FrontMessage, Nature, Place, StreamNews};
@@ -18,8 +19,10 @@ use crate::events::Event;
 use crate::live::board::Entry;
 use crate::streams::StreamId;
 
+mod earlier;
 mod machine;
 
+use earlier::Earlier;
 use machine::{Facts, Machine, News};
 
 /// Time within which a lost publisher may return without ending the stream, if no `[[stream]]` has another one.
@@ -50,7 +53,7 @@ struct Known {
     streams: BTreeMap<StreamId, Machine>,
     viewers: BTreeMap<StreamId, Viewers>,
     /// Streams that were live since the daemon started, up to [`MOST_EARLIER`].
-    earlier: BTreeSet<StreamId>,
+    earlier: BTreeMap<StreamId, Earlier>,
 }
 
 impl Default for Newsroom {
@@ -70,12 +73,23 @@ impl Newsroom {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = known.streams.get(id).copied().unwrap_or_default().now();
         let viewers = known.viewers.get(id).copied().unwrap_or_default();
-        vec![message(id, now, known.nature(config, id)), of_viewers(id, viewers)]
+        vec![known.message(config, id, now), of_viewers(id, viewers)]
     }
 
     /// Returns whether a stream was live since the daemon started.
     pub(super) fn has_known(&self, id: &StreamId) -> bool {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).earlier.contains(id)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).earlier.contains_key(id)
+    }
+
+    /// Returns whether a stream was live at or after `since`, as far as this daemon has seen it.
+    pub(super) fn was_live_since(&self, id: &StreamId, since: Timestamp) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.earlier.get(id).is_some_and(|earlier| earlier.was_live_since(since))
+    }
+
+    /// Returns why the last publisher of a stream is gone; `None` while it publishes, or if the reason is unknown.
+    pub(super) fn last_end(&self, id: &StreamId) -> Option<EndReason> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).last_end(id)
     }
 
     fn tell(&self, id: &StreamId, text: Utf8Bytes) {
@@ -86,14 +100,16 @@ impl Newsroom {
     /// Handles an event of the module or the daemon.
     pub(super) fn hear(&self, event: &Event) {
         let Some(ModuleEvent::StreamEnded(ended)) = event.of_module() else { return };
-        if ended.reason != EndReason::Disconnected {
-            return;
+        let (Ok(app), Ok(name)) = (ended.app.parse(), ended.name.parse()) else { return };
+        let (id, session) = ((app, name), number_of(&ended.session));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(earlier) = known.earlier.get_mut(&id) {
+            earlier.ended(session, ended.reason);
         }
-        if let (Ok(app), Ok(name)) = (ended.app.parse(), ended.name.parse()) {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(machine) = known.streams.get_mut(&(app, name)) {
-                machine.lost(number_of(&ended.session));
-            }
+        if ended.reason == EndReason::Disconnected
+            && let Some(machine) = known.streams.get_mut(&id)
+        {
+            machine.lost(session);
         }
     }
 
@@ -107,9 +123,11 @@ impl Newsroom {
     ) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let live: BTreeMap<StreamId, &Entry> = live.iter().map(|entry| (entry.id(), entry)).collect();
-        for id in live.keys() {
-            if known.earlier.len() < MOST_EARLIER {
-                known.earlier.insert(id.clone());
+        let at = clock::now();
+        for (id, entry) in &live {
+            if known.earlier.len() < MOST_EARLIER || known.earlier.contains_key(id) {
+                let earlier = known.earlier.entry(id.clone()).or_default();
+                earlier.see(number_of(&entry.live.session), entry.live.slate, at);
             }
             known.streams.entry(id.clone()).or_default();
         }
@@ -124,7 +142,7 @@ impl Newsroom {
             told.extend(news.into_iter().map(|news| (id.clone(), news)));
         }
         for (id, news) in told {
-            self.tell(&id, message(&id, news, known.nature(config, &id)));
+            self.tell(&id, known.message(config, &id, news));
         }
         known.streams.retain(|_, machine| *machine != Machine::Off);
     }
@@ -155,6 +173,22 @@ impl Known {
         let slate = is_slate(id) || of_source.as_ref().is_some_and(is_slate);
         Nature::of(source, slate)
     }
+
+    fn last_end(&self, id: &StreamId) -> Option<EndReason> {
+        self.earlier.get(id).and_then(Earlier::end)
+    }
+
+    fn message(&self, config: &Config, id: &StreamId, news: News) -> Utf8Bytes {
+        let (kind, reason): (fn(StreamNews) -> FrontMessage, _) = match news {
+            News::Started => (FrontMessage::StreamStarted, None),
+            News::Ready => (FrontMessage::StreamReady, None),
+            News::Interrupted => (FrontMessage::StreamInterrupted, None),
+            News::Resumed => (FrontMessage::StreamResumed, None),
+            News::Ended => (FrontMessage::StreamEnded, self.last_end(id)),
+        };
+        let nature = self.nature(config, id);
+        kind(StreamNews { place: place(id), nature, at: clock::now(), reason }).text().into()
+    }
 }
 
 /// Returns the number of a publish from its text form, such as `s1a`.
@@ -179,17 +213,6 @@ fn linger(config: &Config, (app, name): &StreamId) -> Duration {
 
 fn place((app, name): &StreamId) -> Place {
     Place { app: app.to_string(), stream: name.to_string() }
-}
-
-fn message(id: &StreamId, news: News, nature: Nature) -> Utf8Bytes {
-    let kind = match news {
-        News::Started => FrontMessage::StreamStarted,
-        News::Ready => FrontMessage::StreamReady,
-        News::Interrupted => FrontMessage::StreamInterrupted,
-        News::Resumed => FrontMessage::StreamResumed,
-        News::Ended => FrontMessage::StreamEnded,
-    };
-    kind(StreamNews { place: place(id), nature, at: clock::now() }).text().into()
 }
 
 fn of_viewers(id: &StreamId, viewers: Viewers) -> Utf8Bytes {

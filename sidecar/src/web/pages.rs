@@ -12,13 +12,16 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use weir_model::Timestamp;
 
+use super::access::first_token;
 use super::common::Web;
 use super::elsewhere::Elsewhere;
 use super::names::stream;
 use super::{answer, offers, schedule};
 use crate::clock;
 use crate::config::web::Brand;
+use crate::streams::StreamId;
 
 mod catalogue;
 
@@ -97,7 +100,7 @@ pub(super) async fn index(
 ) -> Response {
     let (reader, config) = (Reader::of(&asked, &headers), web.context.config());
     let title = config.web.brand.name.clone().unwrap_or_else(|| reader.text("live_now").to_owned());
-    let events = schedule::of(&config.events, None, ".", clock::now());
+    let events = schedule::of(&config.events, None, ".", clock::now(), |id, start| facts_of(&web, id, start));
     let (html, data) = (include_str!("pages/index.html"), json!({ "events": events }));
     let content =
         Content { html, root: ".", ancestors: "'none'", title: &title, places: &[], data, elsewhere: None };
@@ -111,17 +114,28 @@ pub(super) async fn missing(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    missing_page(&web, &Reader::of(&asked, &headers), uri.path(), &headers).await
+    missing_page(&web, &Reader::of(&asked, &headers), &uri, &headers).await
 }
 
-/// `path` is the path below the root.
-async fn missing_page(web: &Web, reader: &Reader, path: &str, headers: &HeaderMap) -> Response {
+/// Returns the number of folders in a path below the root. `%2f` separates no folders, because browsers do not decode it.
+fn depth(uri: &Uri) -> usize {
+    uri.path().trim_start_matches('/').matches('/').count()
+}
+
+/// Returns the relative path from the folder of a page to the root.
+fn root_of(uri: &Uri) -> String {
+    match depth(uri) {
+        0 => ".".to_owned(),
+        depth => vec![".."; depth].join("/"),
+    }
+}
+
+async fn missing_page(web: &Web, reader: &Reader, uri: &Uri, headers: &HeaderMap) -> Response {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let depth = path.trim_start_matches('/').matches('/').count();
-    if !accepted.contains("text/html") || depth > MOST_FOLDERS {
+    if !accepted.contains("text/html") || depth(uri) > MOST_FOLDERS {
         return answer::nothing_here().await;
     }
-    let root = if depth == 0 { ".".to_owned() } else { vec![".."; depth].join("/") };
+    let root = root_of(uri);
     let content = Content {
         html: include_str!("pages/missing.html"),
         root: &root,
@@ -143,9 +157,11 @@ pub(super) async fn watch(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(path): Path<String>,
     Query(asked): Query<Asked>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let from = From { path: &path, reader: &Reader::of(&asked, &headers), peer, headers: &headers };
+    let reader = Reader::of(&asked, &headers);
+    let from = From { path: &path, uri: &uri, reader: &reader, peer, headers: &headers };
     of_stream(&web, &from, include_str!("pages/watch.html"), "'none'").await
 }
 
@@ -155,6 +171,7 @@ pub(super) async fn embed(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(path): Path<String>,
     Query(asked): Query<Asked>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let ancestors = match &web.context.config().web.embed_origins {
@@ -162,7 +179,8 @@ pub(super) async fn embed(
         Some(none) if none.is_empty() => "'none'".to_owned(),
         Some(origins) => format!("'self' {}", origins.join(" ")),
     };
-    let from = From { path: &path, reader: &Reader::of(&asked, &headers), peer, headers: &headers };
+    let reader = Reader::of(&asked, &headers);
+    let from = From { path: &path, uri: &uri, reader: &reader, peer, headers: &headers };
     of_stream(&web, &from, include_str!("pages/embed.html"), &ancestors).await
 }
 
@@ -190,22 +208,40 @@ pub(super) async fn publish(
 
 /// A request for the page of a stream.
 struct From<'f> {
+    /// Decoded path of the stream.
     path: &'f str,
+    /// Address below the root, as the browser sent it.
+    uri: &'f Uri,
     reader: &'f Reader,
     peer: SocketAddr,
     headers: &'f HeaderMap,
 }
 
+/// Returns whether viewers of a stream need a token, as far as the daemon knows.
+fn needs_token(web: &Web, id: &StreamId) -> bool {
+    web.doors.needs_token(id).unwrap_or(false)
+}
+
+/// Returns the facts about the stream of an event that begins at `start`.
+fn facts_of(web: &Web, id: &StreamId, start: Timestamp) -> schedule::Facts {
+    schedule::Facts {
+        was_live: web.news.was_live_since(id, start),
+        last_end: web.news.last_end(id),
+        protected: needs_token(web, id),
+    }
+}
+
 async fn of_stream(web: &Web, from: &From<'_>, html: &'static str, ancestors: &str) -> Response {
-    let From { path, reader, .. } = *from;
+    let From { path, uri, reader, .. } = *from;
     let Some((app, name)) = stream(path) else {
-        return missing_page(web, reader, &format!("/watch/{path}"), from.headers).await;
+        return missing_page(web, reader, uri, from.headers).await;
     };
-    let root = vec![".."; path.split('/').count()].join("/");
+    let root = root_of(uri);
     let order = if web.webrtc.is_some() { "whep,ws,llhls,hls" } else { "ws,llhls,hls" };
     let config = web.context.config();
     let id = (app, name);
-    let events = schedule::of(&config.events, Some(&id), &root, clock::now());
+    let events =
+        schedule::of(&config.events, Some(&id), &root, clock::now(), |id, start| facts_of(web, id, start));
     let first = events.first().cloned().unwrap_or_default();
     let title = first["title"].as_str().unwrap_or(id.1.as_str()).to_owned();
     let description = escaped(first["description"].as_str().unwrap_or_default());
@@ -215,7 +251,9 @@ async fn of_stream(web: &Web, from: &From<'_>, html: &'static str, ancestors: &s
     let known = web.board.find(&id).is_some() || web.has_been_live(&id);
     let elsewhere = Elsewhere::of(web, &root, from.peer, from.headers);
     let edges = elsewhere.as_ref().map(Elsewhere::data);
-    let data = json!({ "events": events, "poster": first["poster"], "known": known, "edges": edges });
+    let invited = first_token(uri.query().unwrap_or_default(), from.headers).is_some();
+    let data = json!({ "events": events, "poster": first["poster"], "known": known, "edges": edges,
+        "protected": needs_token(web, &id), "invited": invited });
     let content = Content { html, root: &root, ancestors, title: &title, places: &places, data, elsewhere };
     page(web, reader, &content)
 }
@@ -312,6 +350,20 @@ fn colors(brand: &Brand) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_encoded_slash_is_no_folder() {
+        for (path, root) in [
+            ("/", "."),
+            ("/none", "."),
+            ("/watch/live/show", "../.."),
+            ("/watch/live%2fshow", ".."),
+            ("/watch/..%2f..%2fetc", ".."),
+            ("/watch/..%2F..%2Fetc/x", "../.."),
+        ] {
+            assert_eq!(root_of(&path.parse().unwrap()), root, "{path}");
+        }
+    }
 
     #[test]
     fn one_color_is_lighter_on_a_dark_background() {

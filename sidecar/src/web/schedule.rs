@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use weir_model::Timestamp;
+use weir_model::event::EndReason;
 
 use super::answer;
 use super::asker::asker;
@@ -19,8 +20,26 @@ use crate::streams::StreamId;
 /// Maximum size of an image, in bytes.
 const MOST_BYTES: u64 = 8 << 20;
 
-/// Returns the events of a stream, or of all streams, up to one hour after their end. `root` leads from the page to the root.
-pub(super) fn of(events: &[PlannedEvent], id: Option<&StreamId>, root: &str, now: Timestamp) -> Vec<Value> {
+/// What the pages need to know about the stream of an event.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// The stream was live since the start of the event.
+    pub(super) was_live: bool,
+    /// Why the last publisher is gone; `None` while it publishes, or if the reason is unknown.
+    pub(super) last_end: Option<EndReason>,
+    /// Viewers need a token, as far as the daemon knows.
+    pub(super) protected: bool,
+}
+
+/// Returns the events of a stream, or of all streams, up to one hour after their end. `root` leads from the page to the root. `facts`
+/// returns the facts about the stream of an event with this start.
+pub(super) fn of(
+    events: &[PlannedEvent],
+    id: Option<&StreamId>,
+    root: &str,
+    now: Timestamp,
+    facts: impl Fn(&StreamId, Timestamp) -> Facts,
+) -> Vec<Value> {
     let is_wanted = |event: &PlannedEvent| {
         id.is_none_or(|id| (&event.app, &event.stream) == (&id.0, &id.1))
             && event.start.plus_seconds(event.length.as_secs() + 3600) > now
@@ -29,8 +48,10 @@ pub(super) fn of(events: &[PlannedEvent], id: Option<&StreamId>, root: &str, now
     numbered
         .map(|(number, event)| {
             let poster = event.poster.as_ref().map(|_| format!("{root}/poster/{number}"));
+            let Facts { was_live, last_end, protected } = facts(&(event.app.clone(), event.stream.clone()), event.start);
             json!({ "app": event.app, "stream": event.stream, "title": event.title, "start": event.start,
-                "end": event.start.plus_seconds(event.length.as_secs()), "description": event.description, "poster": poster })
+                "end": event.start.plus_seconds(event.length.as_secs()), "description": event.description, "poster": poster,
+                "was_live": was_live, "last_end": last_end, "protected": protected })
         })
         .collect()
 }
@@ -97,9 +118,10 @@ fn folded(text: &mut String, line: &str) {
 }
 
 /// Returns `/poster/NUMBER`.
-pub(super) async fn poster(State(web): State<Arc<Web>>, UrlPath(number): UrlPath<usize>) -> Response {
+pub(super) async fn poster(State(web): State<Arc<Web>>, UrlPath(number): UrlPath<String>) -> Response {
     let config = web.context.config();
-    match config.events.get(number).and_then(|event| event.poster.as_ref()) {
+    let number = number.parse().ok();
+    match number.and_then(|number: usize| config.events.get(number)).and_then(|event| event.poster.as_ref()) {
         Some(file) => picture(file).await,
         None => answer::nothing_here().await,
     }
@@ -167,8 +189,12 @@ mod tests {
             description: "Two\nlines".into(),
             poster: None,
         };
-        let listed = of(std::slice::from_ref(&event), None, ".", event.start);
-        assert_eq!(listed[0]["end"], "2026-12-24T19:00:00Z");
+        let facts = |_: &StreamId, since| Facts { was_live: since > event.start, ..Facts::default() };
+        let listed = of(std::slice::from_ref(&event), None, ".", event.start, facts);
+        assert_eq!(
+            [&listed[0]["end"], &listed[0]["was_live"]],
+            [&json!("2026-12-24T19:00:00Z"), &json!(false)]
+        );
         let text = ics(&[event], "https://live.example.org", Timestamp::default());
         assert!(text.lines().all(|line| line.len() <= 75), "{text}");
         assert!(text.contains("\r\nDTSTART:20261224T180000Z\r\nDTEND:20261224T190000Z\r\n"), "{text}");

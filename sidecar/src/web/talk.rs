@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, interval, timeout};
-use weir_model::front::FrontMessage;
+use weir_model::front::{FrontMessage, Place};
 use weir_model::token::TokenError;
 use weir_model::token::chat::ChatClaims;
 
@@ -23,8 +23,8 @@ use super::asker::asker;
 use super::common::Web;
 use super::farewell::{End, farewell};
 use super::patience::Inbound;
-use crate::chat::room::Refusal;
-use crate::chat::{Order, Presence, Visitor};
+use crate::chat::room::{Refusal, is_who};
+use crate::chat::{LONGEST, Order, Presence, Visitor, Whom};
 use crate::cluster::signature::Refused;
 use crate::cluster::{credential, voice};
 use crate::streams::StreamId;
@@ -53,8 +53,6 @@ const PING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(50);
 /// Time until a front end must have joined a stream.
 const JOIN: Duration = Duration::from_secs(30);
-/// Maximum duration of a time-out and of slow mode, in seconds.
-const MOST_SECONDS: u64 = 86_400;
 /// Interval between checks of the token.
 const CHECK: Duration = Duration::from_secs(1);
 
@@ -87,12 +85,11 @@ pub(super) async fn get(
 /// Returns the address of the front end, or of the viewer for whom an edge speaks.
 fn client(web: &Web, peer: SocketAddr, headers: &HeaderMap) -> Result<IpAddr, Refused> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(spoken) = header(voice::HEADER) else {
-        let settings = &web.context.config().web;
-        return Ok(asker(peer, headers, &settings.trusted_proxies, &settings.base).client);
-    };
+    let settings = &web.context.config().web;
+    let from = asker(peer, headers, &settings.trusted_proxies, &settings.base).client;
+    let Some(spoken) = header(voice::HEADER) else { return Ok(from) };
     let origin = web.origin.as_ref().ok_or(Refused::Signature)?;
-    origin.viewer(spoken, header(credential::HEADER))
+    origin.viewer(from, spoken, header(credential::HEADER))
 }
 
 /// The connection of a front end.
@@ -131,6 +128,29 @@ struct Joined {
     presence: Option<Presence>,
     /// Presence in the chat of the origin, if this server is an edge.
     far: Option<Far>,
+    /// Person who was told of a ban or time-out: the name, and whether a token gives it.
+    silenced: Option<(Option<String>, bool)>,
+}
+
+impl Joined {
+    /// Notes that the person was told of a ban or time-out.
+    fn told(&mut self, why: &Refusal) {
+        if let (Refusal::Banned | Refusal::TimedOut(_), Some(presence)) = (why, &self.presence) {
+            self.silenced = Some((presence.person.name.clone(), presence.person.is_verified));
+        }
+    }
+
+    /// Returns the message that the person may write again, if the ban or time-out is over. It may be that of another name.
+    fn forgiven(&mut self, web: &Web, client: IpAddr) -> Option<Utf8Bytes> {
+        let (name, is_verified) = self.silenced.as_ref()?;
+        if web.context.chat.is_silenced(&self.id, name.as_deref(), *is_verified, client) {
+            return None;
+        }
+        let (name, _) = self.silenced.take()?;
+        let place = Place { app: self.id.0.to_string(), stream: self.id.1.to_string() };
+        let name = name.unwrap_or_default();
+        Some(FrontMessage::ChatForgiven { place, name, you: true }.text().into())
+    }
 }
 
 /// Answer to a message.
@@ -173,7 +193,7 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
             said = hear(&mut joined) => match said {
                 Ok(text) => send(socket, text).await?,
                 Err(RecvError::Lagged(count)) => send(socket, missed(count)).await?,
-                Err(RecvError::Closed) => if let Some(joined) = &mut joined { joined.presence = None },
+                Err(RecvError::Closed) => return Err(End::Told(close_code::AGAIN, "the chat begins again")),
             },
             message = socket.recv() => {
                 let now = Instant::now();
@@ -211,7 +231,12 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                     }
                     Reply::Done => {}
                     Reply::Error(code, message) => send(socket, error(code, &message)).await?,
-                    Reply::Refused(why) => send(socket, refusal(&why)).await?,
+                    Reply::Refused(why) => {
+                        if let Some(joined) = &mut joined {
+                            joined.told(&why);
+                        }
+                        send(socket, refusal(&why)).await?;
+                    }
                 }
             }
             _ = check.tick() => {
@@ -223,6 +248,9 @@ async fn serve(socket: &mut WebSocket, web: &Arc<Web>, about: &Caller) -> Result
                     }
                     _ if now - heard_at >= SILENCE => return Err(End::Gone),
                     _ => {}
+                }
+                if let Some(text) = joined.as_mut().and_then(|joined| joined.forgiven(web, about.client)) {
+                    send(socket, text).await?;
                 }
             }
             _ = refill.tick() => about.inbound.allow(MOST_BYTES),
@@ -253,7 +281,8 @@ async fn take(
         }
         "chat" | "chat.delete" | "chat.timeout" | "chat.ban" | "chat.unban" | "chat.slow"
         | "chat.restore" => {
-            let Some(presence) = joined.as_ref().and_then(|joined| joined.presence.as_ref()) else {
+            let here = joined.as_ref().and_then(|joined| Some((&joined.id, joined.presence.as_ref()?)));
+            let Some((id, presence)) = here else {
                 if let Some(far) = joined.as_ref().and_then(|joined| joined.far.as_ref())
                     && !far.has_ended()
                 {
@@ -269,21 +298,25 @@ async fn take(
                     true => Reply::Error("not_joined", "join the chat of a stream first".into()),
                 };
             };
-            let span = Duration::from_secs(request.seconds.min(MOST_SECONDS));
+            let span = Duration::from_secs(request.seconds).min(LONGEST);
             let name = request.name.unwrap_or_default();
+            if request.kind != "chat" && !is_who(&name) {
+                let why = "name: must be a name of at most 32 characters, or the hash of an address";
+                return Reply::Error("bad_message", why.into());
+            }
             let order = match request.kind.as_str() {
                 "chat" => None,
                 "chat.delete" => Some(Order::Delete(request.id)),
-                "chat.timeout" => Some(Order::TimeOut(name, span)),
-                "chat.ban" => Some(Order::Ban(name)),
+                "chat.timeout" => Some(Order::TimeOut(Whom { name, message: request.id }, span)),
+                "chat.ban" => Some(Order::Ban(Whom { name, message: request.id })),
                 "chat.unban" => Some(Order::Unban(name)),
                 "chat.restore" if request.id.is_empty() => Some(Order::Restore(name)),
                 "chat.restore" => Some(Order::Restore(request.id)),
                 _ => Some(Order::Slow(span)),
             };
             let done = match order {
-                None => presence.say(&request.text),
-                Some(order) => presence.moderate(order).await,
+                None => presence.say(&request.text, is_known(web, id)),
+                Some(order) => presence.moderate(order).await.map(drop),
             };
             done.map_or_else(Reply::Refused, |()| Reply::Done)
         }
@@ -292,6 +325,13 @@ async fn take(
             Reply::Error("unknown_type", format!("type {kind:?}: must be \"join\" or \"chat\""))
         }
     }
+}
+
+/// Returns whether a stream is or was live, or is an event. Anybody may join an invented stream.
+fn is_known(web: &Web, id: &StreamId) -> bool {
+    let is_event =
+        || web.context.config().events.iter().any(|event| event.app == id.0 && event.stream == id.1);
+    web.news.has_known(id) || is_event()
 }
 
 /// `far` is the earlier presence at the origin, and `was_in` the room of the earlier presence here.
@@ -322,7 +362,7 @@ async fn join(
         Err(denied) => return refused(denied),
     };
     if !web.context.chat.is_on() {
-        return Reply::Joined(Box::new(Joined { id, pass, presence: None, far: None }), None);
+        return Reply::Joined(Box::new(Joined { id, pass, presence: None, far: None, silenced: None }), None);
     }
     if let Some(membership) = &web.membership {
         // The room is at the origin, which checks the token for itself.
@@ -342,9 +382,9 @@ async fn join(
         );
         let full = "too many people are in the chat of this server";
         let refusal = far.is_none().then(|| error("unavailable", full));
-        return Reply::Joined(Box::new(Joined { id, pass, presence: None, far }), refusal);
+        return Reply::Joined(Box::new(Joined { id, pass, presence: None, far, silenced: None }), refusal);
     }
-    let stream_is_known = web.news.has_known(&id);
+    let stream_is_known = is_known(web, &id);
     let visitor = match person {
         Some(ChatClaims { name, moderator: is_moderator, .. }) => {
             // A token without a name lets its bearer choose one.
@@ -361,12 +401,16 @@ async fn join(
         None => Visitor { name: request.name, stream_is_known, ..Visitor::default() },
     };
     let visitor = Visitor { is_back: was_in.as_ref() == Some(&id), ..visitor };
+    let who = (visitor.name.clone(), visitor.is_verified);
     match web.context.chat.enter(&id, visitor, client).await {
         Ok(presence) => {
-            Reply::Joined(Box::new(Joined { id, pass, presence: Some(presence), far: None }), None)
+            let joined = Joined { id, pass, presence: Some(presence), far: None, silenced: None };
+            Reply::Joined(Box::new(joined), None)
         }
         Err(why) => {
-            Reply::Joined(Box::new(Joined { id, pass, presence: None, far: None }), Some(refusal(&why)))
+            let silenced = (why == Refusal::Banned).then_some(who);
+            let joined = Joined { id, pass, presence: None, far: None, silenced };
+            Reply::Joined(Box::new(joined), Some(refusal(&why)))
         }
     }
 }

@@ -95,7 +95,7 @@ fn every_control_works_without_a_mouse() {
     for id in ["fact-tech", "fact-latency", "fact-dropped", "fact-node", "fact-load", "clock"] {
         until(id, 15.0, || is_known(id));
     }
-    assert_eq!(fact("fact-tech"), "llhls");
+    assert_eq!(fact("fact-tech"), "LL-HLS");
     let clock = fact("clock");
     until("the clock goes", 5.0, || fact("clock") != clock);
     browser.press(" ");

@@ -61,7 +61,8 @@ fn a_front_end_hears_of_the_stream_that_it_joined() {
     let publisher = publish(&nginx, "show");
     assert_eq!(news(&mut socket)["type"], "stream.resumed");
     publisher.close();
-    assert_eq!(news(&mut socket)["type"], "stream.ended");
+    let ended = news(&mut socket);
+    assert_eq!([&ended["type"], &ended["reason"]], ["stream.ended", "unpublished"]);
 }
 
 /// The renditions begin some seconds after the stream. The message that it can be played follows when all of them can be played.
@@ -133,6 +134,10 @@ fn a_lost_publisher_ends_its_stream_after_the_linger_of_the_stream() {
     assert_eq!([next_of(show), next_of(short)], ["stream.interrupted", "stream.ended"]);
     // Without a rule, 10 seconds are the default.
     assert_eq!([next_of(other), next_of(other)], ["stream.interrupted", "stream.ended"]);
+    for name in ["short", "other"] {
+        let ended = news(&mut join(&sidecar, name, &[]));
+        assert_eq!([&ended["type"], &ended["reason"]], ["stream.ended", "disconnected"], "{name}");
+    }
     assert_eq!(news(&mut join(&sidecar, "show", &[]))["type"], "stream.interrupted");
 }
 

@@ -1,5 +1,6 @@
-//! The public pages: live streams and the schedule, in four languages; a message for an offline or misspelt stream. They fit a phone and a
-//! desktop, light and dark, without a fault that axe-core finds, and the first load of the watch page is small.
+//! The public pages: live streams and the schedule, in four languages, without events whose stream has ended; a message for an offline or
+//! misspelt stream. They fit a phone and a desktop, light and dark, without a fault that axe-core finds, and the first load of the watch
+//! page is small.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,7 +11,7 @@ use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Ffmpeg, Sidecar, until};
 
 use super::attacks::{claims, protected, signed};
-use super::{ask, open};
+use super::{ask, open, publish};
 
 /// Most bytes that `/watch` may load before the player's library.
 const FIRST_LOAD: u64 = 200_000;
@@ -70,7 +71,7 @@ fn the_pages_are_for_everybody() {
     // An event without its publisher is still to come, that of a live stream is not.
     until("a late event stays", 10.0, || {
         let events = events();
-        events.contains("Late one") && events.contains("Starts in a moment") && !events.contains("Show")
+        events.contains("Late one") && events.contains("Was planned for ") && !events.contains("Show")
     });
     assert_eq!(browser.run("return document.querySelectorAll('#events .picture').length"), 0);
     browser.open(&page("/watch/live/later"));
@@ -141,9 +142,65 @@ fn the_pages_are_for_everybody() {
 }
 
 #[test]
+fn an_event_whose_stream_has_ended_is_not_to_come() {
+    let nginx = open().start();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let start = Timestamp::from_millis((now - 60) * 1000);
+    let event = |stream: &str, title: &str| {
+        format!(
+            "[[event]]\napp = \"live\"\nstream = \"{stream}\"\ntitle = \"{title}\"\nstart = \"{start}\"\n"
+        )
+    };
+    let sidecar =
+        Sidecar::start(&nginx, &format!("[web]\n{}{}", event("show", "Show"), event("late", "Late one")));
+    let live = || ask(sidecar.web(), "/v1/live", &[]).json()["streams"].as_array().unwrap().len();
+    let publisher = publish(&nginx, "show");
+    until("the stream is live", 20.0, || live() == 1);
+    publisher.close();
+    until("the stream has ended", 20.0, || live() == 0);
+    let browser = Browser::start();
+    browser.open(&format!("http://127.0.0.1:{}/", sidecar.web()));
+    until("the other event is to come", 20.0, || text(&browser, "events").contains("Late one"));
+    assert!(!text(&browser, "events").contains("Show"), "{}", text(&browser, "events"));
+}
+
+#[test]
+fn a_late_event_is_told_with_its_time_until_its_end() {
+    let nginx = open().start();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let event = |stream: &str, minutes: u64, length: &str| {
+        let start = Timestamp::from_millis((now - minutes * 60) * 1000);
+        format!(
+            "[[event]]\napp = \"live\"\nstream = \"{stream}\"\ntitle = \"Title of {stream}\"\nstart = \"{start}\"\n\
+             length = \"{length}\"\n"
+        )
+    };
+    let events = [event("soon", 0, "3h"), event("late", 75, "3h"), event("over", 50, "30m")].concat();
+    let sidecar = Sidecar::start(&nginx, &format!("[web]\n{events}"));
+    let browser = Browser::start();
+    let page = |path: &str| browser.open(&format!("http://127.0.0.1:{}{path}", sidecar.web()));
+    page("/");
+    until("both events are to come", 20.0, || text(&browser, "events").contains("Title of late"));
+    let events = text(&browser, "events");
+    assert!(events.contains("Starts in a moment") && events.contains("Was planned for "), "{events}");
+    assert!(!events.contains("Title of over"), "{events}");
+    for (stream, words, countdown) in [
+        ("soon", "This stream is offline.", "Starts in a moment"),
+        ("late", "Was planned for ", ""),
+        ("over", "This stream is offline.", ""),
+    ] {
+        page(&format!("/watch/live/{stream}"));
+        until(stream, 20.0, || text(&browser, "offline-text").contains(words));
+        assert_eq!(text(&browser, "countdown"), countdown, "{stream}");
+        assert_eq!(browser.run("return document.getElementById('pip').hidden"), true);
+    }
+}
+
+#[test]
 fn a_stream_for_members_says_that_its_address_is_not_enough() {
     let nginx = protected().start();
-    let sidecar = Sidecar::start(&nginx, "[web]\n");
+    let event = "[[event]]\napp = \"live\"\nstream = \"later\"\ntitle = \"Later\"\nstart = \"2099-12-24T18:00:00Z\"\n";
+    let sidecar = Sidecar::start(&nginx, &format!("[web]\n{event}"));
     let _publisher = Ffmpeg::publish(&format!("rtmp://127.0.0.1:{}/live/show", nginx.rtmp()));
     let browser = Browser::start();
     browser.open(&format!("http://127.0.0.1:{}/", sidecar.web()));
@@ -155,4 +212,19 @@ fn a_stream_for_members_says_that_its_address_is_not_enough() {
     browser.open(&format!("http://127.0.0.1:{}/watch/live/show?token={}", sidecar.web(), signed(&claims())));
     browser.click("#share");
     until("it is said", 10.0, || text(&browser, "share-note").contains("a link of their own"));
+
+    browser.open(&format!("http://127.0.0.1:{}/", sidecar.web()));
+    until("the hint is there for the event", 20.0, || text(&browser, "events").contains("Only with a link"));
+    let only = "Only people with a link can watch this stream.";
+    for path in ["later", "show"] {
+        browser.open(&format!("http://127.0.0.1:{}/watch/live/{path}", sidecar.web()));
+        until(path, 30.0, || text(&browser, "offline-text").contains(only));
+    }
+    browser.open(&format!("http://127.0.0.1:{}/watch/live/later?token={}", sidecar.web(), signed(&claims())));
+    until("the event is announced", 20.0, || text(&browser, "offline-text").contains("Next: Later"));
+    assert!(!text(&browser, "offline-text").contains(only));
+    browser.open(&format!("http://127.0.0.1:{}/watch/live/show?token=wrong", sidecar.web()));
+    until("the link is refused", 30.0, || {
+        text(&browser, "offline-text").contains("This link does not let you watch")
+    });
 }

@@ -42,7 +42,8 @@ fn errors_are_json_and_a_base_is_kept_to() {
     let _publisher = publish(&nginx, "show");
     let answer = ask(sidecar.web(), "/tv", &[]);
     assert_eq!((answer.status, answer.header("location")), (308, Some("tv/")), "{answer:?}");
-    for path in ["/", "/v1/live", "/tv/none", "/tv/v1/live/x", "/tvx/v1/live"] {
+    let posters = ["/tv/poster/99999999999999999999", "/tv/poster/x"];
+    for path in ["/", "/v1/live", "/tv/none", "/tv/v1/live/x", "/tvx/v1/live"].into_iter().chain(posters) {
         let answer = ask(sidecar.web(), path, &[]);
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.json()["error"]["code"], "not_found", "{path}");
@@ -50,6 +51,9 @@ fn errors_are_json_and_a_base_is_kept_to() {
     }
     let page = ask(sidecar.web(), "/tv/none", &["Accept: text/html"]);
     assert!(String::from_utf8_lossy(&page.body).contains("href=\"./?lang=en\""), "{page:?}");
+    // A browser takes this address for one folder.
+    let page = ask(sidecar.web(), "/tv/watch/..%2f..%2fetc", &["Accept: text/html"]);
+    assert!(String::from_utf8_lossy(&page.body).contains("href=\"../?lang=en\""), "{page:?}");
     let watch = |headers: &[&str]| {
         let list = ask(sidecar.web(), "/tv/v1/live", headers).json();
         list["streams"][0]["watch"].as_str().map(str::to_owned)

@@ -90,11 +90,12 @@ mod tests {
         include_str!("publish.html"),
         include_str!("missing.html"),
     ];
-    const SCRIPTS: [&str; 4] = [
+    const SCRIPTS: [&str; 5] = [
         include_str!("index.js"),
         include_str!("watch.js"),
         include_str!("page.js"),
         include_str!("publish.js"),
+        include_str!("texts.js"),
     ];
 
     #[test]

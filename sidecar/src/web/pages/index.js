@@ -1,14 +1,14 @@
 // Lists the live streams, refreshed regularly, and the planned events.
 
 import { isRenditionOf } from "./renditions.js";
-import { facts, t, viewers, when } from "./texts.js";
+import { facts, startText, t, viewers } from "./texts.js";
 
 const list = document.getElementById("streams");
 const none = document.getElementById("none");
 const schedule = document.getElementById("schedule");
 const events = document.getElementById("events");
-// Streams that were live since the page was opened.
-const seen = new Set();
+// Streams that were live since the page was opened, with the last time.
+const seen = new Map();
 // Addresses of stills that do not exist, and the streams whose still this viewer may not see.
 const missing = new Set();
 const lang = document.documentElement.lang;
@@ -76,7 +76,7 @@ async function refresh() {
     if (shown !== list.dataset.shown) list.replaceChildren(...streams.map((stream) => live(stream, all)), ...others.map(waiting));
     list.dataset.shown = shown;
     none.hidden = streams.length + others.length > 0;
-    for (const one of [...streams, ...others]) seen.add(`${one.app}/${one.name}`);
+    for (const one of [...streams, ...others]) seen.set(`${one.app}/${one.name}`, Date.now());
   } catch {
     // The next request may succeed.
   }
@@ -84,17 +84,25 @@ async function refresh() {
   setTimeout(refresh, 3000);
 }
 
-// An event whose publisher is late stays in the list until its stream was live, or the event is over.
+// The publisher of a running event was lost before this page was opened, and may return.
+const isLost = (event) => event.was_live && event.last_end === "disconnected";
+
+// An event whose publisher is late stays in the list until its stream was live, before or after this page was loaded, or the event is over.
+function isComing(event) {
+  const [start, end] = [Date.parse(event.start), Date.parse(event.end)];
+  if (start > Date.now()) return true;
+  return end > Date.now() && !(seen.get(`${event.app}/${event.stream}`) >= start) && (!event.was_live || isLost(event));
+}
+
 function showComing() {
-  const now = Date.now();
-  const hasBegun = (event) => Date.parse(event.start) <= now;
-  const coming = facts.events.filter(
-    (event) => !hasBegun(event) || (Date.parse(event.end) > now && !seen.has(`${event.app}/${event.stream}`)));
-  const shown = JSON.stringify(coming.map((event) => [event, hasBegun(event)]));
+  const coming = facts.events.filter(isComing).map((event) => {
+    const about = isLost(event) ? t("interrupted") : startText(event);
+    return [event, about + (event.protected ? `${about.endsWith(".") ? "" : "."} ${t("only_link")}` : "")];
+  });
+  const shown = JSON.stringify(coming);
   if (shown === events.dataset.shown) return;
   schedule.hidden = coming.length === 0;
-  events.replaceChildren(...coming.map((event) =>
-    card(page(event, event.stream), event.title, hasBegun(event) ? t("starts_soon") : when(new Date(event.start)), event.poster)));
+  events.replaceChildren(...coming.map(([event, about]) => card(page(event, event.stream), event.title, about, event.poster)));
   events.dataset.shown = shown;
 }
 

@@ -17,7 +17,7 @@ const WORDS = {
 // Reasons that have their own text.
 const REASONS = {
   "all servers are full": t("full"),
-  "the link is not valid, or has expired": t("refused"),
+  "the link is not valid, or has expired": facts.invited ? t("refused") : t("members_only"),
 };
 
 const { root, app, name, order } = document.body.dataset;

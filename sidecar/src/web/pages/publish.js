@@ -48,11 +48,11 @@ async function list() {
     const select = field(id);
     const chosen = select.value;
     const options = devices.filter((device) => device.kind === kind && device.deviceId).map((device, index) => {
-      const option = new Option(device.label || `${id} ${index + 1}`, device.deviceId);
+      const option = new Option(device.label || `${t(`publish_${id}`)} ${index + 1}`, device.deviceId);
       option.selected = device.deviceId === chosen;
       return option;
     });
-    select.replaceChildren(...(options.length > 0 ? options : [new Option("Default", "")]));
+    select.replaceChildren(...(options.length > 0 ? options : [new Option(t("publish_default"), "")]));
   }
 }
 

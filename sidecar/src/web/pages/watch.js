@@ -1,6 +1,6 @@
 // The elements around the player: before and after the stream, viewers, sharing, quality, technical facts, and the chat.
 
-import { facts, t, viewers, when } from "./texts.js";
+import { facts, isLate, startText, t, viewers, when } from "./texts.js";
 import { player } from "./page.js";
 import { isRenditionOf } from "./renditions.js";
 
@@ -13,8 +13,9 @@ const query = new URLSearchParams(location.search);
 
 // Before and after the stream.
 
-// An event that began within the last hour may be late. After the stream was played, it is over.
-const nextEvent = () => facts.events.find((event) => Date.parse(event.start) > Date.now() - (hasPlayed ? 0 : 3600000));
+const nextEvent = () => facts.events.find((event) => Date.parse(event.start) > Date.now());
+const runningEvent = () =>
+  facts.events.findLast((event) => Date.parse(event.start) <= Date.now() && Date.parse(event.end) > Date.now());
 if (facts.poster) video.poster = facts.poster;
 
 function spanOf(ms) {
@@ -28,8 +29,14 @@ function spanOf(ms) {
 let state = "PENDING";
 let failure = "";
 let hasPlayed = false;
+// Last time at which the page saw that the stream was live.
+let liveAt = 0;
 // The last message of `/v1/ws` about the stream; "" if none came in this connection.
 let news = "";
+// Why the last publisher is gone, as `/v1/ws` says; `null` if the reason is unknown, `undefined` if no message came.
+let lastEnd;
+// Reasons after which the publisher is not expected to return.
+const OVER = ["unpublished", "dropped"];
 // Only the server of the publisher knows whether the publisher may return; an edge has no such messages.
 const isEdge = Boolean(facts.edges?.own);
 
@@ -41,33 +48,55 @@ function put(id, text) {
   if (field(id).textContent !== text) field(id).textContent = text;
 }
 
+function showCountdown(text) {
+  field("countdown").hidden = text === "";
+  field("countdown").textContent = text;
+}
+
 function showOffline() {
   const isOff = state === "STOPPED" || (state === "PENDING" && !hasPlayed && document.body.dataset.offline === "yes");
   field("offline").hidden = !isOff && state !== "FAILED";
   // The browser's controls would show through the message.
   video.controls = field("offline").hidden;
+  const canBeBeside = document.pictureInPictureEnabled && field("offline").hidden;
+  field("pip").hidden = !canBeBeside && !document.pictureInPictureElement;
   field("viewers").hidden = isOff;
   if (state === "FAILED") {
     put("offline-text", failure);
-    field("countdown").hidden = true;
+    showCountdown("");
   }
   if (!isOff) return;
   if (!isEdge && (news === "stream.interrupted" || (state === "STOPPED" && hasPlayed && !["", "stream.ended"].includes(news)))) {
     // The player notices a loss before the server tells the reason.
     put("offline-text", news === "stream.interrupted" ? t("interrupted") : t("waiting"));
-    field("countdown").hidden = true;
+    showCountdown("");
     return;
   }
-  const next = nextEvent();
-  const left = next ? Date.parse(next.start) - Date.now() : 0;
-  const announced = next && left > 0 ? t("next_on", { title: next.title, time: when(new Date(next.start)) }) : "";
-  const text = state === "STOPPED" && hasPlayed ? t("ended") : next || facts.known ? t("offline") : t("unknown_stream");
-  put("offline-text", [text, announced].filter(Boolean).join(" "));
-  field("countdown").hidden = !next;
-  field("countdown").textContent = left > 0 ? t("starts_in", { time: spanOf(left) }) : t("starts_soon");
+  const [event, next] = [runningEvent(), nextEvent()];
+  // The publisher of a running event may return, unless it has ended the stream.
+  const hasBegun = event && (event.was_live || liveAt >= Date.parse(event.start));
+  const reason = isEdge ? null : lastEnd === undefined ? event?.last_end : lastEnd;
+  const isOver = event ? hasBegun && OVER.includes(reason) : state === "STOPPED" && hasPlayed;
+  if (hasBegun && reason === "disconnected") {
+    put("offline-text", t("interrupted"));
+    showCountdown("");
+    return;
+  }
+  const announced = next && (!event || hasBegun) ? t("next_on", { title: next.title, time: when(new Date(next.start)) }) : "";
+  const isKnown = facts.events.length > 0 || facts.known;
+  const text = isOver ? t("ended")
+    : hasBegun ? t("interrupted_or_over")
+    : event && isLate(event) ? startText(event)
+    : isKnown ? t("offline") : t("unknown_stream");
+  const isForMembers = isKnown && !hasBegun && !isOver && facts.protected && !facts.invited;
+  put("offline-text", [text, isForMembers ? t("members_only") : "", announced].filter(Boolean).join(" "));
+  const isSoon = event && !hasBegun && !isLate(event);
+  const isNext = next && (!event || isOver);
+  showCountdown(isSoon ? startText(event) : isNext ? t("starts_in", { time: spanOf(Date.parse(next.start) - Date.now()) }) : "");
 }
 
 document.addEventListener("weir-state", ({ detail }) => {
+  if (state === "PLAYING" || detail.state === "PLAYING") liveAt = Date.now();
   state = detail.state;
   hasPlayed ||= state === "PLAYING";
   document.body.dataset.offline = detail.state === "PENDING" && detail.offline ? "yes" : "no";
@@ -83,7 +112,7 @@ document.addEventListener("weir-state", ({ detail }) => {
 // Sharing, and picture-in-picture.
 
 // Whether viewers need a token, which the shared address does not contain.
-let isProtected = query.has("token");
+let isProtected = facts.protected || query.has("token");
 
 field("share").addEventListener("click", async () => {
   const url = `${base}/watch/${app}/${name}`;
@@ -96,7 +125,6 @@ field("share").addEventListener("click", async () => {
     // The user cancelled, or the browser has no clipboard: the address bar shows the address.
   }
 });
-field("pip").hidden = !document.pictureInPictureEnabled;
 field("pip").addEventListener("click", () => {
   (document.pictureInPictureElement ? document.exitPictureInPicture() : video.requestPictureInPicture()).catch(() => {});
 });
@@ -153,7 +181,6 @@ async function lookAtLive() {
     hasCaptions = own?.captions === true;
     isProtected = own?.protected ?? isProtected;
     showCaptions();
-    field("quality-field").hidden = !(own?.video?.height > 0);
     const select = field("quality");
     if (own && select.options.length === 0) {
       select.append(new Option(t("auto"), ""), new Option(`${own.video?.height ?? 0}p`, "source"));
@@ -164,6 +191,8 @@ async function lookAtLive() {
         select.append(new Option(`${other.video?.height ?? 0}p`, `${other.app}/${other.name}`));
       }
     }
+    // "Automatic" and the source alone play the same.
+    field("quality-field").hidden = !(own?.video?.height > 0) || select.options.length < 3;
   } catch {
     // The next request may succeed.
   }
@@ -175,6 +204,7 @@ field("quality").addEventListener("change", () => {
 
 // Technical facts.
 
+const TRANSPORTS = { whep: "WebRTC", ws: "WebSocket", llhls: "LL-HLS", hls: "HLS" };
 const LOADS = [[0.3, "load_low"], [0.5, "load_medium"], [0.8, "load_high"]];
 
 export function loadWord(load) {
@@ -198,7 +228,7 @@ setInterval(() => {
   if (!field("facts").open) return;
   const { tech, latency } = document.body.dataset;
   field("clock").textContent = new Date().toLocaleTimeString(lang, CLOCK);
-  field("fact-tech").textContent = tech || t("no_value");
+  field("fact-tech").textContent = TRANSPORTS[tech] ?? t("no_value");
   field("fact-latency").textContent = latency ? `${Number(latency).toFixed(2)} s` : t("no_value");
   field("fact-dropped").textContent = video.getVideoPlaybackQuality?.().droppedVideoFrames ?? t("no_value");
 }, 200);
@@ -228,6 +258,18 @@ function button(key, message) {
   return made;
 }
 
+// The sign of a moderator or of a verified name is an element before the name, so that nobody can write it into a name or a text.
+function badge({ moderator, verified }) {
+  if (!moderator && !verified) return [];
+  const sign = document.createElement("abbr");
+  sign.className = "badge";
+  sign.textContent = moderator ? "★" : "✓";
+  sign.title = moderator ? t("chat_moderator") : t("chat_verified");
+  sign.setAttribute("role", "img");
+  sign.setAttribute("aria-label", sign.title);
+  return [sign, " "];
+}
+
 function show(message) {
   const item = document.createElement("p");
   item.dataset.id = message.id;
@@ -240,15 +282,16 @@ function show(message) {
   time.dateTime = message.at;
   time.textContent = new Date(message.at).toLocaleTimeString(lang, { hour: "2-digit", minute: "2-digit" });
   const who = document.createElement("strong");
-  who.textContent = message.name + (message.moderator ? " ★" : message.verified ? " ✓" : "");
+  who.textContent = message.name;
   const text = document.createElement("span");
   // Messages are shown as plain text, never as markup; links are also plain text.
   text.textContent = message.text;
-  item.append(time, " ", who, " ", text);
+  item.append(time, " ", ...badge(message), who, " ", text);
   if (isModerator) {
-    item.append(" ", button("chat_delete", { type: "chat.delete", id: message.id }),
-      button("chat_timeout", { type: "chat.timeout", name: message.name, seconds: 300 }),
-      button("chat_ban", { type: "chat.ban", name: message.name }));
+    const { id, name: from } = message;
+    item.append(" ", button("chat_delete", { type: "chat.delete", id }),
+      button("chat_timeout", { type: "chat.timeout", name: from, id, seconds: 300 }),
+      button("chat_ban", { type: "chat.ban", name: from, id }));
   }
   const isAtEnd = list.scrollTop + list.clientHeight > list.scrollHeight - 40;
   // A restored message returns to its earlier position.
@@ -287,6 +330,7 @@ const HEARD = {
     put("chat-error", "");
     showSlow(message.slow_s);
     isModerator = message.moderator;
+    myself = message;
     field("chat-name").hidden = message.verified || message.names === "token";
     field("chat-people").textContent = t("chat_people", { n: message.people });
     list.replaceChildren();
@@ -302,16 +346,19 @@ const HEARD = {
     const isMeant = ({ dataset }) =>
       dataset.from === message.name.toLowerCase() && [undefined, dataset.verified].includes(message.verified?.toString());
     for (const item of [...list.children].filter(isMeant)) item.remove();
+    const isMe = message.name.toLowerCase() === myself?.name?.toLowerCase() && [undefined, myself.verified].includes(message.verified);
+    if (isMe && !isModerator) refuse(message.seconds === undefined ? "banned" : "timed_out", message.seconds, "");
   },
   "chat.slow": ({ seconds }) => showSlow(seconds, true),
-  "chat.forgiven": ({ name: who }) => {
-    // The browser does not know the hash of its address (`@...`).
+  // The server tells this connection (`you`) if its network had the ban, or the name of somebody else.
+  "chat.forgiven": ({ name: who, you }) => {
     const isMe = me !== "" && who.toLowerCase() === me.toLowerCase();
-    if (isMe || (who.startsWith("@") && isSilenced)) {
-      field("chat-error").textContent = "";
-      put("chat-notice", t("chat_forgiven"));
-    }
-    isSilenced &&= !isMe && !who.startsWith("@");
+    if (!(isMe && isSilenced) && !you) return;
+    isSilenced = false;
+    field("chat-error").textContent = "";
+    note(t("chat_forgiven"));
+    // The join was refused.
+    if (!isIn) join();
   },
   error: ({ code, message, seconds }) => {
     isIn &&= code !== "not_joined";
@@ -320,22 +367,48 @@ const HEARD = {
     // Without the section, a refused viewer would not know that there is a chat.
     hasChat ||= REFUSALS.includes(code);
     showChat();
-    isSilenced ||= code === "banned" || code === "timed_out";
-    const key = `chat_error_${code}`;
-    const until = new Date(Date.now() + (seconds ?? 0) * 1000).toLocaleTimeString(lang, { timeStyle: "medium" });
-    const text = t(key, { time: until });
-    // An earlier version does not tell how long a time-out lasts.
-    field("chat-error").textContent = text === key || (code === "timed_out" && !seconds) ? message : text;
+    refuse(code, seconds, message);
     // Refused texts can be changed and sent again.
     if (pending && code !== "chat_off") field("chat-text").value ||= pending;
   },
 };
 
-function showSlow(seconds, isNews) {
-  put("chat-notice", seconds > 0 ? t("chat_slow", { n: seconds }) : isNews ? t("chat_slow_off") : "");
+// Says why a message has no effect. `message` is for a reason without a text in the page's language.
+function refuse(code, seconds, message) {
+  isSilenced ||= code === "banned" || code === "timed_out";
+  const key = `chat_error_${code}`;
+  const end = new Date(Date.now() + (seconds ?? 0) * 1000);
+  const isToday = end.toDateString() === new Date().toDateString();
+  const text = code === "timed_out" && !isToday ? t("chat_error_timed_out_day", { time: when(end) })
+    : t(key, { time: end.toLocaleTimeString(lang, { timeStyle: "medium" }) });
+  // An earlier version does not tell how long a time-out lasts.
+  field("chat-error").textContent = text === key || (code === "timed_out" && !seconds) ? message : text;
+  note("");
 }
 
+// Shows a notice for some seconds; otherwise the slow mode is shown.
+const NOTICE_MS = 10000;
+let slowText = "";
+let notice = "";
+let noticeTimer;
+
+function note(text) {
+  notice = text;
+  put("chat-notice", notice || slowText);
+  clearTimeout(noticeTimer);
+  if (text) noticeTimer = setTimeout(() => note(""), NOTICE_MS);
+}
+
+function showSlow(seconds, isNews) {
+  slowText = seconds > 0 ? t("chat_slow", { n: seconds }) : "";
+  if (isNews) note(seconds > 0 ? "" : t("chat_slow_off"));
+  else put("chat-notice", notice || slowText);
+}
+
+// Whether this person was told of a ban or time-out.
 let isSilenced = false;
+// The last `chat.welcome`.
+let myself = null;
 let pending = "";
 let wait = 1000;
 
@@ -349,6 +422,9 @@ function connect() {
     const message = JSON.parse(data);
     HEARD[message.type]?.(message);
     if (!message.type.startsWith("stream.")) return;
+    const isEnd = message.type === "stream.ended";
+    if (!isEnd || !["", "stream.ended"].includes(news)) liveAt = Date.now();
+    lastEnd = isEnd ? message.reason ?? null : null;
     news = message.type;
     showOffline();
     showChat();
