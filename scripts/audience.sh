@@ -3,6 +3,8 @@
 #
 # A WebSocket needs no program but bash: its handshake is text, and a client's frame with a mask of zeros is its text after six bytes.
 set -euo pipefail
+# Frames are bytes.
+export LC_ALL=C
 
 port=${1:?usage: audience.sh HTTP_PORT}
 viewers=()
@@ -33,9 +35,31 @@ connect() {
     [[ $status == *" 101 "* ]] || return 1
     while read -r line <&3 && [ "$line" != $'\r' ]; do :; done
 }
-until connect; do sleep 0.5; done
-# The bytes after the mask are the text itself, because the mask is zero.
-frame '{"type":"join","app":"live","stream":"test","name":"Weir"}' >&3
+# Joins the chat. At first, the daemon may not know yet who may watch the stream: it answers "unavailable". Each `}` ends a part of an answer.
+join() {
+    local part
+    # The bytes after the mask are the text itself, because the mask is zero.
+    frame '{"type":"join","app":"live","stream":"test","name":"Weir"}' >&3
+    while IFS= read -r -d '}' -t 5 part <&3; do
+        case $part in
+        *'"chat.welcome"'*) return 0 ;;
+        *'"error"'*)
+            echo "the chat refuses: {${part#*\{}}"
+            return 1
+            ;;
+        esac
+    done
+    return 1
+}
+tries=0
+until connect && join; do
+    tries=$((tries + 1))
+    if [ "$tries" -ge 60 ]; then
+        echo "nobody can join the chat" >&2
+        wait
+    fi
+    sleep 1
+done
 frame '{"type":"chat","text":"Hello. This chat is on the watch page."}' >&3
 cat <&3 >/dev/null &
 viewers+=($!)

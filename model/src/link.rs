@@ -317,6 +317,7 @@ mod tests {
         let offer = Offer { dash: true, rtmp_port: Some(1936) };
         let public =
             links(r#"{"app":"a/b","stream":"s","url":"https://[2001:db8::1]:8443/tv/"}"#, "x", offer);
+        assert_eq!(public.hls, "https://[2001:db8::1]:8443/tv/hls/s.m3u8?token=T");
         assert_eq!(public.dash.unwrap(), "https://[2001:db8::1]:8443/tv/dash/s.mpd?token=T");
         assert_eq!(public.rtmp, "rtmp://[2001:db8::1]:1936/a/b/s?token=T");
     }

@@ -81,12 +81,14 @@ fn learn_application(app: &mut Application<'_, Weir>, server: &Server, timeout_m
 
 fn facts_of(app: &Application<'_, Weir>) -> Option<ApplicationFacts> {
     let settings = app.settings.as_ref().map(|settings| &*settings.own);
+    let writes = |path: &str| app.folders.iter().any(|(kind, _)| *kind == path);
     Some(ApplicationFacts {
         name: app.name?.to_owned(),
         publish: settings.map(AppSettings::publish).unwrap_or_default(),
         push: settings.is_some_and(AppSettings::push),
         play: settings.is_some_and(AppSettings::play_needs_token),
-        dash: app.folders.iter().any(|(kind, _)| *kind == "dash_path"),
+        hls: writes("hls_path"),
+        dash: writes("dash_path"),
         max_viewers: settings.and_then(|settings| settings.max_viewers),
     })
 }

@@ -88,6 +88,8 @@ pub struct ApplicationFacts {
     pub push: bool,
     /// `weir_play`: whether a player over RTMP needs a token.
     pub play: bool,
+    /// Whether it writes HLS.
+    pub hls: bool,
     /// Whether it writes DASH.
     pub dash: bool,
     /// `weir_max_viewers`.

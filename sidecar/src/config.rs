@@ -32,7 +32,7 @@ pub(crate) mod webrtc;
 use check::Checked;
 pub(crate) use daemon::{DEFAULT_SOCKET, Daemon, LogFormat, socket_of};
 pub(crate) use jobs::Jobs;
-pub(crate) use nginx::{NginxSettings, RtmpServer};
+pub(crate) use nginx::{DEFAULT_API, NginxSettings, RtmpServer};
 pub(crate) use rungs::{Encoder, Ladder, RungKind};
 use serde::de::DeserializeOwned;
 pub(crate) use streams::{Delivery, Files, Rule, rendition_of};

@@ -23,6 +23,7 @@ pub(super) fn list(call: &Call<'_>) -> Answer {
             "name": name, "publish": publish, "push": facts().any(|facts| facts.push),
             "play": token(facts().any(|facts| facts.play)),
             "play_http": token(call.runtime.protected_over_http.iter().any(over_http)),
+            "hls": facts().any(|facts| facts.hls),
             "rtmp_port": rtmp_port(&call.runtime, name),
         })
     };

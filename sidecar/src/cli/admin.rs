@@ -38,7 +38,8 @@ pub(crate) struct AdminsArg {
 pub(crate) struct AdminAddArgs {
     /// Name of the account
     pub name: Name,
-    /// What the account may do: viewer reads, moderator also drops streams, admin changes everything [default: admin, or the role that the account has]
+    /// What the account may do: viewer reads, moderator also stops and shares streams and moderates the chat, admin changes everything
+    /// [default: admin, or the role that the account has]
     #[arg(long, value_enum)]
     pub role: Option<Role>,
     /// Which accounts

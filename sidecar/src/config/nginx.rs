@@ -32,7 +32,8 @@ pub(in crate::config) mod raw {
 }
 
 /// The same default as for the command line.
-const DEFAULT_API: &str = "http://127.0.0.1:8080/api";
+/// URL of the API without a setting, also for commands.
+pub(crate) const DEFAULT_API: &str = "http://127.0.0.1:8080/api";
 
 /// Addresses and credentials of nginx.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -33,6 +33,12 @@ pub(super) fn shown(code: &str, message: &str, json: bool) -> String {
     }
 }
 
+/// Returns whether the application writes HLS, or `None` if nginx does not report it.
+pub(super) async fn writes_hls(nginx: &Nginx, app: &str) -> Option<bool> {
+    let known = nginx.applications().await.ok()??;
+    known.into_iter().find(|known| known.name == app)?.hls
+}
+
 /// Returns the port on which nginx accepts the application's streams, if nginx reports it.
 pub(super) async fn rtmp_port(nginx: &Nginx, app: &str) -> Option<u16> {
     // The command itself has succeeded: without an answer, the address has no port.
@@ -74,6 +80,7 @@ mod tests {
             push: Some(push),
             play: Some("off".into()),
             play_http: (name == "live").then(|| "token".into()),
+            hls: None,
             rtmp_port: None,
         };
         let known = [application("live", "key", true), application("free", "open", false)];
@@ -91,6 +98,7 @@ mod tests {
             push: None,
             play: None,
             play_http: None,
+            hls: None,
             rtmp_port: None,
         }];
         assert_eq!(problem(&old, "live", Made::Target), None);

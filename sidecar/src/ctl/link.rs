@@ -23,6 +23,14 @@ pub(super) async fn run(args: &LinkArgs, api: &ApiArgs, nginx: &Nginx) -> Result
     let of_web = configured.as_ref().filter(|_| args.url.is_none());
     let url = args.url.clone().or_else(|| of_web.map(origin));
     let text = |pattern: &Option<Pattern>| expanded(pattern.as_ref(), of_web);
+    let hls = match text(&patterns.hls) {
+        // Low-Latency HLS of `weir serve` needs no files of nginx.
+        None if has_pages && applications::writes_hls(nginx, args.app.as_str()).await == Some(false) => {
+            let place = of_web.map_or("{url}", Base::as_str);
+            Some(format!("{place}/stream/{{app}}/{{stream}}/llhls/master.m3u8"))
+        }
+        hls => hls,
+    };
     let request = LinkRequest {
         app: args.app.as_str(),
         stream: args.stream.as_str(),
@@ -30,7 +38,7 @@ pub(super) async fn run(args: &LinkArgs, api: &ApiArgs, nginx: &Nginx) -> Result
         ip: args.ip,
         url: url.as_ref().map(Base::as_str),
         watch_url: watch(&patterns, of_web, has_pages),
-        hls_url: text(&patterns.hls),
+        hls_url: hls,
         dash_url: text(&patterns.dash),
         rtmp_url: text(&patterns.rtmp),
     };
@@ -102,15 +110,14 @@ fn expanded(pattern: Option<&Pattern>, of_web: Option<&Base>) -> Option<String> 
 }
 
 fn lines(links: &Links, api: &ApiArgs) -> String {
-    let Links { jti, expires_at, watch, hls, dash, rtmp } = links;
-    let dash = dash.as_ref().map(|dash| format!("DASH:    {dash}\n")).unwrap_or_default();
-    let at = if api.is_given { format!(" --api {}", api.api) } else { String::new() };
-    let token = api.api_token_file.as_ref();
-    let token = token.map(|file| format!(" --api-token-file {}", file.display())).unwrap_or_default();
-    format!(
-        "Watch:   {watch}\nHLS:     {hls}\n{dash}RTMP:    {rtmp}\nExpires: {expires_at}\n\
-         Revoke:  weir token revoke --jti {jti} --expires {expires_at}{at}{token}\n"
-    )
+    let Links { expires_at, watch, hls, dash, rtmp, .. } = links;
+    let line = |name: &str, link: &Option<String>| {
+        link.as_ref().map(|link| format!("{name:<8} {link}\n")).unwrap_or_default()
+    };
+    let (hls, dash) = (line("HLS:", hls), line("DASH:", dash));
+    let at = api.is_given.then(|| api.api.to_string());
+    let revoke = links.revoke_command(at.as_deref(), api.api_token_file.as_deref());
+    format!("Watch:   {watch}\n{hls}{dash}RTMP:    {rtmp}\nExpires: {expires_at}\nRevoke:  {revoke}\n")
 }
 
 /// Returns a QR code of a link, for a dark or a light terminal; an empty text if the link is too long.
@@ -158,7 +165,7 @@ mod tests {
             jti: "j1".parse().unwrap(),
             expires_at: "2026-11-20T22:10:32Z".parse().unwrap(),
             watch: "w".into(),
-            hls: "h".into(),
+            hls: None,
             dash: None,
             rtmp: "r".into(),
         };

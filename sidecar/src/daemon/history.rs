@@ -25,7 +25,7 @@ pub(super) async fn table(Shared(state): App, Path(name): Path<String>, query: A
 
 /// Returns `/v1/history/sessions/{session}`.
 pub(super) async fn session(Shared(state): App, Path(id): Path<String>) -> Response {
-    shown(history::session(&state.history, id).await)
+    shown(history::session(&state.history, &[], id).await)
 }
 
 /// Returns `/v1/chat/messages`.

@@ -23,6 +23,9 @@ pub(crate) struct Application {
     /// Value of `weir_play` of a location for HLS and DASH: `token` or `off`.
     #[serde(default)]
     pub play_http: Option<String>,
+    /// Whether it writes HLS.
+    #[serde(default)]
+    pub hls: Option<bool>,
     /// Port of the first `server` block.
     #[serde(default)]
     pub rtmp_port: Option<u16>,

@@ -1,6 +1,6 @@
 //! Requests and answers of the API.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use weir_model::key::KeyView;
@@ -209,12 +209,24 @@ pub(crate) struct Links {
     /// URL of the watch page.
     pub watch: String,
     /// URL of the HLS playlist.
-    pub hls: String,
+    #[serde(default)]
+    pub hls: Option<String>,
     /// URL of the DASH manifest.
     #[serde(default)]
     pub dash: Option<String>,
     /// URL for RTMP.
     pub rtmp: String,
+}
+
+impl Links {
+    /// Returns the command that revokes the links, with the options that find the API.
+    pub(crate) fn revoke_command(&self, api: Option<&str>, token_file: Option<&Path>) -> String {
+        let Self { jti, expires_at, .. } = self;
+        let at = api.map(|api| format!(" --api {api}")).unwrap_or_default();
+        let token =
+            token_file.map(|file| format!(" --api-token-file {}", file.display())).unwrap_or_default();
+        format!("weir token revoke --jti {jti} --expires {expires_at}{at}{token}")
+    }
 }
 
 #[cfg(test)]

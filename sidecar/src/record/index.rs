@@ -36,6 +36,9 @@ pub(crate) struct Entry {
     pub ended: Option<Timestamp>,
     /// Size in bytes.
     pub bytes: u64,
+    /// Length of the media in milliseconds, if the file is complete.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
     /// The upload and its progress, if the file is to be uploaded.
     pub upload: Option<Transfer>,
 }
@@ -236,6 +239,7 @@ mod tests {
             started: "2026-11-20T18:00:00Z".parse().unwrap(),
             ended: None,
             bytes: 0,
+            duration_ms: None,
             upload: None,
         }
     }

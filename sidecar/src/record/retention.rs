@@ -72,6 +72,7 @@ mod tests {
             started: at(0),
             ended: ended.map(at),
             bytes: 10,
+            duration_ms: None,
             upload: upload.map(transfer),
         };
         (number, entry)

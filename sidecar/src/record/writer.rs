@@ -129,6 +129,7 @@ impl Writer {
             started,
             ended: None,
             bytes: 0,
+            duration_ms: None,
             upload,
         };
         let added = file.write_all(&head).and_then(|()| self.index.add(entry));
@@ -216,9 +217,11 @@ impl Writer {
             tracing::warn!(stream = self.live.path(), "playlist not written: {error}, file: {:?}", open.name);
         }
         let ended = clock::now();
+        let millis = u64::try_from(open.reaches.saturating_sub(open.origin).as_millis()).unwrap_or(u64::MAX);
         let noted = self.index.change(open.number, |entry| {
             entry.ended = Some(ended);
             entry.bytes = open.bytes;
+            entry.duration_ms = Some(millis);
         });
         if let Err(error) = noted {
             // The entry is in memory, and is saved when the disk has space.
@@ -229,7 +232,6 @@ impl Writer {
             );
         }
         tracing::info!(stream = self.live.path(), "recorded, file: {:?}, bytes: {}", open.name, open.bytes);
-        let millis = u64::try_from(open.reaches.saturating_sub(open.origin).as_millis()).unwrap_or(u64::MAX);
         let file = self.rule.folder.join(&open.name);
         let (app, name, session) = self.names();
         self.bus.tell(&DaemonEvent::RecordingFinished(RecordingFinished {

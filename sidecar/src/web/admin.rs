@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{any, delete, get, patch, post};
 
 use super::common::Web;
 
@@ -54,6 +54,7 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/targets", get(module::targets).post(module::add_target))
         .route("/targets/{id}", patch(module::change_target).delete(module::remove_target))
         .route("/links", post(module::make_link))
+        .route("/links/{jti}", delete(module::revoke_link))
         .route("/jobs", get(own::jobs))
         .route("/jobs/logs", get(own::job_logs))
         .route("/jobs/restart", post(own::restart_job))
@@ -70,7 +71,8 @@ pub(super) fn routes() -> Router<Arc<Web>> {
         .route("/chat/messages", get(chat::log))
         .route("/node", get(nodes::get))
         .route("/settings", get(settings::get))
-        .fallback(super::answer::nothing_here)
+        // The router around this one has no fallback, so axum would drop a fallback of this router.
+        .route("/{*unknown}", any(super::answer::nothing_here))
         .layer(DefaultBodyLimit::max(MAX_BODY));
     Router::new().route("/", get(pages::index)).route("/assets/{name}", get(pages::asset)).nest("/api", api)
 }

@@ -12,9 +12,12 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
+use weir_model::Timestamp;
 
 use super::{answer, compress};
 use crate::chat::{Chat, read as past};
+use crate::clock;
+use crate::config::event::PlannedEvent;
 use crate::database::csv;
 use crate::database::rows::Rows;
 use crate::history::History;
@@ -105,12 +108,32 @@ pub(crate) async fn rows(history: &Arc<History>, name: &str, query: Asked, usual
     })
 }
 
-/// Returns one publish session with all its data.
-pub(crate) async fn session(history: &Arc<History>, id: String) -> Found {
+/// Returns one publish session with all its data, and with the `title` of its planned event if there is one.
+pub(crate) async fn session(history: &Arc<History>, events: &[PlannedEvent], id: String) -> Found {
     match read(history, move |file| read::session(file, &id)).await? {
-        Some(found) => Ok(Sheet::json(&found)),
+        Some(mut found) => {
+            if let Some(title) = title(events, &found, clock::now()) {
+                found["title"] = json!(title);
+            }
+            Ok(Sheet::json(&found))
+        }
         None => Err(answer::error(StatusCode::NOT_FOUND, "not_found", "the history has no such session")),
     }
+}
+
+/// Returns the title of the event of the session's stream that has most of the session's time.
+fn title<'e>(events: &'e [PlannedEvent], session: &Value, now: Timestamp) -> Option<&'e str> {
+    let time = |field: &str| session[field].as_str()?.parse::<Timestamp>().ok();
+    let (begin, end) = (time("started_at")?, time("ended_at").unwrap_or(now));
+    let common = |event: &PlannedEvent| {
+        let until = event.start.plus_seconds(event.length.as_secs());
+        end.min(until).as_millis().saturating_sub(begin.max(event.start).as_millis())
+    };
+    let of_stream = events
+        .iter()
+        .filter(|event| session["app"] == event.app.as_str() && session["stream"] == event.stream.as_str());
+    let best = of_stream.filter(|event| common(event) > 0).max_by_key(|event| common(event))?;
+    Some(&best.title)
 }
 
 /// Returns messages of the chat, oldest first.
@@ -187,6 +210,36 @@ async fn asked<T: Send + 'static, E: Display + Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_has_the_title_of_the_event_that_has_most_of_its_time() {
+        let event = |stream: &str, title: &str, start: &str| PlannedEvent {
+            app: "live".parse().unwrap(),
+            stream: stream.parse().unwrap(),
+            title: title.into(),
+            start: start.parse().unwrap(),
+            length: std::time::Duration::from_secs(3600),
+            description: String::new(),
+            poster: None,
+        };
+        let events = [
+            event("show", "Morning", "2026-12-24T09:00:00Z"),
+            event("show", "Noon", "2026-12-24T10:00:00Z"),
+            event("other", "Other", "2026-12-24T10:00:00Z"),
+        ];
+        let now = "2026-12-24T10:30:00Z".parse().unwrap();
+        for (started, ended, expected) in [
+            ("08:50:00", json!("2026-12-24T10:05:00Z"), Some("Morning")),
+            ("09:55:00", json!("2026-12-24T11:05:00Z"), Some("Noon")),
+            ("09:58:00", Value::Null, Some("Noon")),
+            ("08:00:00", json!("2026-12-24T09:00:00Z"), None),
+            ("11:00:00", Value::Null, None),
+        ] {
+            let session = json!({ "app": "live", "stream": "show",
+                "started_at": format!("2026-12-24T{started}Z"), "ended_at": ended });
+            assert_eq!(title(&events, &session, now), expected, "{session}");
+        }
+    }
 
     #[test]
     fn a_wrong_argument_is_named_with_what_would_be_right() {

@@ -1,6 +1,6 @@
 //! Each dialog of the dashboard fits a phone and a desktop, light and dark, and axe-core finds no fault; the same holds for the pages before
-//! the login. A target that fails says why and counts down to its next try; it recovers without a reload of the page. A target whose
-//! application does not push says what nginx.conf lacks.
+//! the login. A moderator revokes a link in the dialog that shows it. A target that fails says why and counts down to its next try; it
+//! recovers without a reload of the page. A target whose application does not push says what nginx.conf lacks.
 
 use std::io::copy;
 use std::net::{TcpListener, TcpStream};
@@ -60,7 +60,8 @@ fn each_dialog_is_for_everybody() {
     wait_for(&browser, "the key", 5.0, "document.querySelector('#copy-StreamKey')");
     look_at(&browser, "key");
     let key = browser.run("return document.querySelector('#copy-StreamKey').textContent");
-    close(&browser);
+    browser.click("dialog .primary");
+    wait_for(&browser, "the dialog is gone", 5.0, "!document.querySelector('dialog')");
     look_at_dialog(&browser, "rotate", "tr[data-key] button");
     close(&browser);
     go(&browser, "targets");
@@ -77,6 +78,9 @@ fn each_dialog_is_for_everybody() {
     look_at_dialog(&browser, "share", "[aria-label='Share live/show']");
     browser.click("dialog .primary");
     wait_for(&browser, "the QR code", 5.0, "document.querySelector('dialog svg.qr')");
+    let is_free =
+        browser.run("return document.querySelector('dialog').textContent.includes('Everybody can watch')");
+    assert_eq!(is_free, true);
     look_at(&browser, "link");
     close(&browser);
     browser.click("[aria-label='Jobs of live/show']");
@@ -110,6 +114,32 @@ fn each_dialog_is_for_everybody() {
         10.0,
         "!document.querySelector('dialog') && !document.querySelector('td .danger')",
     );
+    assert_eq!(complaints(&browser), [""; 0]);
+}
+
+#[test]
+fn a_moderator_revokes_a_link_where_it_was_made() {
+    let config = Config::weir().main("weir_secret @DIR@/secret;").with_api();
+    let config = config.file("secret", "0123456789abcdef0123456789abcdef");
+    let nginx = config.app("live", "weir_publish open; weir_play token;").start();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "mo", "moderator");
+    let _publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    let browser = Browser::start();
+    log_in(&browser, &sidecar, "mo");
+    wait_for(&browser, "the card", 10.0, "document.querySelector('[aria-label=\"Share live/show\"]')");
+    browser.click("[aria-label='Share live/show']");
+    wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog .primary')");
+    browser.click("dialog .primary");
+    wait_for(&browser, "the command", 5.0, "document.querySelector('#copy-Revokeontheserver')");
+    let command = browser.run("return document.querySelector('#copy-Revokeontheserver').textContent");
+    assert!(command.as_str().unwrap().ends_with(&format!(" --api {}", nginx.url("/api"))), "{command}");
+    browser.click("dialog .danger");
+    wait_for(&browser, "it can be taken back", 5.0, "document.querySelector('.toast .left')");
+    browser.click(".toast button:nth-of-type(2)");
+    let revoked = || nginx.api().get("/v1/tokens/revocations").expect(200)["revocations"][0]["jti"].clone();
+    let jti = until("it is revoked", 10.0, || revoked().as_str().map(str::to_owned));
+    assert!(command.as_str().unwrap().contains(&format!(" --jti {jti} ")), "{command} {jti}");
     assert_eq!(complaints(&browser), [""; 0]);
 }
 

@@ -1,10 +1,12 @@
 //! The history on the web: with the login of the dashboard, for every role, page by page, as JSON and as comma-separated values, with an
 //! ETag; not without a login. In Chromium, the list leads to a report with a graph, targets, recordings, chat and the changes of
-//! administrators; a printed report has neither navigation nor buttons.
+//! administrators, and the title of the event; a printed report has neither navigation nor buttons.
 
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use weir_model::Timestamp;
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::{Publisher, Sidecar, products, until};
 
@@ -162,7 +164,12 @@ fn changes_outside_of_the_dashboard_are_in_the_history_once_and_with_their_progr
 #[test]
 fn a_report_tells_what_happened_and_prints() {
     let nginx = nginx();
-    let sidecar = Sidecar::start(&nginx, WEB);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    let start = Timestamp::from_millis(now - 600_000);
+    let event = format!(
+        "[[event]]\napp = \"live\"\nstream = \"show\"\ntitle = \"Sunday service\"\nstart = \"{start}\"\n"
+    );
+    let sidecar = Sidecar::start(&nginx, &format!("{WEB}{event}"));
     add(&sidecar, "ana", "admin");
     let ana = Visitor::logged_in(&sidecar, "ana");
     let (_, made) = ana.ask("POST", "keys", &json!({ "app": "live", "stream": "show" }));
@@ -177,20 +184,32 @@ fn a_report_tells_what_happened_and_prints() {
         let report = report();
         report["targets"][0]["last_error"].is_string() && report["minutes"][0].is_object()
     });
-    drop(publisher);
-    until("its end is known", 20.0, || report()["reason"].is_string());
+    assert_eq!(ana.ask("DELETE", "streams/live/show", &json!({})).0, 200);
+    publisher.wait_closed(5.0);
+    until("its end is known", 20.0, || report()["reason"] == "dropped");
 
     let browser = Browser::start();
     log_in(&browser, &sidecar, "ana");
     go(&browser, "history");
     wait_for(&browser, "the list", 10.0, "document.querySelector('[data-session] a')");
+    let list = browser.run("return document.querySelector('[data-session]').innerText");
+    assert!(list.as_str().unwrap().contains("stopped by an administrator"), "{list}");
     look_at(&browser, "history-list");
     browser.click("[data-session] a");
     wait_for(&browser, "the graph", 10.0, "document.querySelector('.graph svg')");
     let text = browser.run("return document.querySelector('.report').innerText").as_str().unwrap().to_owned();
-    for part in ["Report: live/show", "Viewers at most", "Club", "target added", "ana", "refused"] {
+    for part in [
+        "Report: live/show",
+        "Sunday service",
+        "Viewers at most",
+        "Added the target Club.",
+        "not live at the end",
+        "ana",
+        "refused",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    assert!(!text.contains("0.0 hours") && !text.contains("waiting"), "{text}");
     assert!(!text.contains("secret-key"), "{text}");
     look_at(&browser, "report");
     browser.resize(360, 740);

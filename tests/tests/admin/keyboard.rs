@@ -1,5 +1,5 @@
 //! The dashboard with the keyboard only: log in, skip the navigation, open a view, create a key in a dialog, find the focus in its old
-//! place again, revoke the key and take that back.
+//! place again, revoke the key and take that back. A key that is shown only once stays until the user closes it with its button.
 
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::{Publisher, Sidecar};
@@ -45,6 +45,12 @@ fn a_stream_stops_and_a_target_starts_without_a_mouse() {
     wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog[open]')");
     browser.press(ESCAPE);
     wait_for(&browser, "the focus is back", 5.0, "document.activeElement.matches('main .primary')");
+    // The browser's Back closes a dialog with its view.
+    browser.press(ENTER);
+    wait_for(&browser, "the dialog", 5.0, "document.querySelector('dialog[open]')");
+    browser.run("history.back()");
+    let is_before = "!document.querySelector('dialog') && location.hash !== '#targets' && document.activeElement.id === 'main'";
+    wait_for(&browser, "the view before", 5.0, is_before);
     visit("chat");
     wait_for(&browser, "the room", 10.0, "document.querySelector('main td .pill')");
     browser.tab_to("main tbody a");
@@ -112,6 +118,18 @@ fn everything_works_without_a_mouse() {
     browser.press(ENTER);
     wait_for(&browser, "the key", 10.0, "document.querySelector('#copy-StreamKey')");
     assert_eq!(browser.run("return document.querySelector('dialog').contains(document.activeElement)"), true);
+    // The key is shown only once: it stays until the user has confirmed that. A browser closes a dialog at the second Escape.
+    let stays = "document.querySelector('dialog[open] #copy-StreamKey')";
+    browser.run(
+        "window.escapes = 0; addEventListener('keyup', (event) => window.escapes += event.key === 'Escape')",
+    );
+    for nth in 1..=3 {
+        browser.press(ESCAPE);
+        wait_for(&browser, "the key stays", 5.0, &format!("window.escapes === {nth} && {stays}"));
+    }
+    browser.run("window.steps = 0; addEventListener('hashchange', () => window.steps += 1); history.back()");
+    let is_here = format!("window.steps === 1 && location.hash === '#keys' && {stays}");
+    wait_for(&browser, "the key stays in its view", 5.0, &is_here);
     browser.tab_to("dialog .primary");
     browser.press(ENTER);
     wait_for(

@@ -1,6 +1,7 @@
 //! The dashboard in Chromium: log in, create a key, publish with it, and see the card within a second in every open dashboard; revoke the
-//! key, and the card disappears. Two keys of a stream differ on the page. Text of other people is only text. Nothing violates the policy or the rules of axe-core, at 360, 768 and
-//! 1280 pixels, light and dark. Another site can change nothing, and the first load is small.
+//! key, and the card disappears. Two keys of a stream differ on the page. The page of a used setup link says so, and leads to the login.
+//! Text of other people is only text. Nothing violates the policy or the rules of axe-core, at 360, 768 and 1280 pixels, light and dark.
+//! Another site can change nothing, and the first load is small.
 
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use weir_tests::harness::{Publisher, Sidecar, took};
 
 use super::hostile::HOSTILE;
 use super::look::{complaints, go, log_in, look_at, wait_for};
-use super::{PASSWORD, Visitor, WEB, add, admin, nginx};
+use super::{PASSWORD, Visitor, WEB, add, admin, nginx, text};
 
 const VIEWS: [&str; 13] = [
     "air",
@@ -32,6 +33,29 @@ const VIEWS: [&str; 13] = [
 const MOST_BYTES: u64 = 150_000;
 
 const CARD: &str = "document.querySelector('[data-stream=\"live/show\"]')";
+
+#[test]
+fn the_page_of_a_used_link_says_so_and_leads_to_the_login() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    let link = text(&admin(&sidecar, &["setup-link"], "").stdout).trim().to_owned();
+    let token = link.split_once("#setup=").unwrap().1;
+    let account = json!({ "token": token, "name": "ana", "password": PASSWORD });
+    assert_eq!(Visitor::at(&sidecar).ask("POST", "setup", &account).0, 200);
+    let browser = Browser::start();
+    browser.open(&link);
+    wait_for(&browser, "the sentence", 10.0, "document.querySelector('main.door [role=alert]')?.textContent");
+    let said = browser.run("return document.querySelector('main.door [role=alert]').textContent");
+    assert!(said.as_str().unwrap().starts_with("This link was used before, or has expired"), "{said}");
+    assert_eq!(browser.run("return document.querySelector('form')"), json!(null));
+    assert_eq!(browser.run("return document.querySelector('main.door a').textContent"), "Log in");
+    browser.click("main.door a");
+    wait_for(&browser, "the login", 10.0, "document.querySelector('input[type=password]')");
+    browser.fill("input[name=name]", "ana");
+    browser.fill("input[type=password]", PASSWORD);
+    browser.click("form button");
+    wait_for(&browser, "the dashboard", 10.0, "document.querySelector('nav a')");
+}
 
 #[test]
 fn a_key_is_made_used_and_revoked_in_two_dashboards() {

@@ -1,8 +1,9 @@
 //! The dashboard's API: it answers only logged-in users with the right role, and only the dashboard itself. A session from before the login
 //! is not accepted. Changes are reported as events. An application that does not exist is refused. Settings show no secret, and recordings
-//! are served in ranges.
+//! are served in ranges. An unknown address is an error in JSON, whatever the browser accepts.
 
 use serde_json::{Value, json};
+use weir_tests::harness::nginx::Config;
 use weir_tests::harness::wait::until_ok;
 use weir_tests::harness::{Publisher, Sidecar, until};
 
@@ -23,6 +24,20 @@ fn session_fixation_gains_nothing() {
     assert_eq!((old.get("session").0, fixed.get("session").0), (401, 200));
     assert_eq!(fixed.ask("POST", "logout", &json!({})).0, 200);
     assert_eq!(fixed.get("session").0, 401);
+}
+
+#[test]
+fn an_unknown_address_is_an_error_of_the_api() {
+    let nginx = nginx();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    let visitor = Visitor::at(&sidecar);
+    for path in ["nope", "keys/one/two/three"] {
+        let answer = visitor.request("GET", path).header("accept", "text/html,*/*;q=0.8").send().unwrap();
+        let (status, body) = (answer.status().as_u16(), answer.text().unwrap());
+        assert_eq!(status, 404, "{path}");
+        let error = serde_json::from_str::<Value>(&body).unwrap_or_default();
+        assert_eq!(error["error"]["code"], "not_found", "{path}: {body}");
+    }
 }
 
 #[test]
@@ -63,6 +78,7 @@ fn only_the_dashboard_of_who_may_changes_something() {
     assert_eq!(statuses("POST", "targets", &key), [401, 403, 403]);
     assert_eq!(statuses("POST", "jobs/restart", &json!({ "id": "x" })), [401, 403, 403]);
     assert_eq!(statuses("DELETE", drop, &json!({})), [401, 403, 404]);
+    assert_eq!(statuses("DELETE", "links/none?expires_at=2026-11-20", &json!({})), [401, 403, 400]);
 
     // These requests come from a form, another site, another host, and a page without an origin.
     let send = |headers: &[(&str, &str)]| {
@@ -122,6 +138,40 @@ fn only_the_dashboard_of_who_may_changes_something() {
     assert_eq!(text.lines().nth(line - 1).unwrap(), "remote_user = true");
     assert!(!settings.to_string().contains("SECRET"), "{settings}");
     assert!(!vi.get("inputs").1.to_string().contains("SECRET"));
+}
+
+#[test]
+fn a_moderator_ends_a_link() {
+    let nginx = Config::weir()
+        .main("weir_secret @DIR@/secret;")
+        .file("secret", "0123456789abcdef0123456789abcdef")
+        .with_api()
+        .app("live", "weir_publish open; weir_play token;")
+        .start();
+    let sidecar = Sidecar::start(&nginx, WEB);
+    add(&sidecar, "mo", "moderator");
+    let mo = Visitor::logged_in(&sidecar, "mo");
+    let _publisher = Publisher::to(nginx.rtmp(), "live/show").start().started();
+    let (status, link) = mo.ask("POST", "links", &json!({ "app": "live", "stream": "show", "ttl_s": 3600 }));
+    assert_eq!(status, 200, "{link}");
+    let (jti, expires) = (link["jti"].as_str().unwrap(), link["expires_at"].as_str().unwrap());
+    let command = format!("weir token revoke --jti {jti} --expires {expires} --api {}", nginx.url("/api"));
+    assert_eq!(link["revoke"], command);
+    let token = link["watch"].as_str().unwrap().split_once("token=").unwrap().1;
+    let media =
+        format!("http://127.0.0.1:{}/stream/live/show/llhls/master.m3u8?token={token}", sidecar.web());
+    let status_of_media = || mo.client.get(&media).send().unwrap().status().as_u16();
+    until("the link works", 20.0, || status_of_media() == 200);
+    assert_eq!(mo.ask("DELETE", &format!("links/{jti}?expires_at={expires}"), &json!({})).0, 200);
+    until("the link does not work", 20.0, || status_of_media() == 403);
+    let is_told = || {
+        let rows = mo.get("history/admin").1;
+        let made = rows["admin"].as_array().into_iter().flatten().filter(|row| {
+            row["who"] == "mo" && row["data"]["action"] == "revoked" && row["data"]["jti"] == jti
+        });
+        made.count() == 1
+    };
+    until("the history has it", 20.0, is_told);
 }
 
 #[test]
@@ -185,6 +235,11 @@ fn changes_reach_nginx_and_are_told() {
         recordings["recordings"].as_array()?.iter().find(|row| row["ended"].is_string()).cloned()
     });
     let file = file.unwrap_or_else(|| panic!("{}", ana.get("recordings").1));
+    // The length is that of the media, as in the history.
+    let noted = until("the history has the file", 20.0, || {
+        ana.get("history/recordings").1["recordings"][0]["duration_ms"].as_u64()
+    });
+    assert_eq!(file["duration_ms"].as_u64(), Some(noted));
     let path = format!("recordings/{}/file", file["id"].as_str().unwrap());
     let whole = ana.request("GET", &path).send().unwrap().bytes().unwrap();
     assert_eq!(whole.len() as u64, file["bytes"].as_u64().unwrap());

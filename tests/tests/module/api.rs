@@ -32,15 +32,18 @@ fn health_tells_of_workers_and_zone() {
 
 #[test]
 fn applications_are_listed_with_what_they_ask_for() {
-    let nginx = keyed().app("open", "weir_publish open; weir_push on;").app("free", "").start();
+    let nginx = keyed()
+        .app("open", "weir_publish open; weir_push on; hls on; hls_path @DIR@/hls;")
+        .app("free", "")
+        .start();
     let api = nginx.api();
     let (listed, port) = (api.get("/v1/applications").expect(200), nginx.rtmp());
     assert_eq!(
         listed,
         json!({"applications": [
-            {"name": "free", "publish": "off", "push": false, "play": "off", "play_http": "off", "rtmp_port": port},
-            {"name": "live", "publish": "key", "push": false, "play": "off", "play_http": "off", "rtmp_port": port},
-            {"name": "open", "publish": "open", "push": true, "play": "off", "play_http": "off", "rtmp_port": port},
+            {"name": "free", "publish": "off", "push": false, "play": "off", "play_http": "off", "hls": false, "rtmp_port": port},
+            {"name": "live", "publish": "key", "push": false, "play": "off", "play_http": "off", "hls": false, "rtmp_port": port},
+            {"name": "open", "publish": "open", "push": true, "play": "off", "play_http": "off", "hls": true, "rtmp_port": port},
         ]})
     );
     let refused = api.delete("/v1/streams/livve/show").expect(404);

@@ -11,7 +11,7 @@ use super::{SECRET, config, get, start};
 fn served() -> Nginx {
     start(
         config()
-            .app("live", "weir_publish open; weir_play token; dash on; dash_path @DIR@/dash;")
+            .app("live", "weir_publish open; weir_play token; hls on; hls_path @DIR@/hls; dash on; dash_path @DIR@/dash;")
             .app("free", "weir_publish open;")
             .http(
                 "root @DIR@/www; location /hls/ { weir_play token app=live; }
@@ -124,6 +124,25 @@ fn the_page_is_that_of_weir_serve_where_web_has_a_url() {
     };
     assert_eq!(watch(&[]), "https://live.example.org/tv/watch/live/show");
     assert_eq!(watch(&["--url", "https://other.example.org"]), "https://other.example.org/watch/live/show");
+}
+
+#[test]
+fn hls_is_that_of_nginx_or_of_weir_serve() {
+    let nginx = served();
+    let file = nginx.path("weir.toml");
+    let hls = |app: &str, config: &str| {
+        std::fs::write(&file, config).unwrap();
+        let words = ["link", app, "show", "--json", "--config", file.to_str().unwrap()];
+        let links: Value = serde_json::from_slice(&weir(&nginx, &words).stdout).unwrap();
+        links["hls"].as_str().map(|hls| hls.split('?').next().unwrap().to_owned())
+    };
+    let pages = "[web]\nurl = \"https://live.example.org/tv\"\n";
+    let of_daemon =
+        |app: &str| Some(format!("https://live.example.org/tv/stream/{app}/show/llhls/master.m3u8"));
+    assert_eq!(hls("live", pages).as_deref(), Some("https://live.example.org/hls/show.m3u8"));
+    assert_eq!(hls("free", pages), of_daemon("free"));
+    assert_eq!(hls("free", ""), Some(nginx.url("/stream/free/show/llhls/master.m3u8")));
+    assert_eq!(hls("free", "[web]\nlisten = \"off\"\n"), Some(nginx.url("/hls/show.m3u8")));
 }
 
 #[test]

@@ -45,19 +45,19 @@ async fn set(
     Path(id): Path<String>,
     drained: bool,
 ) -> Response {
-    let done = match (&web.origin, id.parse()) {
-        (Some(origin), Ok(id)) => origin.drain(id, drained).await,
-        _ => Ok(false),
+    let done = match &web.origin {
+        Some(origin) => origin.drain(&id, drained).await,
+        None => Ok(None),
     };
     match done {
-        Ok(true) => {
-            let of = id.clone();
+        Ok(Some(id)) => {
+            let of = id.to_string();
             let action =
                 if drained { EdgeAction::Drained { id: of } } else { EdgeAction::Undrained { id: of } };
             web.office.tell(DaemonEvent::AdminEdge, &caller.name, action);
             Json(json!({ "id": id, "drained": drained })).into_response()
         }
-        Ok(false) => answer::error(StatusCode::NOT_FOUND, "not_found", "there is no such edge"),
+        Ok(None) => answer::error(StatusCode::NOT_FOUND, "not_found", "there is no such edge"),
         Err(error) => {
             let message = format!("nothing has changed: {error}");
             answer::error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &message)

@@ -45,7 +45,8 @@ async fn session(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    shown(history::session(&web.context.history, id).await, &headers)
+    let config = web.context.config();
+    shown(history::session(&web.context.history, &config.events, id).await, &headers)
 }
 
 fn shown(found: Found, headers: &HeaderMap) -> Response {

@@ -15,14 +15,16 @@ use weir_model::event::daemon::DaemonEvent;
 use weir_model::event::daemon::admin::{KeyAction, LinkAction, NamedTarget, StreamAction, TargetAction};
 use weir_model::key::KeyId;
 use weir_model::target::TargetId;
-use weir_model::{AppName, StreamName};
+use weir_model::token::TokenId;
+use weir_model::{AppName, StreamName, Timestamp};
 use weir_rtmp::url::DEFAULT_PORT;
 
 use super::gate::{Changer, Moderator, Own, Reader};
 use super::login::read;
 use super::watcher;
+use crate::config::DEFAULT_API;
 use crate::config::web::Play;
-use crate::nginx::{Application, Error, LinkRequest, Nginx};
+use crate::nginx::{Application, Error, LinkRequest, Nginx, RevokeTokens};
 use crate::web::answer;
 use crate::web::common::Web;
 
@@ -313,8 +315,29 @@ pub(super) async fn make_link(
     let made = LinkAction::Made { app, name, jti, expires_at: links.expires_at };
     web.office.tell(DaemonEvent::AdminLink, &caller.name, made);
     let qr = code(&links.watch);
-    let answer = json!({ "watch": links.watch, "expires_at": links.expires_at, "jti": links.jti, "qr": qr });
+    let at = &config.nginx;
+    let api = Some(at.api.to_string()).filter(|api| api != DEFAULT_API);
+    let revoke = links.revoke_command(api.as_deref(), at.api_token_file.as_deref());
+    let answer = json!({ "watch": links.watch, "expires_at": links.expires_at, "jti": links.jti, "revoke": revoke, "qr": qr });
     Ok(Json(answer).into_response())
+}
+
+/// Revokes the token of a link. With `expires_at`, the module forgets the revocation when the token expires.
+pub(super) async fn revoke_link(
+    State(web): State<Arc<Web>>,
+    Moderator(caller): Moderator,
+    Path(jti): Path<TokenId>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Asked {
+    let expires_at = query.get("expires_at").map(|text| text.parse::<Timestamp>()).transpose();
+    let expires_at = expires_at.map_err(|why| {
+        answer::error(StatusCode::BAD_REQUEST, "bad_request", &format!("expires_at: {why}"))
+    })?;
+    let wanted = RevokeTokens { jti: Some(&jti), expires_at, app: None, stream: None, revoked_at: None };
+    let revoked = nginx(&web)?.revoke_tokens(&wanted).await.map_err(|error| refusal(&error))?;
+    let action = LinkAction::Revoked { jti: Some(jti.to_string()), sub: None };
+    web.office.tell(DaemonEvent::AdminLink, &caller.name, action);
+    Ok(json_text(revoked.text))
 }
 
 /// Returns the rows of a QR code, with `1` for dark; `None` for a link that is too long.

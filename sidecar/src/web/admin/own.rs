@@ -144,7 +144,8 @@ fn row(number: u64, entry: &Entry) -> Value {
         .map(|upload| json!({ "to": upload.to, "done": upload.done, "parts": upload.parts.len(), "error": upload.error }));
     // The number is sent as text, because it is too large for a JavaScript number.
     json!({ "id": number.to_string(), "app": entry.app, "stream": entry.stream, "file": entry.file,
-        "started": entry.started, "ended": entry.ended, "bytes": entry.bytes, "upload": upload })
+        "started": entry.started, "ended": entry.ended, "duration_ms": entry.duration_ms, "bytes": entry.bytes,
+        "upload": upload })
 }
 
 /// Removes a finished recording.

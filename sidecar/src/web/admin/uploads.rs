@@ -106,6 +106,7 @@ mod tests {
             started: at("2026-11-20T18:00:00Z"),
             ended: ended.then(|| at("2026-11-20T19:00:00Z")),
             bytes: 100,
+            duration_ms: None,
             upload,
         };
         let transfer = |parts: usize| Transfer {
@@ -153,6 +154,7 @@ mod tests {
                 started: at,
                 ended: Some(at),
                 bytes: 1 << number,
+                duration_ms: None,
                 upload: Some(Transfer::new("store", "k".into(), 40)),
             };
             indexes[number % 2].1.add(entry).unwrap();

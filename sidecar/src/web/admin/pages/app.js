@@ -8,7 +8,7 @@ import { signal } from "@preact/signals";
 import { online, streams, user, who } from "./api.js";
 import { Login } from "./login.js";
 import { OnAir } from "./onair.js";
-import { Dialog, html, Toasts } from "./ui.js";
+import { Dialog, dismiss, html, Toasts } from "./ui.js";
 
 const VIEWS = {
   air: ["On air", OnAir],
@@ -51,7 +51,9 @@ async function load(name) {
   }
 }
 
-addEventListener("hashchange", () => {
+addEventListener("hashchange", ({ oldURL }) => {
+  // A dialog that must stay keeps its view: the address becomes the one of this view again.
+  if (!dismiss()) return history.replaceState(null, "", oldURL);
   view.value = named();
   document.getElementById("main")?.focus();
   scrollTo(0, 0);

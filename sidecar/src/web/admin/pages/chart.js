@@ -24,10 +24,30 @@ const HEIGHT = 90;
 const SPAN_S = 600;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 
-export function Chart({ points, label }) {
+/** Time between two samples above which the stream was off, in seconds; without an open dashboard, the daemon samples every 10 seconds. */
+const GAP_S = 25;
+const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const number = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
+
+/** Returns times and Mbit/s, with an empty value where the stream was off. `since` is the start of the present publish. */
+export function drawn(points, since) {
+  const [times, values] = [[], []];
+  points.forEach(([at, bits], nth) => {
+    const before = points[nth - 1]?.[0];
+    if (at - before > GAP_S || (before < since && at >= since)) {
+      times.push((before + at) / 2);
+      values.push(null);
+    }
+    times.push(at);
+    values.push(bits / 1e6);
+  });
+  return [times, values];
+}
+
+export function Chart({ points, since, label }) {
   const place = useRef(null);
   const plot = useRef(null);
-  const data = [points.map(([at]) => at), points.map(([, bits]) => bits / 1e6)];
+  const data = drawn(points, since);
   const latest = useRef(data);
   latest.current = data;
   useEffect(() => {
@@ -61,7 +81,10 @@ export function Chart({ points, label }) {
         legend: { show: false },
         cursor: { show: false },
         scales: { x: { range: (_, __, last) => [last - SPAN_S, last] }, y: { range: (_, __, most) => [0, Math.max(most * 1.15, 0.1)] } },
-        axes: [{ ...axis, size: 20, space: 90 }, { ...axis, space: 20 }],
+        axes: [
+          { ...axis, size: 20, space: 90, values: (_, splits) => splits.map((at) => time.format(at * 1000)) },
+          { ...axis, space: 20, label: "Mbit/s", labelSize: 16, labelGap: 0, labelFont: "11px system-ui", values: (_, splits) => splits.map((value) => number.format(value)) },
+        ],
         series: [{}, { stroke: () => colours[0], fill: () => colours[1], width: 1.5, points: { show: false } }],
       }, latest.current, place.current);
       watch = new ResizeObserver(() => plot.current?.setSize({ width: place.current?.clientWidth || 300, height: HEIGHT }));

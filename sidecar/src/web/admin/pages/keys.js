@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { call, can } from "./api.js";
-import { act, complaint, Copy, going, html, part, say, show, soon, useList, usePart, Waiting, when } from "./ui.js";
+import { act, complaint, Copy, going, html, part, say, show, soon, useKept, useList, usePart, Waiting, when } from "./ui.js";
 
 export function Keys() {
   const { value, error } = useList("keys");
@@ -89,6 +89,7 @@ function Create({ close }) {
 
 function Made({ made, close }) {
   const first = useRef(null);
+  useKept();
   // The form that had the focus is gone, so the focus moves here.
   useEffect(() => first.current?.focus(), []);
   return html`<p class="notice" tabindex="-1" ref=${first}><strong>This key is shown only once.</strong> Copy it into the encoder now.</p>
@@ -99,7 +100,7 @@ function Made({ made, close }) {
     <div class="buttons"><button type="button" class="primary" onClick=${close}>Done</button></div>`;
 }
 
-const OVERLAPS = [[0, "at once"], [600, "10 minutes"], [3600, "1 hour"], [86400, "1 day"], [604800, "7 days"]];
+const OVERLAPS = [[0, "immediately"], [600, "10 minutes"], [3600, "1 hour"], [86400, "1 day"], [604800, "7 days"]];
 
 function Rotate({ id, name, close }) {
   const [made, set] = useState(null);

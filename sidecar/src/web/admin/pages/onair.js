@@ -35,13 +35,15 @@ function Card({ stream }) {
   const watchers = KINDS.filter(([kind]) => stream.viewers[kind] > 0).map(([kind, word]) => `${stream.viewers[kind]} ${word}`);
   const total = KINDS.reduce((sum, [kind]) => sum + (stream.viewers[kind] ?? 0), 0);
   const worst = stream.health[0];
+  // The other levels need no words beside the mark and the bitrate.
+  const problems = stream.health.filter((word) => word.level !== "good");
   const { video, audio } = stream;
   const live = stream.targets.flatMap((target) => target.sessions).filter((session) => session.state === "live").length;
   const isGoing = going.value.has(stopping(stream));
   return html`<article class=${isGoing ? "card going" : "card"} data-stream=${id} aria-labelledby=${`card-${id}`}>
     ${stream.still && html`<${Still} stream=${stream} />`}
     <header><h2 id=${`card-${id}`}>${id}</h2><span class=${`pill ${worst.level}`}>${WORDS[worst.level]}</span></header>
-    <ul class="health">${stream.health.map((word) => html`<li class=${word.level}>${word.text}</li>`)}</ul>
+    ${problems.length > 0 && html`<ul class="health">${problems.map((word) => html`<li class=${word.level}>${word.text}</li>`)}</ul>`}
     <dl>
       <div><dt>On air</dt><dd><${Since} time=${stream.since} /></dd></div>
       <div><dt>Bitrate</dt><dd>${rate(stream.bitrate_in)}</dd></div>
@@ -52,7 +54,7 @@ function Card({ stream }) {
       ${stream.uploads && html`<div><dt>Upload</dt><dd class=${stream.uploads.error ? "bad" : ""}>${upload(stream.uploads)}</dd></div>`}
     </dl>
     ${(stream.recording || stream.slate) && html`<p class="tags">${stream.recording && html`<span class="tag">recording</span>`} ${stream.slate && html`<span class="tag">slate</span>`}</p>`}
-    <${Chart} points=${bitrates.value[id] ?? []} label=${`Bitrate of ${id}`} />
+    <${Chart} points=${bitrates.value[id] ?? []} since=${Date.parse(stream.since) / 1000} label=${`Bitrate of ${id}`} />
     ${renditions.length > 0 && html`<details><summary>${plural(renditions.length, "rendition")}</summary>
       <ul>${renditions.map((other) => html`<li>${other.name}: ${other.video?.height ? `${other.video.width}×${other.video.height}, ` : ""}${rate(other.bitrate_in)}</li>`)}</ul></details>`}
     <div class="buttons">
@@ -100,7 +102,7 @@ function Stop({ stream, close }) {
       say(`Stopped ${id}.`);
     }, "Stop now");
   };
-  return html`<p>${stream.publisher.key_id ? "The encoder may connect again at once, unless you ban its key for a while." : "The encoder may connect again at once: the stream has no key that you could ban."}</p>
+  return html`<p>${stream.publisher.key_id ? "The encoder may connect again immediately, unless you ban its key for a while." : "The encoder may connect again immediately: the stream has no key that you could ban."}</p>
     <div class="buttons">
       <button type="button" onClick=${close}>Cancel</button>
       <button type="button" class="danger" onClick=${stop(0)}>Stop</button>
@@ -123,11 +125,19 @@ function Share({ stream, close }) {
       <p class="hint">The time counts where viewers need a token; otherwise the link has no end.</p>
       <div class="buttons"><button type="button" onClick=${close}>Cancel</button><button class="primary">Make the link</button></div></form>`;
   }
+  const revoke = () => {
+    close();
+    soon(`link ${link.jti}`, `The link to ${path(stream)} will be revoked in 10 seconds.`, async () => {
+      await call("DELETE", `links/${encodeURIComponent(link.jti)}?expires_at=${encodeURIComponent(link.expires_at)}`, undefined, true);
+      say(`Revoked the link to ${path(stream)}.`);
+    }, "Revoke now");
+  };
   return html`<${Copy} label="Link" text=${link.watch} />
-    ${link.expires_at && html`<p>Valid until ${new Date(link.expires_at).toLocaleString()}.</p>`}
-    ${link.jti && html`<${Copy} label="Revoke on the server" text=${`weir token revoke --jti ${link.jti} --expires ${link.expires_at}`} />`}
+    ${link.jti ? html`<p>Valid until ${new Date(link.expires_at).toLocaleString()}.</p>
+      <${Copy} label="Revoke on the server" text=${link.revoke} />` : html`<p>Everybody can watch this stream, also without this link.</p>`}
     ${link.qr && html`<${Code} rows=${link.qr} />`}
-    <div class="buttons"><button type="button" onClick=${close}>Close</button></div>`;
+    <div class="buttons"><button type="button" onClick=${close}>Close</button>
+      ${link.jti && html`<button type="button" class="danger" onClick=${revoke}>Revoke</button>`}</div>`;
 }
 
 /** A QR code with its quiet zone of 4 modules. */

@@ -26,7 +26,7 @@ function Row({ of: row }) {
     say(`Deleted ${file}.`);
   }, row.stream);
   return html`<tr><th scope="row">${name}<br /><small>${file}</small></th><td>${when(row.started)}</td>
-    <td>${row.ended ? span((Date.parse(row.ended) - Date.parse(row.started)) / 1000) : html`<span class="pill good">recording</span>`}</td>
+    <td>${row.ended ? span((row.duration_ms ?? Date.parse(row.ended) - Date.parse(row.started)) / 1000) : html`<span class="pill good">recording</span>`}</td>
     <td>${row.bytes === 0 && !row.ended ? "" : bytes(row.bytes)}${row.bytes > 0 && !row.ended ? " so far" : ""}</td><td><span class="key">Upload: </span>${upload ?? "none"}</td>
     <td class="buttons"><button type="button" aria-label=${`Play ${file}`} onClick=${play}>Play</button>
       <a class="button" href=${`${url}?download`} download aria-label=${`Download ${file}`}>Download</a>

@@ -112,6 +112,26 @@ const dialog = signal(null);
 export const show = (title, body) => (dialog.value = { title, body });
 export const hide = () => (dialog.value = null);
 
+/** Whether only its own button closes the open dialog. */
+let isKept = false;
+
+/** Keeps the dialog with the calling component open until its own button closes it. */
+export function useKept() {
+  useEffect(() => {
+    isKept = true;
+    return () => (isKept = false);
+  }, []);
+}
+
+/** Closes the open dialog, if any. Returns whether none is left. */
+export function dismiss() {
+  if (isKept) return false;
+  // The page behind an open dialog cannot take the focus.
+  document.querySelector("dialog[open]")?.close();
+  hide();
+  return true;
+}
+
 export function Dialog() {
   const ref = useRef(null);
   const open = dialog.value;
@@ -123,7 +143,10 @@ export function Dialog() {
     return () => before?.isConnected && before.focus();
   }, [open]);
   if (!open) return null;
-  return html`<dialog ref=${ref} onClose=${hide} aria-labelledby="dialog-title">
+  const stay = (event) => isKept && event.preventDefault();
+  // A browser closes a dialog at the second Escape, whatever the page does with the event `cancel`.
+  const closed = () => (isKept ? ref.current?.showModal() : hide());
+  return html`<dialog ref=${ref} onCancel=${stay} onClose=${closed} aria-labelledby="dialog-title">
     <h2 id="dialog-title">${open.title}</h2>
     ${open.body(hide)}
   </dialog>`;
