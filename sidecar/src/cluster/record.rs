@@ -1,6 +1,7 @@
 //! The report of an edge, and the origin's record of it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -14,6 +15,8 @@ use super::troubles;
 const MAX_WORD: usize = 64;
 /// Most streams that are kept per edge.
 const MAX_STREAMS: usize = 2000;
+/// Most refused applications that are kept per edge.
+const MAX_APPS: usize = 1000;
 
 /// Name of an edge: 1 to 64 of `A-Z a-z 0-9 . _ - : [ ]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -105,6 +108,9 @@ pub(crate) struct Report {
     /// Streams that the edge cannot pull, as `APP/NAME`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<String>,
+    /// Applications whose viewers the edge cannot serve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
 }
 
 /// Reads figures. Figures that this version does not know are none: they are no reason to refuse an edge.
@@ -163,6 +169,8 @@ impl Report {
         self.streams.truncate(MAX_STREAMS);
         self.failing.retain(|path| is_stream(path));
         self.failing.truncate(troubles::MOST);
+        self.refused.retain(|app| app.parse::<AppName>().is_ok());
+        self.refused.truncate(MAX_APPS);
         Ok(self)
     }
 }
@@ -183,6 +191,9 @@ pub(crate) struct Record {
     /// The edge's clock minus the clock of the origin that received the report, in milliseconds; `None` from an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skew_ms: Option<i64>,
+    /// Address from which an edge with a credential sent the report; `None` for an edge with the secret of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpAddr>,
 }
 
 #[cfg(test)]
@@ -204,9 +215,11 @@ pub(crate) fn sample(id: &str) -> Record {
             clock: None,
             figures: None,
             failing: Vec::new(),
+            refused: Vec::new(),
         },
         sent: 1,
         skew_ms: None,
+        from: None,
     }
 }
 
@@ -222,6 +235,10 @@ mod tests {
         let failing = (0..60).map(|nth| format!("live/s{nth}")).chain(["../x".to_owned()]).collect();
         let failing = Report { failing, ..report() }.checked(1 << 40).unwrap().failing;
         assert!(failing.len() == troubles::MOST && !failing.contains(&"../x".to_owned()));
+        let refused =
+            ["../x".to_owned()].into_iter().chain((0..2000).map(|nth| format!("app{nth}"))).collect();
+        let refused = Report { refused, ..report() }.checked(1 << 40).unwrap().refused;
+        assert_eq!((refused.len(), refused[0].as_str()), (MAX_APPS, "app0"));
         assert_eq!((checked.bandwidth, checked.streams), (10_000_000_000, vec!["live/a".to_owned()]));
         for (bad, expected) in [
             (Report { address: "ftp://x".into(), ..report() }, "\"address\""),

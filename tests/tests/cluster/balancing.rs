@@ -1,10 +1,12 @@
 //! `nginx-conf/loadbalancer` and `[loadbalancer]`: nginx gets the list of live edges, sends all requests of a stream to one edge, and never
-//! keeps a file that it rejects, or that has a name without an address. The daemon follows the streams of nginx only if weir.toml names the API.
+//! keeps a file that it rejects, or that has a name without an address. A rented edge leads nginx to no address of the load balancer or of
+//! another network. The daemon follows the streams of nginx only if weir.toml names the API.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 use weir_tests::harness::nginx::Config;
 use weir_tests::harness::ports::Port;
 use weir_tests::harness::{Ffmpeg, Nginx, Sidecar, files, products, took, until};
@@ -125,6 +127,127 @@ fn a_name_that_does_not_resolve_holds_up_no_other_edge() {
     });
     assert!(!files::text(&file).contains("nowhere"), "{}", files::text(&file));
     sidecar.wait_log("edge left out of the load balancer: nowhere.invalid:8080: the name does not resolve");
+}
+
+/// An edge that has joined with a ticket.
+struct Rented {
+    id: &'static str,
+    claim: String,
+    key: Vec<u8>,
+}
+
+impl Rented {
+    fn join(origin: &Sidecar, id: &'static str) -> Self {
+        let (status, ticket, errors) = origin.command(&["edge", "ticket", id]);
+        assert_eq!(status, 0, "{errors}");
+        let body = json!({ "ticket": ticket.trim(), "user": "me" }).to_string();
+        let url = format!("http://127.0.0.1:{}/v1/edges/join", origin.web());
+        let answer = take(client().post(url).body(body).send().unwrap()).json();
+        let words: Vec<&str> = answer["credential"].as_str().unwrap().split_whitespace().collect();
+        let key = words[3].as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap());
+        let key = key.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+        Self { id, claim: format!("{} {}", words[1], words[2]), key }
+    }
+
+    /// Reports from this address, through a proxy.
+    #[track_caller]
+    fn report(&self, origin: &Sidecar, address: &str, from: &str) {
+        let mut body = idle(self.id);
+        body["address"] = address.into();
+        let (header, body) = signed(&self.key, now(), &body);
+        let request = client()
+            .post(format!("http://127.0.0.1:{}/v1/edges", origin.web()))
+            .header("authorization", header)
+            .header("weir-edge", &self.claim)
+            .header("x-forwarded-for", from)
+            .body(body);
+        let answer = take(request.send().unwrap());
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_rented_edge_leads_nginx_to_no_other_network() {
+    const OUTSIDE: &str = "93.184.215.14";
+    let nginx = super::nginx();
+    let config = "[web]\ntrusted_proxies = [\"127.0.0.1\"]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n\
+                  [loadbalancer]\nupstream_file = \"@DIR@/upstream.conf\"\ntest = [\"true\"]\nreload = [\"true\"]\n";
+    let sidecar = Sidecar::start(&nginx, config);
+    let file = nginx.path("upstream.conf");
+    let edges = [
+        ("loopback", "http://127.0.0.1:33025", "10.1.2.9"),
+        ("name", "http://localhost:33026", "10.1.2.9"),
+        ("short", "http://127.1:33027", "10.1.2.9"),
+        ("mapped", "http://[::ffff:127.0.0.1]:33028", OUTSIDE),
+        ("outside", "http://10.1.2.4:33029", OUTSIDE),
+        // It claims the address of an edge with the cluster's secret.
+        ("twin", "http://127.0.0.1:8082", OUTSIDE),
+        ("inside", "http://10.1.2.3:8080", "10.1.2.9"),
+        ("public", "http://93.184.215.15:8080", OUTSIDE),
+    ];
+    let edges = edges.map(|(id, address, from)| (Rented::join(&sidecar, id), address, from));
+    until("the good ones are in the file", 20.0, || {
+        for (edge, address, from) in &edges {
+            edge.report(&sidecar, address, from);
+        }
+        let mut own = idle("own");
+        own["address"] = "http://127.0.0.1:8082".into();
+        assert_eq!(report(&sidecar, &signed(SECRET, now(), &own)).status, 200);
+        let good = ["10.1.2.3:8080", "93.184.215.15:8080", "127.0.0.1:8082"];
+        std::fs::read_to_string(&file)
+            .is_ok_and(|text| good.iter().all(|host| text.contains(&format!("server {host} "))))
+    });
+    let text = files::text(&file);
+    assert!(!text.contains(":330") && text.matches("    server ").count() == 3, "{text}");
+    for refused in [
+        "127.0.0.1:33025: 127.0.0.1 is loopback",
+        "localhost:33026: ",
+        "127.1:33027: 127.0.0.1 is loopback",
+        "[::ffff:127.0.0.1]:33028: 127.0.0.1 is loopback",
+        "10.1.2.4:33029: 10.1.2.4 is of a private network, but the edge reports from outside of it",
+    ] {
+        sidecar.wait_log(&format!("edge left out of the load balancer: {refused}"));
+    }
+}
+
+#[test]
+fn nginx_takes_the_file_of_many_edges() {
+    const EDGES: usize = 400;
+    let (port, of_edges) = (Port::reserve(), Port::reserve());
+    let edges = format!("server {{ listen {}; location / {{ return 200 edge; }} }}", of_edges.number());
+    let edges = Config::stock().web(&edges).start();
+    let nginx = balancer(&port);
+    std::fs::write(nginx.path("cluster.secret"), SECRET).unwrap();
+    let (program, folder) = (products::nginx(), nginx.folder());
+    let (program, folder) = (program.display(), folder.display());
+    let words = format!(
+        "\"{program}\", \"-p\", \"{folder}\", \"-e\", \"{folder}/told.log\", \"-c\", \"{folder}/nginx.conf\""
+    );
+    let config = format!(
+        "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n\
+         [loadbalancer]\nupstream_file = \"@DIR@/upstream.conf\"\nreload = [{words}, \"-s\", \"reload\"]\n"
+    );
+    let sidecar = Sidecar::start_early(&nginx, &config);
+    let url = format!("http://127.0.0.1:{}/v1/edges", sidecar.web());
+    let client = client();
+    until("all edges are in the file", 40.0, || {
+        for n in 0..EDGES {
+            let mut body = idle(&format!("e{n}"));
+            let host = format!("127.1.{}.{}", n / 200, n % 200 + 1);
+            body["address"] = format!("http://{host}:{}", of_edges.number()).into();
+            let (header, body) = signed(SECRET, now(), &body);
+            let answer = client.post(&url).header("authorization", header).body(body).send();
+            assert!(answer.is_ok_and(|answer| answer.status() == 200), "{}", sidecar.log());
+        }
+        files::text(&nginx.path("upstream.conf")).matches("    server 127.1.").count() == EDGES
+    });
+    sidecar.wait_log(&format!("edges of the load balancer changed, servers: {EDGES}"));
+    assert!(!sidecar.log().contains("stay as they were"), "{}", sidecar.log());
+    until("nginx asks an edge", 15.0, || {
+        take(client.get(format!("http://127.0.0.1:{}/hls/show.m3u8", port.number())).send().unwrap()).text
+            == "edge"
+    });
+    drop(edges);
 }
 
 #[test]

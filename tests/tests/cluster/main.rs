@@ -7,6 +7,7 @@ mod certificates;
 mod chat;
 mod choosing;
 mod churn;
+mod hostile;
 mod init;
 mod membership;
 mod moving;
@@ -95,9 +96,9 @@ fn now() -> u64 {
 }
 
 /// Returns a request as an edge signs it: the header and the body.
-fn signed(secret: &str, time: u64, report: &Value) -> (String, String) {
+fn signed(secret: impl AsRef<[u8]>, time: u64, report: &Value) -> (String, String) {
     let (body, nonce) = (report.to_string(), format!("{:032x}", u128::from(time) * 7919));
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_ref()).unwrap();
     mac.update(format!("weir-cluster-1\nrequest\n{time}\n{nonce}\n{body}").as_bytes());
     let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     (format!("Weir-Cluster time={time},nonce={nonce},signature={digits}"), body)

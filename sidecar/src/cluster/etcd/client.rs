@@ -16,6 +16,10 @@ use crate::http::{self, innermost};
 
 /// Time after which a silent member counts as away.
 const TIMEOUT: Duration = Duration::from_millis(1500);
+/// Longest answer, in bytes: the table of 1000 edges with 100 streams each has about 20 MiB.
+const MOST_BYTES: usize = 64 << 20;
+/// Longest answer of an error, in bytes.
+const MOST_OF_ERROR: usize = 64 << 10;
 /// gRPC status of a token that is not valid, or no longer valid.
 const UNAUTHENTICATED: i64 = 16;
 /// Message of etcd 3.4 for a token that it does not know.
@@ -78,7 +82,7 @@ impl Client {
     pub(super) async fn ask(&self, path: &str, body: &Value) -> Result<Value, Error> {
         let asked = async {
             let response = self.send(path, body).await?;
-            response.json::<Value>().await.map_err(|error| Error::Unreachable(innermost(&error)))
+            json_of(response).await
         };
         match tokio::time::timeout(TIMEOUT, asked).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -124,7 +128,7 @@ impl Client {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let body = json!({ "name": name, "password": password.expose() });
         let answer = self.post("auth/authenticate", &body).await?;
-        let answer: Value = answer.json().await.map_err(|error| Error::Unreachable(innermost(&error)))?;
+        let answer = json_of(answer).await?;
         let token = answer["token"].as_str().map(str::to_owned);
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
         Ok(())
@@ -149,8 +153,8 @@ impl Client {
             return Ok(response);
         }
         let status = response.status();
-        let text = response.text().await.unwrap_or_default();
-        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        let body = http::body(response, MOST_OF_ERROR).await.unwrap_or_default();
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         let message = answer["message"].as_str().or(answer["error"].as_str());
         match (status.as_u16(), message) {
             // etcd reports this for a member without a leader, for example. The next member may have one.
@@ -166,6 +170,13 @@ impl Client {
             }
         }
     }
+}
+
+/// Reads the answer to a request.
+async fn json_of(response: reqwest::Response) -> Result<Value, Error> {
+    let body =
+        http::body(response, MOST_BYTES).await.map_err(|error| Error::Unreachable(error.to_string()))?;
+    serde_json::from_slice(&body).map_err(|error| Error::Unreachable(error.to_string()))
 }
 
 /// Encodes a key or value for the gateway.

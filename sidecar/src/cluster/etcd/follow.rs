@@ -1,5 +1,7 @@
-//! Follows the keys in etcd: reads all of them once, and then each change. After a broken connection, it continues from there.
+//! Follows the keys in etcd: reads all of them, and then each change. After a broken connection, it reads all of them again: etcd may have
+//! lost its data meanwhile, and the revisions do not always show that.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,14 +31,37 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Longest line of a watch.
 const MAX_LINE: usize = 64 << 20;
 
+/// Place in the history of etcd.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Identity of the cluster; empty before the first answer.
+    cluster: String,
+    /// Latest revision.
+    revision: i64,
+}
+
+impl Seen {
+    /// Reads the header of an answer.
+    fn of(answer: &Value) -> Self {
+        let header = &answer["header"];
+        let cluster = header["cluster_id"].as_str().unwrap_or_default().to_owned();
+        Self { cluster, revision: number(&header["revision"]) }
+    }
+
+    /// Returns whether etcd has lost changes since `before`, or is another etcd.
+    fn is_other(&self, before: &Self) -> bool {
+        self.revision < before.revision || before.revision > 0 && self.cluster != before.cluster
+    }
+}
+
 /// Runs until the future is dropped.
 pub(super) async fn run(inner: Arc<Inner>) {
-    let mut revision = None;
+    let mut seen = Seen::default();
     let mut failures = 0;
     loop {
         let began = Instant::now();
         let error = tokio::select! {
-            error = session(&inner, &mut revision) => error,
+            error = session(&inner, &mut seen) => error,
             never = expire(&inner) => match never {},
         };
         inner.lost(&error.to_string());
@@ -53,30 +78,27 @@ pub(super) async fn run(inner: Arc<Inner>) {
 }
 
 /// Handles one connection, which ends with an error.
-async fn session(inner: &Inner, revision: &mut Option<i64>) -> client::Error {
-    match follow(inner, revision).await {
+async fn session(inner: &Inner, seen: &mut Seen) -> client::Error {
+    match follow(inner, seen).await {
         Err(error) => error,
         Ok(never) => match never {},
     }
 }
 
-async fn follow(
-    inner: &Inner,
-    revision: &mut Option<i64>,
-) -> Result<std::convert::Infallible, client::Error> {
+async fn follow(inner: &Inner, seen: &mut Seen) -> Result<std::convert::Infallible, client::Error> {
     inner.forget_failure();
-    let from = match *revision {
-        Some(revision) => revision,
-        None => {
-            let range = json!({ "key": encode(FIRST), "range_end": encode(LAST) });
-            let all = inner.client.ask("kv/range", &range).await?;
-            take_all(inner, &all);
-            number(&all["header"]["revision"])
-        }
-    };
-    *revision = Some(from);
+    let range = json!({ "key": encode(FIRST), "range_end": encode(LAST) });
+    let all = inner.client.ask("kv/range", &range).await?;
+    let before = std::mem::replace(seen, Seen::of(&all));
+    if seen.is_other(&before) {
+        tracing::warn!(
+            "etcd has lost changes of the table of edges, so all of it is read again: see weir edge list for drained edges"
+        );
+    }
+    take_all(inner, &all);
+    let start = (seen.revision + 1).to_string();
     let create = json!({ "create_request": {
-        "key": encode(FIRST), "range_end": encode(LAST), "start_revision": (from + 1).to_string() } });
+        "key": encode(FIRST), "range_end": encode(LAST), "start_revision": start } });
     let mut response = inner.client.follow("watch", &create).await?;
     let mut lines = Vec::new();
     let mut ask = interval(ASK);
@@ -92,25 +114,26 @@ async fn follow(
                 }
                 while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
                     let line: Vec<u8> = lines.drain(..=end).collect();
-                    take(inner, &line, revision)?;
+                    take(inner, &line, seen)?;
                 }
             }
             () = inner.failed() => return Err(client::Error::Unreachable("a write failed".into())),
             _ = ask.tick() => {
                 let count = json!({ "key": encode(FIRST), "range_end": encode(LAST), "count_only": true });
-                inner.client.ask("kv/range", &count).await?;
+                let answer = inner.client.ask("kv/range", &count).await?;
+                if Seen::of(&answer).is_other(seen) {
+                    return Err(client::Error::Unreachable("it has lost changes".into()));
+                }
             }
         }
     }
 }
 
 /// Handles a line of the watch.
-fn take(inner: &Inner, line: &[u8], revision: &mut Option<i64>) -> Result<(), client::Error> {
+fn take(inner: &Inner, line: &[u8], seen: &mut Seen) -> Result<(), client::Error> {
     let answer: Value = serde_json::from_slice(line).unwrap_or_default();
     let result = &answer["result"];
     if result["canceled"].as_bool() == Some(true) || !answer["error"].is_null() {
-        // The revision to resume from is compacted, so all keys are read again.
-        *revision = None;
         let why =
             result["cancel_reason"].as_str().or(answer["error"]["message"].as_str()).unwrap_or("no reason");
         return Err(client::Error::Unreachable(format!("it cancelled the watch: {why}")));
@@ -129,10 +152,7 @@ fn take(inner: &Inner, line: &[u8], revision: &mut Option<i64>) -> Result<(), cl
             (_, None) => {}
         }
     }
-    let at = number(&result["header"]["revision"]);
-    if at > 0 {
-        *revision = Some(revision.unwrap_or_default().max(at));
-    }
+    seen.revision = seen.revision.max(number(&result["header"]["revision"]));
     Ok(())
 }
 
@@ -185,26 +205,31 @@ fn forget(inner: &Inner, key: Key, revision: i64) {
     }
 }
 
-/// Replaces the table with all current keys. Edges that only this daemon knows stay.
+/// Replaces the table with all current keys. Edges that only this daemon knows stay. No viewer sees a table without the other edges.
 fn take_all(inner: &Inner, all: &Value) {
     inner.held(|held| {
         held.revisions.clear();
         held.written.clear();
     });
-    let kept: Vec<_> = inner.held(|held| held.alone.keys().cloned().collect());
-    let before = inner.board.change(|table| {
-        table.drained.clear();
-        let before = table.edges.clone();
-        table.edges.retain(|id, _| kept.contains(id));
-        before
-    });
+    let (mut there, mut drained) = (BTreeSet::new(), BTreeSet::new());
     for kv in all["kvs"].as_array().into_iter().flatten() {
-        if let Some(key) = Key::of(kv) {
-            put(inner, key, kv);
+        match Key::of(kv) {
+            Some(Key::Drained(id)) => drop(drained.insert(id)),
+            Some(Key::Edge(id)) => {
+                there.insert(id.clone());
+                put(inner, Key::Edge(id), kv);
+            }
+            None => {}
         }
     }
-    let is_there = |id: &EdgeId| inner.board.look(|table| table.edges.contains_key(id));
-    for (id, record) in before.into_iter().filter(|(id, _)| !is_there(id)) {
+    let gone = inner.board.change(|table| {
+        table.drained = drained;
+        let stays = |id: &EdgeId| there.contains(id) || inner.held(|held| held.alone.contains_key(id));
+        let (kept, gone) = std::mem::take(&mut table.edges).into_iter().partition(|(id, _)| stays(id));
+        table.edges = kept;
+        gone
+    });
+    for (id, record) in gone {
         inner.held(|held| held.remember(id, record.sent));
     }
 }

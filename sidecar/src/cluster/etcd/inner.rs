@@ -124,7 +124,7 @@ impl Inner {
                     self.keep(record);
                     return Ok(());
                 }
-                Err(PutError::Replayed) => return Err(Error::Replayed),
+                Err(PutError::Replayed(error)) => return Err(error),
                 Err(PutError::Etcd(error)) => {
                     if self.lost(&error.to_string()) {
                         self.failed.notify_one();
@@ -163,7 +163,7 @@ impl Inner {
             let there = &answer["responses"][0]["response_range"]["kvs"][0];
             let last = decode(&there["value"]).and_then(|text| serde_json::from_str::<Record>(&text).ok());
             let last = last.map(|last| (last.sent, Instant::now()));
-            check_new(record.sent, last).map_err(|_| PutError::Replayed)?;
+            check_new(record.sent, last).map_err(PutError::Replayed)?;
             known = number(&there["mod_revision"]);
         }
         Err(PutError::Etcd(client::Error::Unreachable("the key changes all the time".into())))
@@ -253,7 +253,8 @@ impl Inner {
 
 /// Reason why a record is not in etcd.
 enum PutError {
-    Replayed,
+    /// [`Error::Replayed`].
+    Replayed(Error),
     Etcd(client::Error),
 }
 

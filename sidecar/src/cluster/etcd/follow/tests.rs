@@ -36,7 +36,7 @@ fn renewed() -> Inner {
 /// Handles a line of the watch.
 fn line(inner: &Inner, result: &Value) {
     let line = json!({ "result": result }).to_string();
-    take(inner, line.as_bytes(), &mut Some(1)).unwrap();
+    take(inner, line.as_bytes(), &mut Seen::default()).unwrap();
 }
 
 fn event(name: &str, sent: u64) -> Value {
@@ -100,6 +100,56 @@ async fn slow_member(writes: Arc<AtomicUsize>) -> (String, tokio::task::JoinHand
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     (url, tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }))
+}
+
+/// Starts a member of etcd that goes back in its history while the watch continues. Complete reads of the table are counted.
+async fn member_with_a_loss(reads: Arc<AtomicUsize>) -> (String, tokio::task::JoinHandle<()>) {
+    let range = move |body: String| {
+        let is_count = body.contains("count_only");
+        let reads =
+            if is_count { reads.load(Ordering::SeqCst) } else { reads.fetch_add(1, Ordering::SeqCst) + 1 };
+        // The loss is between the first read and the first query.
+        let revision = if reads == 1 && !is_count { "9" } else { "3" };
+        let header = json!({ "revision": revision, "cluster_id": "1" });
+        let kvs = event("dead", 10)["events"][0]["kv"].clone();
+        let kvs = if revision == "9" { vec![kvs] } else { Vec::new() };
+        std::future::ready(json!({ "header": header, "kvs": kvs }).to_string())
+    };
+    let watch = || {
+        let line =
+            Ok::<_, std::convert::Infallible>(format!("{}\n", json!({ "result": { "created": true } })));
+        std::future::ready(Body::from_stream(stream::iter([line]).chain(stream::pending())))
+    };
+    let app = Router::new().route("/v3/kv/range", post(range)).route("/v3/watch", post(watch));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (url, tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }))
+}
+
+#[tokio::test]
+async fn an_etcd_that_goes_back_in_its_history_is_read_again() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let (url, member) = member_with_a_loss(reads.clone()).await;
+    let settings = Etcd { endpoints: vec![url], ca_file: None, user: None };
+    let board = Board::new(Table::default());
+    let inner = Arc::new(Inner::new(Client::new(&settings).unwrap(), board.clone()));
+    let following = tokio::spawn(run(inner.clone()));
+    let waited = async {
+        while reads.load(Ordering::SeqCst) < 2 || !board.look(|table| table.edges.is_empty()) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap();
+    following.abort();
+    member.abort();
+}
+
+#[test]
+fn a_history_that_is_shorter_or_of_another_etcd_is_another_one() {
+    let seen = |cluster: &str, revision: i64| Seen { cluster: cluster.to_owned(), revision };
+    assert!(!seen("1", 3).is_other(&Seen::default()), "the first answer");
+    assert!(!seen("1", 3).is_other(&seen("1", 3)) && !seen("1", 4).is_other(&seen("1", 3)));
+    assert!(seen("1", 2).is_other(&seen("1", 3)) && seen("2", 9).is_other(&seen("1", 3)));
 }
 
 #[tokio::test]
