@@ -6,7 +6,10 @@ use std::sync::OnceLock;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, ClientBuilder};
 
+mod body;
 pub(crate) mod public;
+
+pub(crate) use body::{BodyError, body};
 
 /// Certificates trusted in addition to the system's: `ca_file` of `[daemon]`.
 static TRUSTED: OnceLock<Vec<Certificate>> = OnceLock::new();

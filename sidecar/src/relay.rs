@@ -24,7 +24,7 @@ mod node;
 mod outgoing;
 pub(crate) mod paths;
 pub(crate) mod recent;
-mod said;
+pub(crate) mod said;
 pub(crate) mod socket;
 pub(crate) mod trust;
 pub(crate) mod whep;

@@ -40,7 +40,7 @@ pub(crate) struct EdgeListArgs {
 /// `weir edge drain` and `weir edge undrain`
 #[derive(Debug, Args)]
 pub(crate) struct EdgeDrainArgs {
-    /// Name of the edge, from `weir edge list`
+    /// Name of the edge, from `weir edge list`; its host is enough if only one edge has it
     #[arg(value_name = "EDGE")]
     pub id: EdgeId,
     /// Which daemon

@@ -1,13 +1,12 @@
 //! An edge: reports to its origins every two seconds, and learns which streams it may pull, and which of them need play tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use weir_model::AppName;
@@ -15,23 +14,29 @@ use weir_model::link::Base;
 
 use super::credential::{self, Claim, Credential, CredentialError};
 use super::machine::skew;
-use super::members::{Leak, Members, is_other, leaks, secret};
+use super::members::{Members, is_other, leaks, secret};
 use super::record::{EdgeIdError, Report};
 use super::revoked::Wanted;
 use super::signature::{self, Key, KeyError, Purpose, SecretOf, Signed};
 use super::store::RENEW;
-use super::troubles::{Trouble, Troubles};
-use super::voice;
-use super::wire::{ANSWER, Answer, ERA, Request};
+use super::troubles::Troubles;
+use super::wire::{ANSWER, Answer, ERA, Fault, REPLAYED, Request};
 use crate::clock;
 use crate::config::Config;
 use crate::config::cluster::Edge;
 use crate::context::Context;
 use crate::http::{self, innermost};
 use crate::nginx::Nginx;
+use crate::relay::said::clean;
 use crate::streams::StreamId;
 
 mod measure;
+mod membership;
+mod told;
+mod unserved;
+
+pub(crate) use membership::{Membership, Standing};
+use told::{Kind, Told};
 
 /// Time limit of an answer. After it, the origin is asked again with the next renewal.
 const TIMEOUT: Duration = Duration::from_millis(1800);
@@ -43,6 +48,8 @@ const AWAY: Duration = Duration::from_secs(5);
 const GONE: Duration = Duration::from_secs(60);
 /// Difference of the clocks from which it is logged, in milliseconds.
 const SKEW_MS: i64 = 2000;
+/// Longest answer of an origin, in bytes: all revocations of a pair with the longest names, and the streams.
+const MOST_BYTES: usize = 4 << 20;
 
 /// Reason why this node cannot be an edge.
 #[derive(Debug, thiserror::Error)]
@@ -110,8 +117,8 @@ struct Origin {
     era: Mutex<Option<String>>,
     /// The origin reports that this edge is drained.
     drained: AtomicBool,
-    /// The last logged state.
-    told: Mutex<String>,
+    /// The state, and what the log says of it.
+    told: Mutex<Told>,
     /// Addresses of other live edges.
     neighbours: Mutex<Vec<String>>,
     /// Time of its last answer, and the streams in it.
@@ -120,77 +127,13 @@ struct Origin {
     members: Mutex<Members>,
 }
 
-/// State of an edge in its cluster, as the socket of the daemon reports it.
-#[derive(Clone, Debug)]
-pub(crate) struct Membership(Arc<Shared>);
-
-/// Last answer of an origin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Standing {
-    /// URL of the origin's pages.
-    pub origin: String,
-    /// `joined`, `drained`, or the reason why this edge is not in the origin's table; empty before the first answer.
-    pub state: String,
-    /// The origin's clock minus this machine's, in milliseconds.
-    #[serde(default)]
-    pub skew_ms: Option<i64>,
-    /// Applications that need play tokens at the origin, and none here.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub leaks: Vec<Leak>,
-    /// The origin has another secret of play tokens.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub has_other_secret: bool,
-}
-
 impl Origin {
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Membership {
-    /// Returns one standing per origin, in the order of weir.toml.
-    pub(crate) fn standings(&self) -> Vec<Standing> {
-        let standing = |origin: &Origin| {
-            let members = origin.members();
-            Standing {
-                origin: origin.url.as_str().to_owned(),
-                state: origin.told.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-                skew_ms: *origin.skew.lock().unwrap_or_else(PoisonError::into_inner),
-                leaks: members.leaks().to_vec(),
-                has_other_secret: members.has_other_secret,
-            }
-        };
-        self.0.origins.iter().map(standing).collect()
-    }
-
-    /// Returns the streams whose last pull has failed.
-    pub(crate) fn troubles(&self) -> Vec<Trouble> {
-        self.0.troubles.all()
-    }
-
-    /// Returns the addresses of other edges from the origins' last answers.
-    pub(crate) fn neighbours(&self) -> Vec<String> {
-        let mut all = Vec::new();
-        for origin in &self.0.origins {
-            for address in origin.neighbours.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                if !all.contains(address) {
-                    all.push(address.clone());
-                }
-            }
-        }
-        all
-    }
-
-    /// Returns the first origin, and the headers with which this edge speaks there for a viewer, or `None` if the system has no random
-    /// bytes.
-    pub(crate) fn speak_for(&self, viewer: IpAddr) -> Option<(Base, Vec<(&'static str, String)>)> {
-        let Shared { key, claim, origins, .. } = &*self.0;
-        let origin = origins.first()?;
-        let time = clock::now().as_millis().saturating_add_signed(origin.offset.load(Ordering::Relaxed));
-        let mut headers = vec![(voice::HEADER, voice::sign(key, viewer, time)?)];
-        headers.extend(claim.as_ref().map(|claim| (credential::HEADER, claim.header())));
-        Some((origin.url.clone(), headers))
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -221,6 +164,7 @@ impl Agent {
             clock: None,
             figures: None,
             failing: Vec::new(),
+            refused: Vec::new(),
         };
         let origin = |url: &Base| Origin {
             url: url.clone(),
@@ -247,8 +191,10 @@ impl Agent {
             nginx: Nginx::of_configuration(at.api.clone(), at.api_token_file.as_deref()).ok(),
         });
         let (sender, streams) = watch::channel(Offers::default());
-        let mut tasks =
-            vec![tokio::spawn(shared.clone().measure(config.clone())), tokio::spawn(revoke(shared.clone()))];
+        let mut tasks = vec![
+            tokio::spawn(shared.clone().measure(config.clone())),
+            tokio::spawn(revoke(shared.clone(), sender.clone())),
+        ];
         for nth in 0..shared.origins.len() {
             tasks.push(tokio::spawn(renew(shared.clone(), nth, sender.clone())));
         }
@@ -286,9 +232,9 @@ fn key(config: &Config, edge: &Edge) -> Result<Option<(Key, Option<Claim>)>, Err
     Ok(file.map(|file| Key::read(SecretOf::Cluster, file)).transpose()?.map(|key| (key, None)))
 }
 
-async fn revoke(shared: Arc<Shared>) {
+async fn revoke(shared: Arc<Shared>, streams: watch::Sender<Offers>) {
     if let Some(nginx) = &shared.nginx {
-        shared.revoked.keep(nginx).await;
+        shared.revoked.keep(nginx, || shared.offer(&streams)).await;
     }
 }
 
@@ -300,12 +246,13 @@ async fn renew(shared: Arc<Shared>, nth: usize, streams: watch::Sender<Offers>) 
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        let reported = shared.unserved(origin);
         let mut outcome = shared.tell(origin, false).await;
         // The report is repeated once with the origin's clock and era.
         if matches!(outcome, Err(Failure::Clock)) {
             outcome = shared.tell(origin, false).await;
         }
-        let told = match outcome {
+        let (kind, told) = match outcome {
             Ok(answer) => {
                 shared.compare(origin, &answer).await;
                 if let Some(revoked) = answer.revoked {
@@ -315,17 +262,16 @@ async fn renew(shared: Arc<Shared>, nth: usize, streams: watch::Sender<Offers>) 
                 *origin.neighbours.lock().unwrap_or_else(PoisonError::into_inner) = answer.edges;
                 *origin.offered.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((Instant::now(), ids(&answer.streams)));
-                if answer.drained { "drained".to_owned() } else { "joined".to_owned() }
+                (Kind::Member, if answer.drained { "drained".to_owned() } else { "joined".to_owned() })
             }
-            Err(failure) => failure.to_string(),
+            Err(failure) => (failure.kind(), failure.to_string()),
         };
-        shared.say(origin, told);
-        streams.send_if_modified(|known| {
-            let now = shared.offers();
-            let is_news = *known != now;
-            *known = now;
-            is_news
-        });
+        shared.say(origin, kind, told);
+        shared.offer(&streams);
+        if shared.unserved(origin) != reported {
+            // Otherwise the origin would send viewers here until the next report.
+            ticks.reset_immediately();
+        }
     }
 }
 
@@ -343,12 +289,37 @@ enum Failure {
     /// The origin does not answer, or another program does.
     #[error("{0}")]
     Away(String),
+    /// The answer has no valid signature. Anybody may have sent it.
+    #[error("status {status}: {why}")]
+    Unsigned { status: u16, why: String },
     /// The origin refused, with its reason.
     #[error("{0}")]
     Refused(String),
-    /// The origin's clock differs, or was set back. The difference and the era are known now.
+    /// The origin's clock differs or was set back, or this machine's was. The right time and the era are known now.
     #[error("the clocks of this machine and the origin differ")]
     Clock,
+}
+
+impl Failure {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Away(_) => Kind::Away,
+            Self::Unsigned { .. } => Kind::Unsigned,
+            Self::Refused(_) | Self::Clock => Kind::Refused,
+        }
+    }
+}
+
+/// Returns what an answer without a valid signature says, or what to check.
+fn said(status: StatusCode, body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: Fault,
+    }
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(refusal) => clean(&refusal.error.message),
+        Err(_) => unsigned(status).to_owned(),
+    }
 }
 
 /// Returns the reason for an answer that is not from an origin's daemon.
@@ -395,10 +366,7 @@ impl Shared {
         if all.iter().any(|(_, silent, _)| *silent <= AWAY) {
             all.retain(|(_, silent, _)| *silent <= GONE);
         }
-        let mut offers = Offers::default();
-        for origin in &self.origins {
-            offers.refused.extend(origin.members().refused().cloned());
-        }
+        let mut offers = Offers { streams: BTreeMap::new(), refused: self.refused() };
         for away in [false, true] {
             for (nth, _, streams) in all.iter().filter(|(_, silent, _)| (*silent > AWAY) == away) {
                 for id in streams.iter().filter(|id| !offers.refused.contains(&id.0)) {
@@ -409,11 +377,22 @@ impl Shared {
         offers
     }
 
+    /// Publishes the streams to pull, if they have changed.
+    fn offer(&self, streams: &watch::Sender<Offers>) {
+        streams.send_if_modified(|known| {
+            let now = self.offers();
+            let is_news = *known != now;
+            *known = now;
+            is_news
+        });
+    }
+
     async fn tell(&self, origin: &Origin, leaving: bool) -> Result<Answer, Failure> {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
         report.drained = origin.drained.load(Ordering::Relaxed);
         report.clock = Some(clock::now().as_millis());
         report.failing = self.troubles.streams();
+        report.refused = self.unserved(origin).iter().map(ToString::to_string).collect();
         let era = origin.era.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let revoked = Some(self.revoked.digest(origin.url.as_str()));
         let request = Request { report, leaving, era, revoked };
@@ -434,15 +413,15 @@ impl Shared {
         let response = request.body(body).send().await.map_err(away)?;
         let status = response.status();
         let signed = response.headers().get(ANSWER).and_then(|value| Signed::parse(value.to_str().ok()?));
-        let text = response.text().await.map_err(away)?;
-        let answer: Answer = serde_json::from_str(&text).unwrap_or_default();
-        let is_of_origin = signed.is_some_and(|signed| {
-            signed.nonce == nonce && self.key.verify(Purpose::Answer, &signed, text.as_bytes())
-        });
+        let body =
+            http::body(response, MOST_BYTES).await.map_err(|error| Failure::Away(error.to_string()))?;
+        let is_of_origin = signed
+            .is_some_and(|signed| signed.nonce == nonce && self.key.verify(Purpose::Answer, &signed, &body));
         if !is_of_origin {
-            let why = answer.error.map_or_else(|| unsigned(status).to_owned(), |fault| fault.message);
-            return Err(Failure::Refused(format!("status {}: {why}", status.as_u16())));
+            let why = said(status, &body);
+            return Err(Failure::Unsigned { status: status.as_u16(), why });
         }
+        let answer: Answer = serde_json::from_slice(&body).unwrap_or_default();
         *origin.skew.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(skew(answer.now, clock::now().as_millis()));
         *origin.era.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -450,8 +429,13 @@ impl Shared {
         match answer.error {
             None => Ok(answer),
             Some(fault) if fault.code == ERA => Err(Failure::Clock),
+            // This machine's clock was set back, and this daemon has started since. Its reports begin after the last one before.
+            Some(Fault { code, last: Some(last), .. }) if code == REPLAYED => {
+                origin.offset.store(skew(last.saturating_add(1), now), Ordering::Relaxed);
+                Err(Failure::Clock)
+            }
             Some(fault) if fault.code == "clock" => {
-                let offset = i64::try_from(i128::from(answer.now) - i128::from(now)).unwrap_or_default();
+                let offset = skew(answer.now, now);
                 origin.offset.store(offset, Ordering::Relaxed);
                 if offset.abs() > SKEW_MS {
                     let (origin, seconds) = (origin.url.as_str(), offset / 1000);
@@ -461,22 +445,19 @@ impl Shared {
                 }
                 Err(Failure::Clock)
             }
-            Some(fault) => Err(Failure::Refused(fault.message)),
+            Some(fault) => Err(Failure::Refused(clean(&fault.message))),
         }
     }
 
-    fn say(&self, origin: &Origin, told: String) {
-        let mut last = origin.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last == told {
-            return;
-        }
+    fn say(&self, origin: &Origin, kind: Kind, told: String) {
+        let is_news = origin.told().note(kind, &told, Instant::now());
         let (edge, url) = (&self.edge.name, origin.url.as_str());
         match told.as_str() {
+            _ if !is_news => {}
             "joined" => tracing::info!("edge joined, edge: {edge}, origin: {url}"),
             "drained" => tracing::info!("edge drained by an administrator, edge: {edge}, origin: {url}"),
             why => tracing::warn!("edge not joined: {why}, edge: {edge}, origin: {url}"),
         }
-        *last = told;
     }
 }
 
@@ -490,5 +471,15 @@ mod tests {
         assert_eq!(said(502), "the origin's daemon does not answer behind its nginx");
         assert_eq!(said(404), "check the path of origin, such as /tv, and [cluster] there");
         assert_eq!(said(200), "what answers there has no [cluster]");
+    }
+
+    #[test]
+    fn text_without_a_signature_is_one_short_line() {
+        let message = format!("a\nb\u{202e}{}", "x".repeat(1000));
+        let body = serde_json::json!({ "now": 1, "error": { "code": "x", "message": message } }).to_string();
+        let text = super::said(StatusCode::OK, body.as_bytes());
+        assert!(text.starts_with("a b") && text.chars().count() == 200, "{text}");
+        assert!(!text.contains(['\n', '\u{202e}']), "{text}");
+        assert_eq!(super::said(StatusCode::BAD_GATEWAY, b"<html>"), unsigned(StatusCode::BAD_GATEWAY));
     }
 }

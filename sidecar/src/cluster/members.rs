@@ -147,6 +147,16 @@ impl Members {
         &self.leaks
     }
 
+    /// Returns the applications that need tokens.
+    pub(super) fn apps(&self) -> impl Iterator<Item = &AppName> {
+        self.apps.iter()
+    }
+
+    /// Returns the applications whose tokens this edge does not accept, because it has another secret.
+    pub(super) fn closed(&self) -> impl Iterator<Item = &AppName> {
+        self.apps.iter().filter(|_| self.has_other_secret)
+    }
+
     /// Logs the leaks, or that there are none any more.
     pub(super) fn tell(&self, origin: &str) {
         for leak in &self.leaks {
@@ -183,6 +193,7 @@ mod tests {
             push: None,
             play: play.map(Into::into),
             play_http: play_http.map(Into::into),
+            hls: None,
             rtmp_port: None,
         }
     }
@@ -232,10 +243,11 @@ mod tests {
         let print = fingerprint(&key(7), &one).unwrap();
         assert!(print.len() == 32 && fingerprint(&key(8), &one).unwrap() != print);
         let mut known = Members::default();
+        known.note(&members(&["live"], true), Some(Vec::new()));
         known.note_secret(true, "http://a");
-        assert!(known.has_other_secret);
+        assert!(known.has_other_secret && known.closed().count() == 1);
         known.note_secret(false, "http://a");
-        assert!(!known.has_other_secret);
+        assert!(!known.has_other_secret && known.closed().count() == 0);
     }
 
     #[test]

@@ -16,18 +16,22 @@ use super::credential::{Claim, Credential};
 use super::etcd::{Etcd, EtcdError};
 use super::machine::skew;
 use super::memory::Memory;
-use super::prepared::{Failing, Prepared};
+use super::prepared::{Lacks, Prepared};
 use super::probe::{self, Listed};
 use super::record::{EdgeId, Record};
 use super::signature::{self, Key, KeyError, Purpose, Refused, SecretOf, Signed, check_start};
 use super::store::{self, Store, Table};
 use super::tickets::{Invalid, Tickets};
 use super::voice;
-use super::wire::{Answer, ERA, Fault, Member, Request};
+use super::wire::{Answer, ERA, Fault, Member, REPLAYED, Request};
 use crate::clock;
 use crate::config::cluster::{self as settings, Region};
 
+mod choosing;
+mod drains;
 mod era;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod view;
 
@@ -35,12 +39,6 @@ use era::Era;
 use tokens::Tokens;
 pub(crate) use view::{NoPlace, Place, View, Viewer};
 
-/// Assumed bitrate of a stream with an unknown bitrate, in bit/s.
-const BITRATE: u64 = 3_000_000;
-/// Most edges that are named to a page.
-const NEAR: usize = 32;
-/// Greatest age of the list of these edges.
-const NEWS: Duration = Duration::from_secs(1);
 /// Shortest time between two log lines about refused requests.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -129,16 +127,16 @@ impl Origin {
         self.listed.iter().filter(|listed| listed.lives()).map(|listed| &listed.edge)
     }
 
-    /// Handles a request of an edge. Returns the status, the body, and the body's signature if the request had a valid one. `streams` are
-    /// the streams that are live here, `members` the applications that need play tokens. `edge` is the header with the claim of an edge
-    /// that has a credential instead of the cluster's secret.
+    /// Handles a request of an edge at `from`. Returns the status, the body, and the body's signature if the request had a valid one.
+    /// `facts` returns the streams that are live here and the applications that need play tokens; it is not called for strangers. `edge` is
+    /// the header with the claim of an edge that has a credential instead of the cluster's secret.
     pub(crate) async fn take(
         &self,
+        from: IpAddr,
         header: Option<&str>,
         edge: Option<&str>,
         body: &[u8],
-        streams: Vec<String>,
-        members: Option<Vec<Member>>,
+        facts: impl FnOnce() -> (Vec<String>, Option<Vec<Member>>) + Send,
     ) -> (u16, String, Option<String>) {
         let Some(key) = &self.key else {
             return (
@@ -149,10 +147,11 @@ impl Origin {
         };
         let now = clock::now().as_millis();
         let claim = edge.and_then(Claim::parse);
-        let own = claim.as_ref().and_then(|claim| claim.key(key));
+        let claim = claim.as_ref();
+        let own = claim.and_then(|claim| claim.key(key));
         let key = own.as_ref().map_or(key, |(key, _)| key);
         let (signed, refused) = match signature::request(key, header, body, now) {
-            Ok(signed) if claim.as_ref().is_some_and(|claim| claim.is_over(clock::now())) => {
+            Ok(signed) if claim.is_some_and(|claim| claim.is_over(clock::now())) => {
                 (Some(signed), Some(Refused::Credential))
             }
             Ok(signed) => {
@@ -166,9 +165,9 @@ impl Origin {
         let era = self.era(now);
         let mut answer = Answer { now, era, ..Answer::default() };
         let status = match (&signed, refused) {
-            (Some(signed), None) => match self.report(signed, claim.as_ref(), body, &answer.era).await {
+            (Some(signed), None) => match self.report(from, signed, claim, body, &answer.era).await {
                 Ok((id, drained, known)) => {
-                    (answer.drained, answer.streams, answer.members) = (drained, streams, members);
+                    (answer.drained, (answer.streams, answer.members)) = (drained, facts());
                     answer.edges = self.near(number(&id), None, std::slice::from_ref(&id));
                     self.tokens().add_to(&mut answer, key, known.as_deref());
                     200
@@ -180,12 +179,12 @@ impl Origin {
             },
             (_, refused) => {
                 let why = refused.unwrap_or(Refused::Signature);
-                self.log_refused(why);
+                self.log_refused(from, why);
                 let code = if matches!(why, Refused::Clock(_)) { "clock" } else { "forbidden" };
                 if signed.is_none() {
                     return (401, fault(code, &why.to_string()), None);
                 }
-                answer.error = Some(Fault { code: code.into(), message: why.to_string() });
+                answer.error = Some(Fault::new(code, why));
                 401
             }
         };
@@ -194,10 +193,10 @@ impl Origin {
         (status, body, signature)
     }
 
-    /// Returns the address of the viewer for whom an edge speaks.
-    pub(crate) fn viewer(&self, value: &str, edge: Option<&str>) -> Result<IpAddr, Refused> {
+    /// Returns the address of the viewer for whom an edge at `from` speaks.
+    pub(crate) fn viewer(&self, from: IpAddr, value: &str, edge: Option<&str>) -> Result<IpAddr, Refused> {
         let key = self.key.as_ref().ok_or(Refused::Signature)?;
-        voice::viewer(key, value, edge).inspect_err(|why| self.log_refused(*why))
+        voice::viewer(key, value, edge).inspect_err(|why| self.log_refused(from, *why))
     }
 
     fn era(&self, now: u64) -> String {
@@ -205,11 +204,11 @@ impl Origin {
         era.at(now, self.epoch.elapsed(), || signature::nonce().unwrap_or_default()).to_owned()
     }
 
-    fn log_refused(&self, why: impl std::fmt::Display) {
+    fn log_refused(&self, from: IpAddr, why: impl std::fmt::Display) {
         let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
         if quiet.is_none_or(|last| last.elapsed() >= QUIET) {
             *quiet = Some(Instant::now());
-            tracing::warn!("request of an edge refused: {why}");
+            tracing::warn!("request of an edge refused: {why}, client: {from}");
         }
     }
 
@@ -225,23 +224,24 @@ impl Origin {
     /// Returns the edge, whether it is drained, and the digest of the revocations that it knows.
     async fn report(
         &self,
+        from: IpAddr,
         signed: &Signed,
         claim: Option<&Claim>,
         body: &[u8],
         era: &str,
     ) -> Result<(EdgeId, bool, Option<String>), (u16, Fault)> {
-        let bad = |message: String| (400, Fault { code: "bad_request".into(), message });
+        let bad = |message: String| (400, Fault::new("bad_request", message));
         let request: Request = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
         if request.era.is_some_and(|theirs| theirs != era) {
             let message = "this origin has started, or its clock was set back: send the report again";
-            return Err((409, Fault { code: ERA.into(), message: message.into() }));
+            return Err((409, Fault::new(ERA, message)));
         }
         let leaving = request.leaving;
         let report = request.report.checked(self.max_bandwidth).map_err(|why| bad(why.to_string()))?;
         let id = report.id.clone();
         if claim.is_some_and(|claim| claim.id != id) {
-            self.log_refused(Refused::Credential);
-            return Err((403, Fault { code: "forbidden".into(), message: Refused::Credential.to_string() }));
+            self.log_refused(from, Refused::Credential);
+            return Err((403, Fault::new("forbidden", Refused::Credential)));
         }
         let done = match leaving {
             true => {
@@ -253,7 +253,8 @@ impl Origin {
                     tracing::info!("edge joins, edge: {id}, address: {}", report.address);
                 }
                 let skew_ms = report.clock.map(|theirs| skew(theirs, clock::now().as_millis()));
-                self.store.renew(Record { report, sent: signed.time, skew_ms }).await
+                let record = Record { report, sent: signed.time, skew_ms, from: claim.map(|_| from) };
+                self.store.renew(record).await
             }
         };
         match done {
@@ -261,11 +262,11 @@ impl Origin {
                 let drained = self.table.borrow().drained.contains(&id);
                 Ok((id, drained, request.revoked))
             }
-            Err(store::Error::Replayed) => {
-                self.log_refused(Refused::Replayed);
-                Err((409, Fault { code: "replayed".into(), message: Refused::Replayed.to_string() }))
+            Err(store::Error::Replayed(last)) => {
+                self.log_refused(from, Refused::Replayed);
+                Err((409, Fault { last: Some(last), ..Fault::new(REPLAYED, Refused::Replayed) }))
             }
-            Err(error) => Err((503, Fault { code: "unavailable".into(), message: error.to_string() })),
+            Err(error) => Err((503, Fault::new("unavailable", error))),
         }
     }
 
@@ -278,96 +279,21 @@ impl Origin {
         ticket
     }
 
-    /// Exchanges a ticket for a credential.
+    /// Exchanges a ticket of an edge at `from` for a credential.
     ///
     /// # Errors
     ///
     /// [`Invalid`], also where edges cannot join.
-    pub(crate) fn join(&self, ticket: &Secret, user: &Secret) -> Result<Credential, Invalid> {
+    pub(crate) fn join(&self, from: IpAddr, ticket: &Secret, user: &Secret) -> Result<Credential, Invalid> {
         let key = self.key.as_ref().ok_or(Invalid::Unknown)?;
         let redeemed = self.tickets().redeem(ticket, user);
-        let (id, until) = redeemed.inspect_err(|why| self.log_refused(why))?;
+        let (id, until) = redeemed.inspect_err(|why| self.log_refused(from, why))?;
         tracing::info!("ticket exchanged for a credential, edge: {id}");
         Credential::issue(key, id, until).ok_or(Invalid::Unknown)
     }
 
     fn tickets(&self) -> std::sync::MutexGuard<'_, Tickets> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Drains an edge, or ends its drain. Returns false if there is no such edge.
-    pub(crate) async fn drain(&self, id: EdgeId, drained: bool) -> Result<bool, store::Error> {
-        let is_known = {
-            let table = self.table.borrow();
-            table.edges.contains_key(&id)
-                || table.drained.contains(&id)
-                || self.listed.iter().any(|listed| listed.edge.name == id.as_str())
-        };
-        if is_known {
-            self.store.drain(id.clone(), drained).await?;
-            tracing::info!("edge {}, edge: {id}", if drained { "drained" } else { "no longer drained" });
-        }
-        Ok(is_known)
-    }
-
-    /// Returns the edge for a viewer.
-    pub(crate) fn place(&self, viewer: Viewer<'_>) -> Result<Place, NoPlace> {
-        let (fleet, failing) = self.fleet();
-        let region = self.region(viewer.address);
-        let table = self.table.borrow().clone();
-        let fits =
-            |id: &EdgeId| !viewer.not.contains(id) && (!viewer.needs_daemon || table.edges.contains_key(id));
-        let choose = |fits: &dyn Fn(&EdgeId) -> bool| fleet.choose_from(viewer.hash, region, fits);
-        // If no other edge takes viewers, an edge that could not pull the stream tries again.
-        let others =
-            failing.get(viewer.stream).map(|failing| choose(&|id| fits(id) && !failing.contains(id)));
-        let Some(chosen) = others.flatten().or_else(|| choose(&fits)) else {
-            return Err(if self.takes_viewers(viewer.needs_daemon) {
-                NoPlace::Full
-            } else {
-                NoPlace::NoEdge
-            });
-        };
-        if let Some(bitrate) = viewer.bitrate {
-            let bitrate = if bitrate == 0 { BITRATE } else { bitrate };
-            let mut assigned = self.assigned.lock().unwrap_or_else(PoisonError::into_inner);
-            assigned.add(&chosen.id, viewer.hash, viewer.address, bitrate, self.now());
-            drop(assigned);
-            let mut prepared = self.prepared();
-            prepared.margin = prepared.margin.saturating_sub(bitrate);
-        }
-        Ok(Place { edge: chosen.id.to_string(), address: chosen.address.clone() })
-    }
-
-    /// Returns whether any edge takes viewers, or would if it were not full.
-    fn takes_viewers(&self, needs_daemon: bool) -> bool {
-        let table = self.table.borrow();
-        let reports = table.edges.values().map(|record| &record.report);
-        let mut joined = reports.filter(|report| !report.draining && !table.drained.contains(&report.id));
-        let is_drained = |name: &str| table.drained.iter().any(|id| id.as_str() == name);
-        let reports = |name: &str| name.parse().is_ok_and(|id: EdgeId| table.edges.contains_key(&id));
-        let mut listed = self.listed().filter(|edge| !is_drained(&edge.name) && !reports(&edge.name));
-        joined.next().is_some() || !needs_daemon && listed.next().is_some()
-    }
-
-    /// Returns the region of a viewer.
-    fn region(&self, address: IpAddr) -> Option<&str> {
-        let is_here = |region: &&Region| region.networks.iter().any(|network| network.contains(address));
-        self.regions.iter().find(is_here).map(|region| region.name.as_str())
-    }
-
-    /// Returns the addresses of edges for a viewer, at most [`NEAR`], in the order in which the viewer would be sent to them. Does not
-    /// count the viewer anywhere.
-    pub(crate) fn near(&self, hash: u64, address: Option<IpAddr>, not: &[EdgeId]) -> Vec<String> {
-        // Each renewal of an edge asks for this list and changes the table, so the fleet is not prepared again for each renewal.
-        let known = {
-            let prepared = self.prepared();
-            let is_new = prepared.of.as_ref().is_some_and(|(_, at)| at.elapsed() < NEWS);
-            is_new.then(|| prepared.fleet.clone())
-        };
-        let fleet = known.unwrap_or_else(|| self.fleet().0);
-        let region = address.and_then(|address| self.region(address));
-        fleet.near(hash, region, not, NEAR).map(|edge| edge.address.clone()).collect()
     }
 
     fn now(&self) -> f64 {
@@ -378,8 +304,8 @@ impl Origin {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the edges that take viewers, as they were a moment ago, and those that cannot pull a stream, by the stream.
-    fn fleet(&self) -> (Arc<Fleet>, Arc<Failing>) {
+    /// Returns the edges that take viewers, as they were a moment ago, and those that cannot serve everything.
+    fn fleet(&self) -> (Arc<Fleet>, Arc<Lacks>) {
         let mut prepared = self.prepared();
         let table = self.table.borrow().clone();
         if !prepared.is_good(&table) {
@@ -387,19 +313,13 @@ impl Origin {
             let edges = self.candidates(&table).into_values();
             let usable = edges.filter(|(_, state)| matches!(*state, "up" | "full")).map(|(edge, _)| edge);
             prepared.fleet = Arc::new(Fleet::new(usable));
-            let mut failing = Failing::new();
-            for report in table.edges.values().map(|record| &record.report) {
-                for stream in &report.failing {
-                    failing.entry(stream.clone()).or_default().insert(report.id.clone());
-                }
-            }
-            prepared.failing = Arc::new(failing);
+            prepared.lacks = Arc::new(Lacks::of(&table));
             (prepared.margin, prepared.cost) = (prepared.fleet.margin(), began.elapsed());
             prepared.of = Some((table, Instant::now()));
             prepared.is_used = false;
         }
         prepared.is_used = true;
-        (prepared.fleet.clone(), prepared.failing.clone())
+        (prepared.fleet.clone(), prepared.lacks.clone())
     }
 
     /// Returns all edges by name, with their states. An edge that is listed and reports has the state of its reports.
@@ -479,6 +399,7 @@ impl Origin {
                 skew_ms: record.and_then(|record| record.skew_ms),
                 figures: report.and_then(|report| report.figures.clone()),
                 failing: report.map(|report| report.failing.clone()).unwrap_or_default(),
+                refused: report.map(|report| report.refused.clone()).unwrap_or_default(),
             }
         });
         (views.collect(), table.stale.clone())

@@ -36,9 +36,9 @@ pub(crate) struct Table {
 /// Reason why a request to the store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
-    /// A later report of the edge has arrived before.
+    /// A report of the edge that is not older has arrived before. This is its time.
     #[error("the report is not newer than the last one of this edge")]
-    Replayed,
+    Replayed(u64),
     /// The store does not answer.
     #[error("{0}")]
     Away(String),
@@ -51,8 +51,12 @@ pub(crate) enum Error {
 ///
 /// [`Error::Replayed`].
 pub(crate) fn check_new(sent: u64, last: Option<(u64, Instant)>) -> Result<(), Error> {
-    let is_new = last.is_none_or(|(last, arrived)| is_newer(sent, last, clock::at(arrived).as_millis()));
-    if is_new { Ok(()) } else { Err(Error::Replayed) }
+    match last {
+        Some((last, arrived)) if !is_newer(sent, last, clock::at(arrived).as_millis()) => {
+            Err(Error::Replayed(last))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Store of the table. Each backend passes the same tests (`tests.rs`).

@@ -13,6 +13,9 @@ pub(crate) const ANSWER: &str = "weir-signature";
 /// Code of the refusal of a request with another [`Request::era`].
 pub(crate) const ERA: &str = "era";
 
+/// Code of the refusal of a request that is not newer than the last one, whose time is [`Fault::last`].
+pub(crate) const REPLAYED: &str = "replayed";
+
 /// Body of `POST /v1/edges`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
@@ -89,10 +92,19 @@ pub(crate) struct Join {
 }
 
 /// Error in the API's format.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fault {
     /// `clock`, `era`, `replayed`, `bad_request`.
     pub code: String,
     /// Message for people.
     pub message: String,
+    /// Time of the last request of this edge, by the edge's clock, with [`REPLAYED`]; `None` from an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+}
+
+impl Fault {
+    pub(crate) fn new(code: &str, message: impl std::fmt::Display) -> Self {
+        Self { code: code.to_owned(), message: message.to_string(), last: None }
+    }
 }

@@ -12,11 +12,14 @@ use crate::cli::edge::EdgeJoinArgs;
 use crate::cluster::credential::Credential;
 use crate::files::{self, PRIVATE, durable};
 use crate::http::{self, innermost};
+use crate::relay::said::clean;
 
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Time limit of a request; the origin answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest answer, in bytes. A credential is shorter by far.
+const MOST_BYTES: usize = 64 << 10;
 
 pub(super) async fn run(args: &EdgeJoinArgs) -> Result<Output, Error> {
     let owner = match args.owner.as_deref() {
@@ -78,8 +81,9 @@ async fn ask(
     let request = client.post(url).header("content-type", "application/json").body(body);
     let response = request.send().await.map_err(away)?;
     let status = response.status();
-    let answer: Value = serde_json::from_str(&response.text().await.map_err(away)?).unwrap_or_default();
-    let message = || answer["error"]["message"].as_str().unwrap_or("it is no origin").to_owned();
+    let body = http::body(response, MOST_BYTES).await.map_err(|error| Trouble::Away(error.to_string()))?;
+    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let message = || clean(answer["error"]["message"].as_str().unwrap_or("it is no origin"));
     match status.as_u16() {
         200 => {
             let text = answer["credential"].as_str().unwrap_or_default();

@@ -22,8 +22,19 @@ pub(super) async fn run(args: &EdgeListArgs) -> Result<Output, Error> {
     }
     let answer: Answer =
         serde_json::from_str(&text).map_err(|e| Error::System(format!("weir serve: {e}")))?;
-    let stderr = answer.stale.map(|why| format!("weir: warning: the list may be out of date: {why}\n"));
-    Ok(Output { stdout: render(&answer.edges), stderr: stderr.unwrap_or_default(), if_unread: None })
+    let stale = answer.stale.map(|why| format!("weir: warning: the list may be out of date: {why}\n"));
+    let refusing = answer.edges.iter().filter(|edge| !edge.refused.is_empty()).map(|edge| {
+        format!(
+            "weir: warning: edge {} serves no viewers of application {}: weir check node --all there says why\n",
+            edge.id,
+            edge.refused.join(", ")
+        )
+    });
+    Ok(Output {
+        stdout: render(&answer.edges),
+        stderr: stale.into_iter().chain(refusing).collect(),
+        if_unread: None,
+    })
 }
 
 fn render(edges: &[View]) -> String {

@@ -251,20 +251,21 @@ async fn drain(Shared(state): App, Path((id, action)): Path<(String, String)>) -
         "undrain" => false,
         _ => return refused(StatusCode::NOT_FOUND, "an edge can be drained or undrained"),
     };
-    let done = match id.parse() {
-        Ok(id) => origin.drain(id, drained).await,
-        Err(_) => Ok(false),
-    };
-    match done {
-        Ok(true) => {
-            let of = id.clone();
+    match origin.drain(&id, drained).await {
+        Ok(Some(id)) => {
+            let of = id.to_string();
             let action =
                 if drained { EdgeAction::Drained { id: of } } else { EdgeAction::Undrained { id: of } };
             state.bus.tell(&deeds::on_command_line(DaemonEvent::AdminEdge, action));
             Json(json!({ "id": id, "drained": drained })).into_response()
         }
-        Ok(false) => {
-            refused(StatusCode::NOT_FOUND, &format!("there is no edge {id:?}: weir edge list shows them"))
+        Ok(None) => {
+            let names: Vec<String> = origin.names().iter().map(ToString::to_string).collect();
+            let known = match names.is_empty() {
+                true => "no edge has joined".to_owned(),
+                false => format!("the edges are {}", names.join(", ")),
+            };
+            refused(StatusCode::NOT_FOUND, &format!("there is no edge {id:?}: {known}"))
         }
         Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &format!("nothing has changed: {error}")),
     }

@@ -131,6 +131,12 @@ pub(crate) enum Error {
     },
 }
 
+impl From<http::BodyError> for CloudError {
+    fn from(error: http::BodyError) -> Self {
+        Self::Away(error.to_string())
+    }
+}
+
 impl From<reqwest::Error> for CloudError {
     fn from(error: reqwest::Error) -> Self {
         Self::Away(http::innermost(&error))

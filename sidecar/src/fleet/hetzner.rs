@@ -27,6 +27,8 @@ use crate::http;
 const ENDPOINT: &str = "https://api.hetzner.cloud/v1";
 /// Time for which a request is repeated.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Longest answer, in bytes. A page of 50 servers has about 500 KiB.
+const MOST_BYTES: usize = 16 << 20;
 /// Labels of everything that belongs to an event.
 const EVENT: &str = "weir-event";
 const MANAGER: (&str, &str) = ("managed-by", "weir");
@@ -121,10 +123,10 @@ impl Hetzner {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await?;
-        let answer: Option<Value> = match text.trim() {
-            "" => Some(Value::Null),
-            text => serde_json::from_str(text).ok(),
+        let body = http::body(response, MOST_BYTES).await?;
+        let answer: Option<Value> = match body.trim_ascii() {
+            b"" => Some(Value::Null),
+            text => serde_json::from_slice(text).ok(),
         };
         match (status.is_success(), answer) {
             (true, Some(answer)) => Ok(answer),

@@ -6,12 +6,14 @@ use std::time::Duration;
 use reqwest::Url;
 
 use crate::config::fleet::Edge;
-use crate::http::{self, innermost};
+use crate::http::{self, BodyError, innermost};
 
 /// Time limit of each answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most steps: a master playlist, a media playlist and a segment.
 const DEPTH: usize = 3;
+/// Longest answer, in bytes. A segment of 10 seconds at 50 Mbit/s has about 60 MiB.
+const MOST_BYTES: usize = 128 << 20;
 
 /// Reason why an edge does not serve the stream yet.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,12 @@ impl From<reqwest::Error> for Trouble {
     }
 }
 
+impl From<BodyError> for Trouble {
+    fn from(error: BodyError) -> Self {
+        Self::Away(error.to_string())
+    }
+}
+
 /// Loads a segment of the test stream from an edge. DNS need not have the edge's name yet: `server` is its address.
 pub(super) async fn segment(edge: &Edge, address: &str, server: Option<IpAddr>) -> Result<usize, Trouble> {
     let (app, name) = &edge.test_stream;
@@ -49,7 +57,7 @@ pub(super) async fn segment(edge: &Edge, address: &str, server: Option<IpAddr>) 
         if !status.is_success() {
             return Err(Trouble::Status { path: url.path().to_owned(), status: status.as_u16() });
         }
-        let bytes = response.bytes().await?;
+        let bytes = http::body(response, MOST_BYTES).await?;
         if !bytes.starts_with(b"#EXTM3U") {
             return match bytes.len() {
                 0 => Err(Trouble::NoSegment(url.path().to_owned())),

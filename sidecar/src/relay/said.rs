@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 const MOST_BODY: usize = 4096;
 
 /// Returns a text of the far end in a form that is safe for the log.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     weir_model::text::clean(text).chars().take(200).collect()
 }
 

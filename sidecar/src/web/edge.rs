@@ -54,11 +54,19 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Response {
     let mut response = match &web.origin {
-        Some(origin) => place(&web, origin, peer, &query.unwrap_or_default(), &headers),
-        None => answer::nothing_here().await,
+        Some(origin) if sends_viewers(&web, origin) => {
+            place(&web, origin, peer, &query.unwrap_or_default(), &headers)
+        }
+        _ => answer::nothing_here().await,
     };
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
+}
+
+/// Returns whether this node sends viewers to edges. An edge has the secret of an origin, too, but no edges.
+fn sends_viewers(web: &Web, origin: &Origin) -> bool {
+    let config = web.context.config();
+    config.edge.is_none() || config.loadbalancer.is_some() || !origin.names().is_empty()
 }
 
 fn place(web: &Web, origin: &Origin, peer: SocketAddr, query: &str, headers: &HeaderMap) -> Response {
@@ -80,7 +88,7 @@ fn place(web: &Web, origin: &Origin, peer: SocketAddr, query: &str, headers: &He
         bitrate: bitrate(web, &config, id),
         stream: &stream,
         needs_daemon: needs_daemon(asked.redirect, &config.nginx.addresses, || {
-            web.doors.needs_token(id).is_ok_and(|needs| needs)
+            web.doors.needs_token(id).unwrap_or(true)
         }),
         not: &asked.not,
     };
@@ -204,14 +212,23 @@ fn redirect(to: &str) -> Response {
 }
 
 /// Receives the report of an edge.
-pub(super) async fn post(State(web): State<Arc<Web>>, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn post(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let Some(origin) = &web.origin else { return answer::nothing_here().await };
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let live = web.board.all();
-    let streams = live.iter().map(|entry| format!("{}/{}", entry.live.app, entry.live.name)).collect();
-    let edge = headers.get(HEADER).and_then(|value| value.to_str().ok());
-    let members = web.doors.members();
-    let (status, text, signature) = origin.take(authorization, edge, &body, streams, members).await;
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let config = web.context.config();
+    let from = asker(peer, &headers, &config.web.trusted_proxies, &config.web.base).client;
+    let facts = || {
+        let live = web.board.all();
+        let streams = live.iter().map(|entry| format!("{}/{}", entry.live.app, entry.live.name));
+        (streams.collect(), web.doors.members())
+    };
+    let (status, text, signature) =
+        origin.take(from, text(header::AUTHORIZATION.as_str()), text(HEADER), &body, facts).await;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
     if let Some(value) = signature.and_then(|signature| HeaderValue::from_str(&signature).ok()) {
@@ -221,7 +238,12 @@ pub(super) async fn post(State(web): State<Arc<Web>>, headers: HeaderMap, body: 
 }
 
 /// Exchanges a ticket for a credential.
-pub(super) async fn join(State(web): State<Arc<Web>>, body: Bytes) -> Response {
+pub(super) async fn join(
+    State(web): State<Arc<Web>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let Some(origin) = &web.origin else { return answer::nothing_here().await };
     let Ok(Join { ticket, user }) = serde_json::from_slice::<Join>(&body) else {
         return answer::error(
@@ -230,7 +252,9 @@ pub(super) async fn join(State(web): State<Arc<Web>>, body: Bytes) -> Response {
             "fields \"ticket\" and \"user\" are expected",
         );
     };
-    match origin.join(&Secret::new(ticket), &Secret::new(user)) {
+    let settings = &web.context.config().web;
+    let from = asker(peer, &headers, &settings.trusted_proxies, &settings.base).client;
+    match origin.join(from, &Secret::new(ticket), &Secret::new(user)) {
         Ok(credential) => {
             Json(serde_json::json!({ "credential": credential.text().expose() })).into_response()
         }

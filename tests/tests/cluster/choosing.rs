@@ -1,6 +1,6 @@
 //! The origin sends viewers only to edges that can serve them: not to an edge whose nginx is dead, not to an nginx that only caches for a
-//! page or for Low-Latency HLS with tokens, and not to an edge that cannot pull the stream. Where no edge takes viewers, they watch at the
-//! origin.
+//! page or for Low-Latency HLS with tokens, not to an edge that cannot pull the stream, and not to one that cannot serve members. Where no
+//! edge takes viewers, they watch at the origin.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -58,6 +58,9 @@ fn an_edge_whose_nginx_is_dead_gets_no_viewers() {
     let origin = Sidecar::start(&at_origin, ORIGIN);
     let daemon = start_edge(&at_edge, &origin, "one", "");
     until("it gets viewers", 4.0, || edge(&origin, "a", "").status == 200);
+    let none = edge(&origin, "a", "&not=one");
+    assert_eq!(none.json()["error"]["code"], "no_edge", "no edge is left, and none is full");
+    assert_eq!(edge(&daemon, "a", "").status, 404, "an edge sends no viewers to edges");
     at_edge.kill_all();
     let died = Instant::now();
     until("it gets none", 20.0, || edge(&origin, "a", "").json()["error"]["code"] == "no_edge");
@@ -149,4 +152,35 @@ fn an_edge_that_cannot_pull_a_stream_gets_no_viewers_of_it() {
             && said.contains("must reach the RTMP port of the origin"),
         "{said}"
     );
+}
+
+/// One edge asks for no tokens, and another one has another secret.
+#[test]
+fn an_edge_that_cannot_serve_members_gets_no_viewers_of_their_streams() {
+    let at_origin = config_that("weir_publish open; weir_play token;").start();
+    let origin = Sidecar::start(&at_origin, ORIGIN);
+    let closed = || config_that("weir_publish key; weir_play token;");
+    let other_secret = closed().file("secret", "another-secret-another-secret-another").start();
+    let (at_open, at_good) = (nginx_of_edge(), closed().start());
+    let _open = start_edge(&at_open, &origin, "open", "");
+    let _other = start_edge(&other_secret, &origin, "other", "");
+    let refusing = || -> Vec<String> {
+        let refuses = |edge: &&Value| edge["refused"] == serde_json::json!(["live"]);
+        let edges = listed(&origin);
+        edges.iter().filter(refuses).map(|edge| edge["id"].as_str().unwrap().to_owned()).collect()
+    };
+    until("both edges report it", 10.0, || refusing() == ["open", "other"]);
+    assert_eq!(edge(&origin, "a", "").json()["error"]["code"], "no_edge", "viewers watch at the origin");
+    let (_, _, warnings) = origin.command(&["edge", "list"]);
+    assert!(warnings.contains("edge other serves no viewers of application live"), "{warnings}");
+
+    let _good = start_edge(&at_good, &origin, "good", "");
+    until("the good edge gets viewers", 10.0, || edge(&origin, "a", "").json()["edge"] == "good");
+    for viewer in 0..20 {
+        assert_eq!(edge(&origin, &format!("viewer {viewer}"), "").json()["edge"], "good", "viewer {viewer}");
+    }
+
+    std::fs::write(other_secret.path("secret"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    other_secret.reload();
+    until("the edge with the right secret serves them again", 10.0, || refusing() == ["open"]);
 }

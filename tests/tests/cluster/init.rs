@@ -230,6 +230,14 @@ fn a_stream_plays_through_an_origin_and_an_edge() {
     let led = take(client().get(origin.url("/tv/edge?stream=live/show&redirect=watch")).send().unwrap());
     assert_eq!(led.header("location"), edge.url("/watch/live/show"), "{led:?}");
     assert_proved(&edge, &of_edge, &["api", "rtmp", "pages", "hls", "cluster", "clock"]);
+    let (_, said) = edge.check(&of_edge);
+    let own = format!("ok: cluster: {}, the address for viewers, answers\n", edge.url(""));
+    assert!(said.contains(&own), "{said}");
+    // The redirect is right behind a server with TLS, too.
+    let led = take(client().get(edge.url("/hls/show.m3u8?token=x")).send().unwrap());
+    assert_eq!(led.header("location"), "/stream/live/show/llhls/master.m3u8?token=x", "{led:?}");
+    let led = take(client().get(origin.url("/")).send().unwrap());
+    assert_eq!(led.header("location"), "/tv/", "{led:?}");
     assert_proved(&origin, &of_origin, &["api", "rtmp", "pages", "hls", "cluster"]);
 
     of_origin.kill();
@@ -240,4 +248,71 @@ fn a_stream_plays_through_an_origin_and_an_edge() {
         "{said}"
     );
     of_origin.start_again();
+}
+
+/// Nothing answers at the address that the edge tells its origins: a machine behind NAT may see that, too.
+#[test]
+fn an_edge_that_nothing_answers_for_is_hinted_at() {
+    let origin = Written::init(&["origin", "--url", "http://127.0.0.1:@HTTP@"]);
+    let at_origin = origin.start_nginx();
+    let _of_origin = origin.start_daemon(&at_origin);
+    let (pages, secret) = (origin.url("/tv"), origin.path("cluster.secret").display().to_string());
+    let words = ["edge", "--origin", &pages, "--address", "http://127.0.0.1:9", "--bandwidth", "1g"];
+    let edge = Written::init(&[&words[..], &["--cluster-secret", &secret]].concat());
+    let at_edge = edge.start_nginx();
+    let of_edge = edge.start_daemon(&at_edge);
+    let (status, said) = edge.check(&of_edge);
+    let hint = "hint: cluster: http://127.0.0.1:9, the address for viewers, does not answer this machine: ";
+    assert!(status == 0 && said.lines().any(|line| line.starts_with(hint)), "{said}");
+}
+
+#[test]
+fn a_load_balancer_leads_to_the_pages_of_the_edges_and_is_well() {
+    let origin = Written::init(&["origin", "--url", "https://origin.example.net"]);
+    let secret = origin.path("cluster.secret").display().to_string();
+    let balancer = Written::init(&["loadbalancer", "--cluster-secret", &secret]);
+    let nginx = balancer.start_nginx();
+    let daemon = balancer.start_daemon(&nginx);
+    for (path, to) in [
+        ("/tv/", "/"),
+        ("/tv/watch/live/show?token=a.b", "/watch/live/show?token=a.b"),
+        ("/tv/embed/live/show", "/embed/live/show"),
+        ("/tv/stream/live/show/llhls/master.m3u8", "/stream/live/show/llhls/master.m3u8"),
+        ("/tv/v1/live", "/v1/live"),
+    ] {
+        let led = take(client().get(balancer.url(path)).send().unwrap());
+        assert_eq!((led.status, led.header("location")), (302, to), "{path}: {led:?}");
+    }
+    // The daemon of this machine answers these.
+    for (path, status, code) in
+        [("/tv/edge?stream=live/show", 503, "no_edge"), ("/tv/edge", 400, "bad_request")]
+    {
+        let answer = take(client().get(balancer.url(path)).send().unwrap());
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["code"]),
+            (status, &code.into()),
+            "{path}: {answer:?}"
+        );
+    }
+    assert_eq!(take(client().get(balancer.url("/tv/v1/node")).send().unwrap()).status, 200);
+    let report = client().post(balancer.url("/tv/v1/edges")).body("{}");
+    assert_eq!(take(report.send().unwrap()).status, 401);
+    daemon.wait_log("request of an edge refused: ");
+    assert!(daemon.log().contains(", client: 127.0.0.1"), "{}", daemon.log());
+
+    let (status, said) = balancer.doctor(&nginx, &daemon.configuration(), &daemon.socket());
+    assert!(status == 0 && !said.contains("problem: "), "{said}");
+    assert!(said.contains("ok: configuration: this load balancer passes requests on\n"), "{said}");
+}
+
+#[test]
+fn the_doctor_finds_an_edge_of_nginx_alone_well() {
+    let words =
+        ["edge", "--cache", "--origin", "http://127.0.0.1:9", "--address", "http://e", "--bandwidth", "1g"];
+    let edge = Written::init(&words);
+    let nginx = edge.start_nginx();
+    let none = std::path::Path::new("/etc/weir/weir.toml");
+    let (status, said) = edge.doctor(&nginx, none, &edge.path("none.sock"));
+    assert!(status == 0 && !said.contains("problem: "), "{said}");
+    assert!(said.contains("ok: configuration: this nginx caches streams: "), "{said}");
 }

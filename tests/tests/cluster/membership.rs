@@ -63,7 +63,11 @@ fn edges_come_and_go() {
 
     // The origin's administrator drains an edge, and a new daemon of the origin still knows of it.
     assert_eq!(origin.command(&["edge", "drain", "one.example.org"]).0, 0);
-    assert_eq!(origin.command(&["edge", "drain", "three"]).0, 1);
+    let (status, _, errors) = origin.command(&["edge", "drain", "three"]);
+    assert!(
+        status == 1 && errors.contains("no edge \"three\": the edges are one.example.org, two.example.org"),
+        "{errors}"
+    );
     until("it is drained", 2.0, || listed(&origin)[0] == "one.example.org drained");
     one.wait_log("edge drained by an administrator");
     origin.kill();
@@ -82,6 +86,7 @@ fn edges_come_and_go() {
     let none = edge(&origin, "a", "");
     assert_eq!((none.status, none.json()["error"]["code"].as_str()), (503, Some("no_edge")), "{none:?}");
     assert_eq!(origin.command(&["edge", "undrain", "one.example.org"]).0, 0);
+    assert_eq!(listed(&origin)[0], "one.example.org up", "the list shows the change immediately");
     until("the first takes viewers", 2.0, || edge(&origin, "a", "").json()["edge"] == "one.example.org");
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(listed(&origin)[0], "one.example.org up", "its own memory of the drain is out of date");

@@ -2,6 +2,7 @@
 
 mod delay;
 mod members;
+mod revocations;
 
 use std::time::Instant;
 

@@ -19,10 +19,10 @@ pub(crate) struct Place {
 /// Reason why there is no edge for a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoPlace {
-    /// No edge is live, or all are drained.
+    /// No edge is live that can serve the viewer, or all are drained.
     #[error("there is no edge at the moment")]
     NoEdge,
-    /// All live edges that are not drained are full, or the viewer could not reach them.
+    /// All live edges that can serve the viewer and are not drained are full.
     #[error("all edges are full")]
     Full,
 }
@@ -82,4 +82,7 @@ pub(crate) struct View {
     /// Streams that the edge cannot pull.
     #[serde(default)]
     pub failing: Vec<String>,
+    /// Applications whose viewers the edge cannot serve.
+    #[serde(default)]
+    pub refused: Vec<String>,
 }

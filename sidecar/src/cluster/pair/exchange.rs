@@ -136,8 +136,7 @@ impl Mail {
         let answer = opened.and_then(|text| serde_json::from_slice::<Answer>(&text).ok());
         let Some(answer) = answer else {
             let error: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let why =
-                error["error"]["message"].as_str().unwrap_or("what answers there has no peer in [cluster]");
+            let why = error["error"]["message"].as_str().unwrap_or_else(|| no_peer(status));
             // The answer may come from any program.
             let why: String = weir_model::text::clean(why).chars().take(200).collect();
             return Err(away(&format!("status {status}: {why}")));
@@ -244,4 +243,23 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
         }
     }
     Ok(body)
+}
+
+/// Returns the reason for an answer that is not of the other node.
+fn no_peer(status: u16) -> &'static str {
+    match status {
+        502..=504 => "nginx there answers, weir serve does not",
+        _ => "what answers there has no peer in [cluster]",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::no_peer;
+
+    #[test]
+    fn an_nginx_without_its_daemon_is_no_wrong_address() {
+        assert_eq!(no_peer(502), "nginx there answers, weir serve does not");
+        assert_eq!(no_peer(404), "what answers there has no peer in [cluster]");
+    }
 }

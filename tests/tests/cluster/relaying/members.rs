@@ -17,14 +17,16 @@ const WATCH: &str = "/stream/live/show/ws";
 
 /// Starts the daemon of an edge that does not drop a stream because nobody watches it.
 fn start_edge(at_edge: &Nginx, origin: &Sidecar, at_origin: &Nginx) -> Sidecar {
-    Sidecar::start(
-        at_edge,
-        &format!(
-            "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n[edge]\norigin = \"http://127.0.0.1:{}\"\n\
-             address = \"http://127.0.0.1:1\"\nbandwidth = \"1g\"\nrtmp = \"rtmp://127.0.0.1:{}\"\nlinger = \"600s\"\n",
-            origin.web(),
-            at_origin.rtmp()
-        ),
+    Sidecar::start(at_edge, &of_edge(origin, at_origin))
+}
+
+/// Returns its configuration.
+pub(super) fn of_edge(origin: &Sidecar, at_origin: &Nginx) -> String {
+    format!(
+        "[web]\n[cluster]\nsecret_file = \"@DIR@/cluster.secret\"\n[edge]\norigin = \"http://127.0.0.1:{}\"\n\
+         address = \"http://127.0.0.1:1\"\nbandwidth = \"1g\"\nrtmp = \"rtmp://127.0.0.1:{}\"\nlinger = \"600s\"\n",
+        origin.web(),
+        at_origin.rtmp()
     )
 }
 
@@ -39,7 +41,7 @@ fn protect(nginx: &mut Nginx) {
 }
 
 /// Publishes, and waits until the origin offers the stream.
-fn publish(origin: &Sidecar, at_origin: &Nginx, path: &str) -> Publisher {
+pub(super) fn publish(origin: &Sidecar, at_origin: &Nginx, path: &str) -> Publisher {
     let publisher = Publisher::to(at_origin.rtmp(), path).start().started();
     origin.wait_log(&format!("stream is live stream=\"{path}\""));
     publisher
@@ -61,7 +63,7 @@ fn check(command: &[&str], edge: &Sidecar, at_edge: &Nginx) -> Vec<String> {
 }
 
 /// Returns a token to watch with this id, without the time when it was minted.
-fn token(jti: &str) -> String {
+pub(super) fn token(jti: &str) -> String {
     let claims = Claims {
         sub: "live/show".parse().unwrap(),
         act: Action::Play,
@@ -76,11 +78,11 @@ fn token(jti: &str) -> String {
 }
 
 /// Watches the stream at an edge's pages. Returns the status of a refusal.
-fn watch(edge: &Sidecar, token: &str) -> Result<WebSocket, u16> {
+pub(super) fn watch(edge: &Sidecar, token: &str) -> Result<WebSocket, u16> {
     WebSocket::connect(edge.web(), &format!("{WATCH}?token={token}"), &[]).map_err(|(status, _)| status)
 }
 
-fn revoke(at: &Nginx, body: &Value) -> Value {
+pub(super) fn revoke(at: &Nginx, body: &Value) -> Value {
     at.api().post("/v1/tokens/revoke", body).expect(200)
 }
 
@@ -105,7 +107,7 @@ fn is_refused(at: &Nginx, token: &str) {
     assert_eq!(player.seen().statuses.last().unwrap().description, "token revoked");
 }
 
-fn is_live(at: &Nginx, path: &str) -> bool {
+pub(super) fn is_live(at: &Nginx, path: &str) -> bool {
     at.api().get(&format!("/v1/streams/{path}")).status == 200
 }
 
