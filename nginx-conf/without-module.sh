@@ -2,8 +2,8 @@
 # without-module.sh [DIR]: lets nginx start while Weir's module is missing. What needed a key or a token is closed, nothing is opened.
 #
 # In the files below DIR (default: /etc/nginx), `weir_publish` becomes `deny publish all;`, `weir_play` becomes a `deny`, and `weir_api` and
-# `weir_stat` become `return 503;`. All other directives of Weir go, and `rtmp_auto_push on;`, which needs Weir where nginx-rtmp is a
-# dynamic module. DIR.weir has the files as they were.
+# `weir_stat` become `return 503;`. All other directives of Weir go, and `rtmp_auto_push on;`: without Weir, nginx-rtmp as a dynamic module
+# does not survive a reload with it. DIR.weir has the files as they were.
 set -eu
 dir=${1:-/etc/nginx}
 kept=$dir.weir
@@ -14,7 +14,7 @@ cp -a "$dir" "$kept"
 others='api_token|drain_timeout|duplicate|gop_cache|guard|idle_publisher|key_file|limit_unauthenticated|max_bitrate|max_viewers|merge_write'
 others="$others|min_free|pair_secret|push|push_allow|push_deny|push_to|resolver|secret|session_timeout|tls_verify|trusted_certificate|viewers|zone"
 # `off` asks for nothing, so nothing takes its place.
-grep -rl 'weir_' "$dir" | while IFS= read -r file; do
+grep -rlE 'weir_|rtmp_auto_push' "$dir" | while IFS= read -r file; do
     sed -i --follow-symlinks -E \
         -e 's/\$(weir_masked_(request|uri)|\{weir_masked_(request|uri)\})/-/g' \
         -e 's/(^|[[:space:];{#])weir_(publish|play)[[:space:]]+off[[:space:]]*;/\1/g' \

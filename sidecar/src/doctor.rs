@@ -8,7 +8,7 @@ use std::path::Path;
 use weir_model::lint;
 use weir_nginx_files::Disk;
 
-use crate::config;
+use crate::config::{self, Config};
 use crate::nginx::Nginx;
 
 mod api;
@@ -37,26 +37,35 @@ pub(crate) fn api_of(config: &Path) -> Option<Nginx> {
 
 /// Checks all parts, from nginx's configuration to the clock.
 pub(crate) async fn examine(installation: &Installation, nginx: &Nginx) -> Vec<Finding> {
+    let config = config::load(&installation.config).ok();
+    // A load balancer only passes requests on: its nginx has no zone, no API and no streams.
+    let follows = config.as_ref().is_none_or(Config::follows_nginx);
     let mut found = trial::examine(&installation.nginx, &installation.conf).await;
     match lint::read(&installation.conf, &Disk) {
         Ok(tree) => {
-            found.extend(configuration::examine(&tree));
+            found.extend(configuration::examine(&tree, follows));
             found.extend(folders::examine(&tree).await);
-            found.extend(api::examine(nginx).await);
+            if follows {
+                found.extend(api::examine(nginx).await);
+            }
             found.extend(ports::examine(&tree).await);
         }
         // The trial run has reported the fault, except when this user may not read the file.
         Err(error) => {
             let remedy = "run weir doctor as root, or name the file with --conf";
             found.push(Finding::problem("configuration", error.to_string(), remedy));
-            found.extend(api::examine(nginx).await);
+            if follows {
+                found.extend(api::examine(nginx).await);
+            }
         }
     }
-    found.extend(daemon::examine(installation, true).await);
+    found.extend(daemon::examine(installation, follows).await);
     // The daemon's part has reported any fault of this file. A file that sets nothing does not say where nginx is.
     let is_set = Settings::of_file(&installation.config) != Settings::None;
-    if let Some(config) = config::load(&installation.config).ok().filter(|_| is_set) {
-        found.extend(rtmp::examine(Some(&config), nginx).await);
+    if let Some(config) = config.filter(|_| is_set) {
+        if follows {
+            found.extend(rtmp::examine(Some(&config), nginx).await);
+        }
         found.extend(cluster::streams_of_edge(&config, &installation.socket).await);
     }
     found.extend(clock::examine().await);

@@ -142,7 +142,12 @@ pub(crate) fn load(path: &Path) -> Result<Fleet, Error> {
 ///
 /// Returns the same errors as [`load`].
 pub(crate) fn parse(path: &Path, text: &str) -> Result<Fleet, Error> {
-    understand(path, text, fleet)
+    understand(path, text, fleet).map_err(|error| match error {
+        Error::Wrong { path, line, what } if what.starts_with("budget: invalid type") => {
+            Error::Wrong { path, line, what: what.replace("a whole number", "whole euros, such as 3") }
+        }
+        other => other,
+    })
 }
 
 fn fleet(file: raw::File) -> Checked<Fleet> {

@@ -52,6 +52,7 @@ pub(super) async fn examine(config: &Config, socket: &Path) -> Vec<Finding> {
     if let Some(edge) = &config.edge {
         let mut found = edge_standings(edge, &client).await;
         found.extend(skew(edge).await);
+        found.push(own_address(edge).await);
         return found;
     }
     if !config.cluster.is_origin() {
@@ -176,6 +177,11 @@ fn origin(asked: Result<Edges, Error>) -> Vec<Finding> {
         let message = format!("edge {} cannot pull {}", edge.id, edge.failing.join(", "));
         found.push(Finding::hint(PART, message, "weir check node --all there says why"));
     }
+    for edge in edges.iter().filter(|edge| !edge.refused.is_empty()) {
+        let message =
+            format!("edge {} serves no viewers of application {}", edge.id, edge.refused.join(", "));
+        found.push(Finding::hint(PART, message, "weir check node --all there says why"));
+    }
     let count = |state: &str| edges.iter().filter(|edge| edge.state == state).count();
     let up = count("up");
     found.push(match (up, edges.len()) {
@@ -211,8 +217,8 @@ async fn balancer(settings: &LoadBalancer, client: &Client) -> Vec<Finding> {
 
 fn written(settings: &LoadBalancer, file: &std::io::Result<String>, edges: &[View]) -> Finding {
     let path = settings.upstream_file.display();
-    let remedy = "see journalctl -u weir: the names of edges must resolve on this machine, and upstream_file of [loadbalancer] must be \
-                  writable for the user weir";
+    let remedy = "see journalctl -u weir: the names of edges must resolve on this machine, an edge with a credential must have an address \
+                  of its own, and upstream_file of [loadbalancer] must be writable for the user weir";
     let text = match file {
         Ok(text) => text,
         Err(error) => return Finding::problem(PART, format!("{path}: {error}"), remedy),
@@ -224,7 +230,9 @@ fn written(settings: &LoadBalancer, file: &std::io::Result<String>, edges: &[Vie
         .filter(lives)
         .filter_map(|edge| edge.address.strip_prefix(&scheme)?.split('/').next())
         .collect();
-    let is_there = |host: &&&str| text.contains(&format!("server {host} "));
+    // The line of an edge with a credential has the address of the name, and the name behind it.
+    let is_there =
+        |host: &&&str| text.contains(&format!("server {host} ")) || text.contains(&format!("; # {host}\n"));
     let missing: Vec<&str> = hosts.iter().filter(|host| !is_there(host)).copied().collect();
     match (missing.is_empty(), hosts.is_empty()) {
         (false, _) => Finding::problem(PART, format!("{path} has no {}", missing.join(", ")), remedy),
@@ -232,8 +240,36 @@ fn written(settings: &LoadBalancer, file: &std::io::Result<String>, edges: &[Vie
             let message = "no edge has joined this load balancer";
             Finding::hint(PART, message, "add its address to origin of [edge] of the edges")
         }
-        (true, false) => Finding::ok(PART, format!("{path} has the {} edges that live", hosts.len())),
+        (true, false) => {
+            let edges = if hosts.len() == 1 { "edge" } else { "edges" };
+            Finding::ok(PART, format!("{path} has every live edge: {} {edges}", hosts.len()))
+        }
     }
+}
+
+/// Requests the edge's address for viewers. Behind NAT, a machine may not reach itself by its public name, so a failure is a hint.
+async fn own_address(edge: &Edge) -> Finding {
+    let address = edge.address.as_str().trim_end_matches('/');
+    let asked = async {
+        let client = http::client().build().map_err(|error| http::innermost(&error))?;
+        let request = client.get(format!("{address}/v1/node"));
+        request.send().await.map(|response| response.status()).map_err(|error| http::innermost(&error))
+    };
+    match timeout(LIMIT, asked).await {
+        Ok(Ok(status)) if status.is_success() => {
+            Finding::ok(PART, format!("{address}, the address for viewers, answers"))
+        }
+        Ok(Ok(status)) => unreached(address, &format!("status {}", status.as_u16())),
+        Ok(Err(why)) => unreached(address, &why),
+        Err(_) => unreached(address, &format!("no answer within {} s", LIMIT.as_secs())),
+    }
+}
+
+fn unreached(address: &str, why: &str) -> Finding {
+    let message = format!("{address}, the address for viewers, does not answer this machine: {why}");
+    let remedy = "let nginx, or a server with TLS before it, listen there; if only this machine cannot reach it (NAT), \
+                  test it from another machine";
+    Finding::hint(PART, message, remedy)
 }
 
 /// Compares this machine's clock with the first origin's; returns `None` if the origin reports no time.
@@ -280,6 +316,7 @@ mod tests {
             figures: None,
             listed: false,
             failing: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -303,6 +340,11 @@ mod tests {
         assert_eq!(
             text(vec![failing]),
             "hint: cluster: edge a cannot pull live/show: weir check node --all there says why"
+        );
+        let refused = View { refused: vec!["live".into()], ..view("a", "up") };
+        assert_eq!(
+            text(vec![refused]),
+            "hint: cluster: edge a serves no viewers of application live: weir check node --all there says why"
         );
         assert!(text(vec![view("a", "drained")]).contains("they watch at this machine"));
         assert!(text(vec![view("a", "drained"), view("b", "full")]).contains("are full: new viewers wait"));
@@ -334,6 +376,8 @@ mod tests {
         let found = written(&settings, &Ok(text.into()), &edges);
         assert_eq!((found.state, found.message.as_str()), (State::Problem, "/u has no b:8080"));
         assert_eq!(written(&settings, &Ok(text.into()), &edges[..1]).state, State::Ok);
+        let rented = format!("{text}\nserver 192.0.2.7:8080 weight=1; # b:8080\n");
+        assert_eq!(written(&settings, &Ok(rented), &edges).state, State::Ok);
         assert_eq!(written(&settings, &Ok(text.into()), &edges[2..]).state, State::Hint);
         let missing = Err(std::io::Error::other("no"));
         assert_eq!(written(&settings, &missing, &edges).state, State::Problem);

@@ -10,11 +10,16 @@ const BLOCKS: [&str; 2] = ["server", "location"];
 /// Maximum depth of nested blocks that are searched; nginx's own limit is lower.
 const MAX_DEPTH: usize = 64;
 
-/// Checks the tree of nginx.conf.
-pub(super) fn examine(tree: &[Directive]) -> Vec<Finding> {
+/// Checks the tree of nginx.conf. `follows` says that the daemon follows this nginx; that of a load balancer only passes requests on.
+pub(super) fn examine(tree: &[Directive], follows: bool) -> Vec<Finding> {
     let mut found = Vec::new();
-    found.extend(missing_blocks(tree));
-    found.extend(without_state(tree));
+    if follows {
+        found.extend(missing_blocks(tree));
+    }
+    // Without streams, there are no keys and targets.
+    if !is_cache(tree) {
+        found.extend(without_state(tree));
+    }
     found.extend(open_applications(tree));
     found.extend(proxies_of_the_api(tree));
     found.extend(lint::check(tree).into_iter().map(|advice| {
@@ -25,7 +30,11 @@ pub(super) fn examine(tree: &[Directive]) -> Vec<Finding> {
             Severity::Hint | Severity::Note => Finding::hint(PART, message, advice.remedy),
         }
     }));
-    if found.is_empty() {
+    if found.is_empty() && !follows {
+        found.push(Finding::ok(PART, "this load balancer passes requests on"));
+    } else if found.is_empty() && is_cache(tree) {
+        found.push(Finding::ok(PART, "this nginx caches streams: no \"rtmp\" block is needed"));
+    } else if found.is_empty() {
         let applications = applications(tree).count();
         let s = if applications == 1 { "" } else { "s" };
         found.push(Finding::ok(PART, format!("{applications} application{s}, the zone and the API are set")));
@@ -58,10 +67,18 @@ fn has(block: &Directive, name: &str) -> bool {
     block.all(name).next().is_some()
 }
 
+/// Returns whether this nginx only caches files of an origin for viewers, as nginx-conf/edge-cache does.
+fn is_cache(tree: &[Directive]) -> bool {
+    let caches = |block: &Directive| {
+        has(block, "proxy_cache") && has(block, "proxy_pass") && has(block, "weir_viewers")
+    };
+    named(tree, "rtmp").next().is_none() && locations(tree).iter().any(|(_, location)| caches(location))
+}
+
 fn missing_blocks(tree: &[Directive]) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut missing = |message: &str, remedy: &str| found.push(Finding::problem(PART, message, remedy));
-    if named(tree, "rtmp").next().is_none() {
+    if named(tree, "rtmp").next().is_none() && !is_cache(tree) {
         missing(
             "there is no \"rtmp\" block, so nobody can publish",
             "add one: nginx-conf/single-node/nginx.conf is an example",
@@ -188,7 +205,7 @@ mod tests {
         let conf = folder.path().join("nginx.conf");
         std::fs::write(&conf, text).unwrap();
         let tree = lint::read(&conf, &Disk).unwrap();
-        let lines = examine(&tree).into_iter().map(|finding| finding.to_string());
+        let lines = examine(&tree, true).into_iter().map(|finding| finding.to_string());
         lines.map(|line| line.replace(&format!("{}/", folder.path().display()), "")).collect()
     }
 
@@ -203,6 +220,28 @@ mod tests {
         let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nginx-conf/single-node/nginx.conf");
         let text = std::fs::read_to_string(sample).unwrap().replace("include /etc", "# include /etc");
         assert_eq!(self::said(&text).len(), 1, "{:?}", self::said(&text));
+    }
+
+    #[test]
+    fn a_cache_needs_no_rtmp_block_and_a_load_balancer_nothing_of_weir() {
+        let sample = |name: &str| {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../nginx-conf/{name}/nginx.conf"));
+            std::fs::read_to_string(file).unwrap().replace("include /", "# include /")
+        };
+        let cache = sample("edge-cache");
+        let ok = "ok: configuration: this nginx caches streams: no \"rtmp\" block is needed";
+        assert_eq!(said(&cache), [ok]);
+        let without = said(&cache.replace("weir_api;", ""));
+        assert!(without.len() == 1 && without[0].contains("no location has \"weir_api\""), "{without:?}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let conf = folder.path().join("nginx.conf");
+        std::fs::write(&conf, sample("loadbalancer")).unwrap();
+        let tree = lint::read(&conf, &Disk).unwrap();
+        let of = |follows| examine(&tree, follows).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(of(false), ["ok: configuration: this load balancer passes requests on"]);
+        // Without [loadbalancer], the same file is a fault.
+        assert_eq!(of(true).len(), 3, "{:?}", of(true));
     }
 
     #[test]

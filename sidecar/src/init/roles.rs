@@ -81,7 +81,11 @@ impl Answers {
             (None, None) => format!("THIS-MACHINE:{}", self.http_port),
         };
         let name = here.rsplit_once(':').map_or(here.as_str(), |(name, _)| name);
+        let url = self.url.as_ref().or(self.edge.as_ref().map(|edge| &edge.address));
+        let url =
+            url.map_or_else(|| format!("http://{here}"), |url| url.as_str().trim_end_matches('/').to_owned());
         sample
+            .put_if_there("http://THIS-MACHINE:8080", &url)
             .put_if_there("THIS-MACHINE:8080", &here)
             .put_if_there("THIS-MACHINE", name)
             .put_if_there("OTHER-MACHINE:8080", &format!("OTHER-MACHINE:{}", self.http_port))

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use weir_model::link::Base;
 use weir_rtmp::url::DEFAULT_PORT;
 
 use super::answers::{Answers, Role, host};
@@ -83,7 +84,8 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
     let port = answers.http_port;
     let pages = answers.url.as_ref().map(|url| format!("{}/tv", url.as_str().trim_end_matches('/')));
     let pages = pages.unwrap_or_default();
-    let url = answers.url.as_ref().map(weir_model::link::Base::as_str);
+    let url = answers.url.as_ref().or(answers.edge.as_ref().map(|edge| &edge.address));
+    let url = url.map(Base::as_str);
     let other_port = url.filter(|url| port_of(url) != Some(port)).map(|url| {
         format!("nginx listens on port {port}: {url} needs a server before it that passes requests on, with TLS for https.\n")
     });
@@ -117,7 +119,7 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
             let address = answers.edge.as_ref().map(|edge| edge.address.as_str().to_owned());
             let bandwidth = answers.edge.as_ref().map(|edge| edge.bandwidth.clone());
             format!(
-                "\nIn weir.toml of the origin and of each load balancer, so that viewers are sent here; then systemctl restart weir there:\n\
+                "\n{other_port}In weir.toml of the origin and of each load balancer, so that viewers are sent here; then systemctl restart weir there:\n\
                  \n  [[cluster.edge]]\n  address = \"{}\"\n  bandwidth = \"{}\"\n  check = \"/healthz\"\n",
                 address.unwrap_or_default(),
                 bandwidth.unwrap_or_default()
@@ -130,17 +132,48 @@ fn ending(answers: &Answers, is_cache: bool) -> String {
                 }
                 false => "",
             };
-            format!("\n{webrtc}On the origin, weir edge list shows this edge.\n")
+            let pages = answers.edge.as_ref().map(|edge| without_path(&edge.origin)).unwrap_or_default();
+            format!("\n{pages}{other_port}{webrtc}On the origin, weir edge list shows this edge.\n")
         }
-        Role::Loadbalancer if answers.pair.is_some() => format!(
-            "\nInstall the files of this folder on the second machine, too. In weir.toml of each edge, origin of [edge] is a list with both \
-             machines: origin = [\"https://ORIGIN/tv\", \"http://MACHINE-A:{port}/tv\", \"http://MACHINE-B:{port}/tv\"]\n"
-        ),
-        Role::Loadbalancer => format!(
-            "\nIn weir.toml of each edge, origin of [edge] is a list with this machine: \
-             origin = [\"https://ORIGIN/tv\", \"http://THIS-MACHINE:{port}/tv\"]\n"
-        ),
+        Role::Loadbalancer => on_edges(answers),
     }
+}
+
+/// Returns a note on an origin whose address may not be that of its pages.
+fn without_path(origin: &Base) -> String {
+    let origin = origin.as_str().trim_end_matches('/');
+    match origin.matches('/').count() {
+        2 => format!(
+            "--origin {origin} has no path: weir init origin puts the pages at {origin}/tv. If they are there, run this command again \
+             with --force and --origin {origin}/tv.\n"
+        ),
+        _ => String::new(),
+    }
+}
+
+/// Returns the lines that each edge needs for its load balancers. Otherwise the edge takes them for the viewers.
+fn on_edges(answers: &Answers) -> String {
+    // Host of a URL, and address.
+    let (second, machines) = match &answers.pair {
+        Some(pair) => (
+            "Install the files of this folder on the second machine, too.\n",
+            pair.machines.map(|machine| (super::pair::bracketed(&machine), machine.to_string())).to_vec(),
+        ),
+        None => ("", vec![("THIS-MACHINE".to_owned(), "ADDRESS-OF-THIS-MACHINE".to_owned())]),
+    };
+    let port = answers.http_port;
+    let each = |line: &dyn Fn(&str, &str) -> String| -> String {
+        machines.iter().map(|(host, address)| line(host, address)).collect()
+    };
+    let origins = each(&|host, _| format!(", \"http://{host}:{port}/tv\""));
+    let trusted = each(&|_, address| format!(", \"{address}\""));
+    let proxies = each(&|_, address| format!("  set_real_ip_from {address};\n"));
+    format!(
+        "\n{second}In weir.toml of each edge, then systemctl restart weir there:\n\
+         \n  [edge]\n  origin = [\"https://ORIGIN/tv\"{origins}]\n  [web]\n  trusted_proxies = [\"127.0.0.1\"{trusted}]\n\
+         \nIn nginx.conf of each edge, remove the # before these lines, so that the edge sees the addresses of viewers; then nginx -t \
+         && nginx -s reload:\n\n{proxies}  real_ip_header X-Forwarded-For;\n  real_ip_recursive on;\n"
+    )
 }
 
 /// Returns the option with which an edge finds the RTMP server of this origin, if it needs one.

@@ -135,11 +135,61 @@ fn the_steps_name_what_other_machines_need() {
     assert!(said(&of).contains("of the origin and of each load balancer"));
     let mut of = answers(Role::Loadbalancer);
     let both = said(&of);
-    assert!(both.contains("second machine") && both.contains("MACHINE-B:"), "{both}");
+    for part in [
+        "second machine",
+        "origin = [\"https://ORIGIN/tv\", \"http://203.0.113.11:8880/tv\", \"http://203.0.113.12:8880/tv\"]\n",
+        "trusted_proxies = [\"127.0.0.1\", \"203.0.113.11\", \"203.0.113.12\"]\n",
+        "  set_real_ip_from 203.0.113.11;\n  set_real_ip_from 203.0.113.12;\n  real_ip_header X-Forwarded-For;\n",
+    ] {
+        assert!(both.contains(part), "{part}: {both}");
+    }
     of.pair = None;
-    assert!(said(&of).contains("http://THIS-MACHINE:8880/tv"));
+    let one = said(&of);
+    assert!(one.contains("http://THIS-MACHINE:8880/tv"), "{one}");
+    assert!(one.contains("  set_real_ip_from ADDRESS-OF-THIS-MACHINE;\n"), "{one}");
     let of = Answers { url: Some("http://tv.example.net:8880".parse().unwrap()), ..answers(Role::Origin) };
     assert!(said(&of).contains("--address http://EDGE:8080 "));
+}
+
+#[test]
+fn an_address_that_nginx_does_not_listen_at_and_an_origin_without_a_path_are_said() {
+    let edge = |origin: &str, address: &str, cache: bool| {
+        let mut of = answers(Role::Edge);
+        let edge = of.edge.as_mut().unwrap();
+        (edge.origin, edge.address, edge.cache) = (origin.parse().unwrap(), address.parse().unwrap(), cache);
+        steps(&of, std::path::Path::new("/tmp/a"), &files(&of).unwrap())
+    };
+    let (pages, nginx) = ("https://origin.example.net/tv", "https://origin.example.net");
+    let other_port = "nginx listens on port 8880: https://edge7.example.net needs a server before it";
+    let no_path = "--origin https://origin.example.net has no path";
+    for (origin, address, cache, expected) in [
+        (pages, "https://edge7.example.net", false, [true, false]),
+        (nginx, "https://edge7.example.net", true, [true, false]),
+        (pages, "http://edge7.example.net:8880", false, [false, false]),
+        ("https://origin.example.net/", "http://edge7.example.net:8880", false, [false, true]),
+    ] {
+        let said = edge(origin, address, cache);
+        assert_eq!(
+            [said.contains(other_port), said.contains(no_path)],
+            expected,
+            "{origin} {address}: {said}"
+        );
+    }
+}
+
+#[test]
+fn comments_have_the_scheme_of_the_address() {
+    for (role, expected) in [
+        (Role::Single, "# "),
+        (Role::Origin, "Watch at https://tv.example.net/tv/watch/live/show"),
+        (Role::Edge, "Watch at https://edge7.example.net:8443/watch/live/NAME"),
+    ] {
+        let nginx = text(&files(&answers(role)).unwrap(), "nginx.conf");
+        assert!(nginx.contains(expected), "{role:?}: {nginx}");
+        for wrong in ["http://tv.example.net", "http://edge7.example.net"] {
+            assert!(!nginx.contains(wrong), "{role:?}, {wrong}: {nginx}");
+        }
+    }
 }
 
 #[test]

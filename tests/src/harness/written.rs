@@ -168,6 +168,20 @@ impl Written {
         (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
     }
 
+    /// `weir doctor` of the running node: the exit status and the lines.
+    pub fn doctor(&self, nginx: &Nginx, config: &Path, socket: &Path) -> (i32, String) {
+        let mut command = Command::new(products::weir());
+        command
+            .args(["doctor", "--nginx"])
+            .arg(products::nginx())
+            .arg("--conf")
+            .arg(nginx.path("nginx.conf"));
+        command.arg("--config").arg(config).arg("--socket").arg(socket);
+        let output = command.args(["--api", &self.url("/api")]).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&said).into_owned())
+    }
+
     /// The permission bits of a file.
     pub fn mode(&self, name: &str) -> u32 {
         fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o7777

@@ -26,6 +26,11 @@ fn what_is_wrong_is_said_with_its_line() {
     for (from, to, why) in [
         ("event = \"gala\"", "event = \"Gala Night\"", "event = \"Gala Night\": must be 1 to 40 of a-z"),
         ("budget = 25", "budget = 0", "budget = 0: must be from 1 to 1000000"),
+        (
+            "budget = 25",
+            "budget = 0.1",
+            "budget: invalid type: floating point `0.1`, expected whole euros, such as 3",
+        ),
         ("budget = 25", "", "event.toml:1: budget is missing, such as budget = 3"),
         ("T23:30:00+01:00", "T17:00:00+01:00", "end: must be after start, by at most 28d"),
         ("max_edges = 8", "max_edges = 2", "max_edges = 2: must be from 3 to 500"),
