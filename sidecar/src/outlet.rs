@@ -149,7 +149,10 @@ async fn publish(outlet: &Outlet, mut input: UnixStream, shared: &Shared) -> Res
     let url = outlet.url(&input, shared).await?;
     let mut link = Link::connect(&url).await?;
     match timeout(PATIENCE, accepted(&mut link, &url)).await {
-        Ok(result) => result?,
+        Ok(result) => result.map_err(|error| match outlet.credential {
+            Credential::Minted(_) => error.of_minted(),
+            Credential::Overheard => error,
+        })?,
         Err(_) => return Err(Error::NoAnswer),
     }
     let result = forward(outlet, &mut input, &mut link, shared).await;

@@ -106,7 +106,7 @@ impl Timeline {
     fn begin(&mut self, raw: u32, now: i64) -> Track {
         let long = i64::from(raw);
         let out = match long {
-            ..LATEST_START if self.is_common => long + FIRST,
+            _ if self.is_common => long % LATEST_START + FIRST,
             FIRST..LATEST_START => long,
             _ => FIRST,
         };
@@ -208,11 +208,11 @@ mod tests {
 
     #[test]
     fn readers_of_a_stream_have_the_same_times() {
-        for raw in [0, 700, 20_000, 900_000_000] {
+        for raw in [0, 700, 20_000, 900_000_000, 2_000_000_000, 4_000_000_000] {
             let (mut early, mut late) = (Timeline::common(), Timeline::common());
             early.time(VIDEO, raw, Duration::ZERO);
             let now = Duration::from_secs(12);
-            let expected = i64::from(COMMON_ZERO) + i64::from(raw) + 12_000;
+            let expected = i64::from(COMMON_ZERO) + i64::from(raw) % LATEST_START + 12_000;
             assert_eq!(early.time(VIDEO, raw + 12_000, now), expected);
             assert_eq!(late.time(VIDEO, raw + 12_000, now), expected);
         }

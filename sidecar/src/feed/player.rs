@@ -26,7 +26,7 @@ const MOST: usize = 16 << 20;
 /// Time by which the daemon knows whether the stream belongs to another publisher.
 const DOUBT: Duration = Duration::from_secs(2);
 
-/// What ffmpeg makes of the media.
+/// The kind of output that ffmpeg makes from the media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Product {
     /// Renditions of a ladder. Their times are those of the stream plus [`COMMON_ZERO`](weir_media::run::timeline::COMMON_ZERO).

@@ -86,20 +86,17 @@ impl Transcodes {
 async fn encode(context: Arc<Context>, hub: Arc<Hub>, station: Arc<Station>) {
     let helper = context.helpers.enter(station.id.clone(), "webrtc", "h264");
     let (mut packager, mut pause) = (Packager::default(), FIRST_PAUSE);
-    // Kept while the publisher is away: without a viewer, the stream would be forgotten at once, and its sessions would end.
-    let mut kept;
     loop {
-        match hub.watch(&station.id, ViewerKind::Uncounted) {
-            Some(viewer) => kept = viewer,
-            None if hub.known(&station.id).is_none() => break,
-            None => {
-                sleep(FIRST_PAUSE).await;
-                continue;
+        let Some(mut viewer) = hub.watch(&station.id, ViewerKind::Uncounted) else {
+            if hub.known(&station.id).is_none() {
+                break;
             }
-        }
+            sleep(FIRST_PAUSE).await;
+            continue;
+        };
         if helper.may_start(context.config().jobs.max_processes) {
             let began = Instant::now();
-            match run(&context, &helper, &mut kept, &station, &mut packager).await {
+            match run(&context, &helper, &mut viewer, &station, &mut packager).await {
                 Ok(()) => {
                     helper.ended(None);
                     pause = FIRST_PAUSE;

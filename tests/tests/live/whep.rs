@@ -208,6 +208,8 @@ fn requests_are_answered_as_rfc_9725_says_and_a_session_is_its_owners() {
         sdp.contains("a=ice-lite") && sdp.contains("a=sendonly") && sdp.contains("tcptype passive"),
         "{sdp}"
     );
+    // Feedback about each packet is of no use, and costs both sides.
+    assert!(!sdp.contains("transport-wide-cc") && !sdp.contains("transport-cc"), "{sdp}");
     let etag = answer.header("etag").unwrap().to_owned();
     let place = format!("/stream/live/show/{}", answer.header("location").unwrap());
     let ask = |method: &str, path: &str, headers: &[&str], body: &str| {
