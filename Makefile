@@ -171,7 +171,7 @@ MIRI := rows:: pushes::
 miri: ## run the zone's tests under Miri (needs rustup, and a nightly toolchain with miri)
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked -p weir-zone --test zone -- $(MIRI)
 
-other-nginx: headers ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE|trixie OTHER_RTMP=SOURCE LINK=dynamic|static SUITES="module guard"
+other-nginx: build ## build another nginx with the module and publish to it: OTHER_NGINX=SOURCE|trixie OTHER_RTMP=SOURCE LINK=dynamic|static SUITES="module guard"
 	@LINK='$(or $(LINK),dynamic)' SUITES='$(SUITES)' scripts/other-nginx.sh build/other-nginx $(OTHER_NGINX) $(OTHER_RTMP)
 
 from-source-test: build ## run the commands of docs/from-source.md for another nginx, in overlays (needs root)
@@ -226,18 +226,21 @@ PATHS = sed -e 's|/usr/bin/weir|$(PREFIX)/bin/weir|g' -e 's|/usr/share/doc/weir|
 not_of_packages = [ -n '$(DESTDIR)' ] || ! command -v dpkg-query >/dev/null || for file in $(1); do \
 	owner=$$(dpkg-query -S "$$file" 2>/dev/null | sed 's/:.*//'); [ -z "$$owner" ] || { \
 		echo "$$file belongs to the package $$owner: use apt-get, or remove the package first" >&2; exit 1; }; done
-# The link that loads the module, and the file where it leads.
+# Not empty if the module is for Debian's nginx: its modules are in this folder, or the default of the prefix is used. `make install` then
+# writes a link that loads the module. Debian's nginx would not start with the module for another nginx.
+IS_LOADED = $(filter /usr/lib/nginx/modules $(LIBDIR)/nginx/modules,$(NGINX_MODULES:%/=%))
+# That link, and the file where it leads.
 MODULE_LINK = $(SYSCONFDIR)/nginx/modules-enabled/70-mod-rtmp-weir.conf
 MODULE_CONF = $(DATADIR)/nginx/modules-available/mod-rtmp-weir.conf
 
 # The umask gives generated files the usual permissions, whatever the umask of the administrator is. `install` sets them for copied files.
 install: ## install what `make build` has built: DESTDIR= PREFIX=/usr
 	@[ -f build/ngx_rtmp_weir_module.so ] && [ -x build/weir ] && [ -f build/THIRD-PARTY-NOTICES ] || { echo 'nothing to install: run `make build`' >&2; exit 1; }
-	@$(call not_of_packages,'$(PREFIX)/bin/weir' '$(NGINX_MODULES)/ngx_rtmp_weir_module.so' "$$(readlink -f '$(MODULE_LINK)')")
+	@$(call not_of_packages,'$(PREFIX)/bin/weir' '$(NGINX_MODULES)/ngx_rtmp_weir_module.so' $(if $(IS_LOADED),"$$(readlink -f '$(MODULE_LINK)')"))
 	install -D -m 0644 build/ngx_rtmp_weir_module.so '$(DESTDIR)$(NGINX_MODULES)/ngx_rtmp_weir_module.so'
-	install -d '$(DESTDIR)$(DATADIR)/nginx/modules-available' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled'
-	umask 022; echo 'load_module $(MODULE_LINE);' >'$(DESTDIR)$(MODULE_CONF)'
-	ln -sf '$(MODULE_CONF)' '$(DESTDIR)$(MODULE_LINK)'
+	$(if $(IS_LOADED),install -d '$(DESTDIR)$(DATADIR)/nginx/modules-available' '$(DESTDIR)$(SYSCONFDIR)/nginx/modules-enabled')
+	$(if $(IS_LOADED),umask 022; echo 'load_module $(MODULE_LINE);' >'$(DESTDIR)$(MODULE_CONF)')
+	$(if $(IS_LOADED),ln -sf '$(MODULE_CONF)' '$(DESTDIR)$(MODULE_LINK)')
 	install -D -m 0755 build/weir '$(DESTDIR)$(PREFIX)/bin/weir'
 	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(LIBDIR)/sysusers.d' '$(DESTDIR)$(LIBDIR)/tmpfiles.d' '$(DESTDIR)$(SYSCONFDIR)/weir'
 	umask 022; $(PATHS) -e 's|^Group=www-data$$|Group=$(NGINX_GROUP)|' nginx-conf/systemd/weir.service >'$(DESTDIR)$(UNITDIR)/weir.service'

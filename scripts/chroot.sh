@@ -7,7 +7,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-[ $# -ge 2 ] || die "usage: chroot.sh RELEASE DIR [PACKAGE...]"
+[ $# -ge 2 ] || die "usage: chroot.sh RELEASE DIR [PACKAGE...] | RELEASE --sources"
 release=$1 dir=$2
 shift 2
 # shellcheck source=/dev/null

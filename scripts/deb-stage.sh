@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # deb-stage.sh: what scripts/deb-life.sh and scripts/deb-upgrades.sh share. They source this file in the chroot of scripts/deb-test.sh: a
 # running nginx with the live stream open/plain, and the steps of the README that protect a second stream. The configurations and commands
-# of these steps are the blocks of the README itself (DEBS/README.md): a step that the README does not have, nobody takes here.
+# of these steps are the blocks of the README itself (DEBS/README.md). This script takes no step that the README does not have.
 
 work=$(mktemp -d)
 chmod 755 "$work"

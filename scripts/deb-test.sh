@@ -126,7 +126,7 @@ inside sh -c 'echo "# edited" >>/etc/weir/weir.toml; apt-get -q -y --no-install-
 inside dpkg-reconfigure weir libnginx-mod-rtmp-weir
 inside grep -q '# edited' /etc/weir/weir.toml || die "an edited weir.toml was lost"
 inside nginx -t
-# What the module keeps, a folder that nginx-rtmp may still write to, and one that it does not.
+# The state of the module, a folder with HLS, and an empty folder.
 inside sh -c 'install -d -o www-data -m 700 /var/lib/weir-nginx /var/lib/weir-nginx/hls /var/lib/weir-nginx/dash
     touch /var/lib/weir-nginx/state /var/lib/weir-nginx/hls/show.m3u8'
 # What the daemon keeps for itself, and what belongs to the administrator.

@@ -56,8 +56,12 @@ cp -r "$source" "/usr/src/nginx-$version"
 # A release of nginx has this script at the top, its repository in a folder.
 [ -f "/usr/src/nginx-$version/configure" ] || cp "/usr/src/nginx-$version/auto/configure" "/usr/src/nginx-$version/"
 cp -r "$root_dir/build/headers/nginx-rtmp" /usr/src/nginx-rtmp-module
+# starts WHEN: Debian's nginx, with its own configuration, starts.
+starts() { nginx -t 2>"$work/log" || { cat "$work/log" >&2; die "Debian's nginx does not start $1"; }; }
+starts 'before the commands'
 commands "$(block "$another" sh 1)"
 commands "$(block "$another" sh 2)"
+starts "beside the module for nginx $version"
 on_top "$another" /usr/local/nginx/conf/nginx.conf
 commands "$(block "$another" sh 3)"
 grep -q 'syntax is ok' "$work/log" || { cat "$work/log" >&2; die "nginx -t does not say what docs/from-source.md expects"; }

@@ -106,6 +106,26 @@ fn another_prefix_holds_for_the_unit_too() {
     assert_eq!(places.collect::<Vec<_>>(), ["opt"]);
 }
 
+#[test]
+fn no_link_loads_the_module_for_another_nginx() {
+    let root = tempfile::tempdir().unwrap();
+    let variables = ["PREFIX=/usr/local", "NGINX_MODULES=/usr/local/nginx/modules"];
+    install(root.path(), &variables);
+    assert!(root.path().join("usr/local/nginx/modules/ngx_rtmp_weir_module.so").is_file());
+    // Debian's nginx reads this folder, and would not start.
+    assert!(!root.path().join("etc/nginx").exists());
+    assert!(!root.path().join("usr/local/share/nginx").exists());
+
+    make("uninstall", &[&[format!("DESTDIR={}", root.path().display()).as_str()], &variables[..]].concat());
+    let left: Vec<PathBuf> = below(root.path()).into_iter().filter(|path| path.is_file()).collect();
+    assert_eq!(left, [""; 0].map(PathBuf::from));
+
+    // The folder of Debian's nginx, with another prefix.
+    let root = tempfile::tempdir().unwrap();
+    install(root.path(), &["PREFIX=/usr/local", "NGINX_MODULES=/usr/lib/nginx/modules"]);
+    assert!(root.path().join("etc/nginx/modules-enabled/70-mod-rtmp-weir.conf").is_symlink());
+}
+
 /// Returns the files below a folder that contain a text.
 fn that_mention(folder: &Path, text: &str) -> Vec<PathBuf> {
     let holds =

@@ -1,15 +1,21 @@
 //! `make run` at a terminal: one clear sentence if it cannot start, the same key the next time, and everything stops together. It says
-//! whom it simulates; the printed command makes a link, and targets are pushed to. The test of the video is in `browser.rs`.
+//! that it simulates viewers, of whom one joins the chat as soon as the daemon lets it in; the printed command makes a link, and targets are
+//! pushed to. The test of the video is in `browser.rs`.
 #![allow(clippy::unwrap_used, reason = "a test's failure is a panic")]
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::Command;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::json;
 use weir_tests::harness::browser::Browser;
 use weir_tests::harness::process::Process;
 use weir_tests::harness::run::{Place, Run};
-use weir_tests::harness::{products, until};
+use weir_tests::harness::{Peer, Publisher, products, until};
 
 /// Runs it to its end, which must be a failure, and returns its error output.
 #[track_caller]
@@ -34,6 +40,56 @@ fn a_port_that_is_taken_is_named_with_its_variable() {
     let mut command = Place::reserve().command();
     command.env("HTTP_PORT", "web");
     assert_eq!(fails(command), "run.sh: HTTP_PORT=web is no port\n");
+}
+
+/// A program and its children, which end with the test.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = killpg(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGKILL);
+        let _ = self.0.wait();
+    }
+}
+
+/// Reads a frame of a client with a short text.
+fn message(from: &mut impl Read) -> String {
+    let mut head = [0; 6];
+    from.read_exact(&mut head).unwrap();
+    let mut text = vec![0; usize::from(head[1] & 0x7f)];
+    from.read_exact(&mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn the_person_in_the_chat_joins_again_while_the_daemon_cannot_check() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = Command::new(products::workspace().join("scripts/audience.sh"));
+    command.arg(listener.local_addr().unwrap().port().to_string()).process_group(0);
+    let _audience = Group(command.stdout(Stdio::null()).spawn().unwrap());
+    let refusal = r#"{"type":"error","code":"unavailable","message":"x"}"#;
+    let mut answers = vec![r#"{"type":"chat.welcome","people":1}"#, refusal, refusal];
+    // The viewers of the script connect, too.
+    for _ in 0..60 {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut reader = BufReader::new(socket.try_clone().unwrap());
+        let mut head = String::new();
+        while reader.read_line(&mut head).unwrap_or_default() > 2 {}
+        if !head.starts_with("GET /tv/v1/ws ") {
+            continue;
+        }
+        socket.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").unwrap();
+        assert!(message(&mut reader).contains(r#""type":"join""#));
+        let answer = answers.pop().unwrap();
+        socket.write_all(&[0x81, u8::try_from(answer.len()).unwrap()]).unwrap();
+        socket.write_all(answer.as_bytes()).unwrap();
+        if answers.is_empty() {
+            assert!(message(&mut reader).contains(r#""type":"chat""#));
+            return;
+        }
+    }
+    panic!("it does not join again");
 }
 
 #[test]
@@ -92,9 +148,14 @@ fn the_printed_command_makes_a_link_and_targets_work() {
     let page = run.page("").replace("?stream=", "tv/watch/live/test?token=");
     let links = String::from_utf8(output.stdout).unwrap();
     assert!(links.starts_with(&format!("Watch:   {page}")), "{links}");
-    let applications = run.api().get("/v1/applications").expect(200);
-    assert_eq!(applications["applications"][0]["push"], true, "{applications}");
     assert!(!run.output().contains("simulates"), "{}", run.output());
+
+    let target = Peer::takes();
+    let body = json!({"app": "live", "stream": "test", "url": target.url("app/show")});
+    run.api().post("/v1/targets", &body).expect(201);
+    let key = run.printed("Stream Key");
+    let _publisher = Publisher::to(run.rtmp_port(), &format!("live/{key}")).start().started();
+    target.wait_media("show");
 }
 
 #[test]
