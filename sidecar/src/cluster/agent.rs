@@ -32,10 +32,11 @@ use crate::streams::StreamId;
 
 mod measure;
 mod membership;
+mod standing;
 mod told;
 mod unserved;
 
-pub(crate) use membership::{Membership, Standing};
+pub(crate) use standing::Standing;
 use told::{Kind, Told};
 
 /// Time limit of an answer. After it, the origin is asked again with the next renewal.
@@ -88,6 +89,10 @@ pub(crate) struct Offers {
     /// Applications of which no stream is pulled, because everybody could watch it here.
     pub refused: BTreeSet<AppName>,
 }
+
+/// State of an edge in its cluster, as the socket of the daemon reports it.
+#[derive(Clone, Debug)]
+pub(crate) struct Membership(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {

@@ -1,39 +1,15 @@
 //! What an edge knows of its place in the cluster, for `weir doctor`, `weir check node`, and the pages.
 
 use std::net::IpAddr;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use weir_model::link::Base;
 
-use super::{Origin, Shared};
+use super::{Membership, Origin, Shared, Standing};
 use crate::clock;
-use crate::cluster::members::Leak;
 use crate::cluster::troubles::Trouble;
 use crate::cluster::{credential, voice};
-
-/// State of an edge in its cluster, as the socket of the daemon reports it.
-#[derive(Clone, Debug)]
-pub(crate) struct Membership(pub(super) Arc<Shared>);
-
-/// Last answer of an origin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Standing {
-    /// URL of the origin's pages.
-    pub origin: String,
-    /// `joined`, `drained`, or the reason why this edge is not in the origin's table; empty before the first answer.
-    pub state: String,
-    /// The origin's clock minus this machine's, in milliseconds.
-    #[serde(default)]
-    pub skew_ms: Option<i64>,
-    /// Applications that need play tokens at the origin, and none here.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub leaks: Vec<Leak>,
-    /// The origin has another secret of play tokens.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub has_other_secret: bool,
-}
 
 impl Membership {
     /// Returns one standing per origin, in the order of weir.toml.
