@@ -236,8 +236,11 @@ fn nginx_takes_the_file_of_many_edges() {
             let host = format!("127.1.{}.{}", n / 200, n % 200 + 1);
             body["address"] = format!("http://{host}:{}", of_edges.number()).into();
             let (header, body) = signed(SECRET, now(), &body);
+            // A daemon that has just started refuses requests from before its start.
             let answer = client.post(&url).header("authorization", header).body(body).send();
-            assert!(answer.is_ok_and(|answer| answer.status() == 200), "{}", sidecar.log());
+            if answer.is_err() || answer.is_ok_and(|answer| answer.status() != 200) {
+                return false;
+            }
         }
         files::text(&nginx.path("upstream.conf")).matches("    server 127.1.").count() == EDGES
     });
