@@ -52,7 +52,7 @@ impl Chat {
 }
 
 impl Presence {
-    /// Writes a message in the room. `stream_is_known` is as for a [`Visitor`].
+    /// Writes a message in the room. `stream_is_known` is as for a [`Visitor`](super::Visitor).
     pub(crate) fn say(&self, written: &str, stream_is_known: bool) -> Result<(), Refusal> {
         let settings = self.chat.settings();
         let shown = room::filtered(&text::clean_emoji(written), &settings.words);

@@ -14,7 +14,7 @@ fn only_signed_requests_join_and_none_twice() {
     for (header, expected) in [
         (String::new(), 401),
         ("Bearer x".into(), 401),
-        (signed(&"x".repeat(32), time, &idle("evil")).0, 401),
+        (signed("x".repeat(32), time, &idle("evil")).0, 401),
         (signed(SECRET, time, &idle("other")).0, 401),
     ] {
         let answer = report(&origin, &(header, idle("evil").to_string()));

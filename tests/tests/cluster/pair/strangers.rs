@@ -46,7 +46,7 @@ fn letters_are_signed_sealed_and_taken_once() {
     };
     assert_eq!(post(""), 401);
     assert_eq!(post("Bearer x"), 401);
-    let (of_another, _) = crate::signed(&"x".repeat(32), crate::now(), &json!({}));
+    let (of_another, _) = crate::signed("x".repeat(32), crate::now(), &json!({}));
     assert_eq!(post(&of_another), 401);
     let url = format!("http://127.0.0.1:{port}/v1/pair");
     assert_eq!(take(client().get(url).send().unwrap()).status, 405);

@@ -94,10 +94,10 @@ fn request(client: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let length = head.lines().filter_map(|line| line.split_once(':'));
-    let length = length
+    let mut length = length
         .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .map(|(_, value)| value.trim().parse());
-    let mut body = vec![0; length.last().map_or(0, |length| length.unwrap())];
+    let mut body = vec![0; length.next_back().map_or(0, |length| length.unwrap())];
     client.read_exact(&mut body)?;
     Ok((head, body))
 }
