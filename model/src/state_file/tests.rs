@@ -308,12 +308,14 @@ proptest! {
     }
 
     #[test]
-    fn no_changed_byte_goes_unseen(at: prop::sample::Index, byte: u8) {
+    fn no_changed_byte_changes_the_state_unseen(at: prop::sample::Index, byte: u8) {
         let mut file = state().encode().into_bytes();
         let at = at.index(file.len());
         prop_assume!(!file[at].eq_ignore_ascii_case(&byte));
         file[at] = byte;
-        prop_assert!(State::decode(&file).is_err());
+        // The content is readable as that of another version, too.
+        let read = State::decode(&file);
+        prop_assert!(read.is_err() || read == Ok(state()), "{read:?}");
     }
 
     #[test]

@@ -412,8 +412,13 @@ let myself = null;
 let pending = "";
 let wait = 1000;
 
+// A browser may keep a page that was left, with its connection: its viewer would still be counted in the chat.
+let isLeft = false;
+let nextTry;
+
 function connect() {
-  socket = new WebSocket(`${base.replace(/^http/, "ws")}/v1/ws`);
+  const own = new WebSocket(`${base.replace(/^http/, "ws")}/v1/ws`);
+  socket = own;
   socket.addEventListener("open", () => {
     wait = 1000;
     join();
@@ -430,11 +435,22 @@ function connect() {
     showChat();
   });
   socket.addEventListener("close", () => {
+    if (isLeft || socket !== own) return;
     news = "";
-    setTimeout(connect, wait);
+    nextTry = setTimeout(connect, wait);
     wait = Math.min(30000, wait * 2);
   });
 }
+
+addEventListener("pagehide", () => {
+  isLeft = true;
+  clearTimeout(nextTry);
+  socket?.close();
+});
+addEventListener("pageshow", ({ persisted }) => {
+  isLeft = false;
+  if (persisted) connect();
+});
 
 field("chat-form").addEventListener("submit", (event) => {
   event.preventDefault();

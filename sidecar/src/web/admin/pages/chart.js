@@ -66,6 +66,7 @@ export function Chart({ points, since, label }) {
       // A canvas does not support light-dark(): the browser resolves the colours now, and when the system changes between light and dark.
       let colours = [];
       const resolve = () => {
+        if (!place.current) return;
         colours = ["--accent", "--accent-soft", "--muted", "--line"].map((name) => {
           place.current.style.color = `var(${name})`;
           return getComputedStyle(place.current).color;
