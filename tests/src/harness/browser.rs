@@ -109,7 +109,13 @@ impl Browser {
     #[track_caller]
     pub fn fill(&self, selector: &str, text: &str) {
         let id = self.find(selector);
-        self.post(&format!("/element/{id}/clear"), &json!({}));
+        // WebDriver's own command sends no `input`, so a page that is drawn at this moment would show the old text again.
+        let selector = json!(selector);
+        self.run(&format!(
+            "const field = document.querySelector({selector});
+             field.value = '';
+             for (const kind of ['input', 'change']) field.dispatchEvent(new Event(kind, {{ bubbles: true }}));"
+        ));
         self.post(&format!("/element/{id}/value"), &json!({ "text": text }));
     }
 
