@@ -313,9 +313,10 @@ proptest! {
         let at = at.index(file.len());
         prop_assume!(!file[at].eq_ignore_ascii_case(&byte));
         file[at] = byte;
-        // The content is readable as that of another version, too.
         let read = State::decode(&file);
-        prop_assert!(read.is_err() || read == Ok(state()), "{read:?}");
+        // The content is readable as that of another version, too. Every other byte counts.
+        let is_same = at == MAGIC.len() + 1 && read == Ok(state());
+        prop_assert!(read.is_err() || is_same, "{at}: {read:?}");
     }
 
     #[test]
